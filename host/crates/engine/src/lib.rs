@@ -1,1 +1,3 @@
-//! keybaton engine
+//! The engine: carries out what the protocol decides. Owns the ports; names neither wasmtime nor a database.
+
+pub mod ports;

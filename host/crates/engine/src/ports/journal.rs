@@ -1,0 +1,122 @@
+//! The durable record: events, sealed values and host-call replies of one secret, appended together or not at all.
+
+use super::secret::Seal;
+use async_trait::async_trait;
+use keybaton_protocol::event::Event;
+use keybaton_protocol::ids::{CallId, Digest, Epoch, Fence, Generation, Millis, Ordinal, SecretName, Seq};
+
+/// One atomic write to the journal of one secret.
+#[derive(Debug)]
+pub struct Append {
+    /// Whose journal.
+    pub secret: SecretName,
+    /// For decisions and intents: the sequence the decision was made on. `None` for facts, which are always accepted.
+    pub after: Option<Seq>,
+    /// For decisions and intents: the fence held. `None` for facts.
+    pub fence: Option<Fence>,
+    /// When, as `max(wall, last event)`.
+    pub at: Millis,
+    /// What happened, in order.
+    pub events: Vec<Event>,
+    /// Values to seal under the data key of a generation (made on its first seal).
+    pub seals: Vec<(Generation, Seal)>,
+    /// What a host call answered, so that a resumed step gets the same answer.
+    pub replies: Vec<Reply>,
+    /// Generations whose data key and sealed values are erased.
+    pub erase: Vec<Generation>,
+}
+
+/// A host call's answer as the guest saw it: scrubbed, secrets replaced by the labels they are sealed under.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// Within which plugin call.
+    pub call: CallId,
+    /// Which host call.
+    pub ordinal: Ordinal,
+    /// Digest of the request that it answers.
+    pub request: Digest,
+    /// Opaque to all but the runtime; versioned there.
+    pub body: Vec<u8>,
+}
+
+/// An event with its place in the journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    /// Position.
+    pub seq: Seq,
+    /// When.
+    pub at: Millis,
+    /// What.
+    pub event: Event,
+}
+
+/// A lease on deciding for one secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease {
+    /// Goes with every decision and intent.
+    pub fence: Fence,
+    /// Until when, by the database's clock.
+    pub until: Millis,
+}
+
+/// Why the journal did not take or give.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// Somebody appended first; read on and decide again.
+    #[error("the journal of {secret} has moved on to {at:?}")]
+    Conflict {
+        /// Whose journal.
+        secret: SecretName,
+        /// Where it stands.
+        at: Seq,
+    },
+    /// Another host holds a newer lease.
+    #[error("another host has taken over {secret}")]
+    Fenced {
+        /// Whose journal.
+        secret: SecretName,
+    },
+    /// What is stored is torn or was edited; it is not read as truth.
+    #[error("the journal is damaged: {detail}")]
+    Damaged {
+        /// Where and what.
+        detail: String,
+    },
+    /// The value was erased, or never sealed.
+    #[error("no sealed value {label} of {secret} generation {generation:?}")]
+    NoSeal {
+        /// Whose.
+        secret: SecretName,
+        /// Which generation.
+        generation: Generation,
+        /// Which value.
+        label: String,
+    },
+    /// The store cannot be reached or written: nothing was kept, nothing may be done.
+    #[error("the store is unavailable: {detail}")]
+    Unavailable {
+        /// What the store said.
+        detail: String,
+    },
+}
+
+/// The durable store as the engine needs it. Appends of many secrets may share one commit.
+#[async_trait]
+pub trait Journal: Send + Sync {
+    /// Appends durably (synced) or fails with nothing kept; answers the last sequence written.
+    async fn append(&self, append: Append) -> Result<Seq, JournalError>;
+    /// Events after `after`, in order.
+    async fn read(&self, secret: &SecretName, after: Seq) -> Result<Vec<Recorded>, JournalError>;
+    /// Every secret that has a journal.
+    async fn secrets(&self) -> Result<Vec<SecretName>, JournalError>;
+    /// Replies of the host calls within one plugin call, by ordinal.
+    async fn replies(&self, secret: &SecretName, call: CallId) -> Result<Vec<Reply>, JournalError>;
+    /// Opens one sealed value.
+    async fn unseal(&self, secret: &SecretName, generation: Generation, label: &str) -> Result<Seal, JournalError>;
+    /// The random 32-byte salt of a generation, for proofs of possession; made with its data key.
+    async fn salt(&self, secret: &SecretName, generation: Generation) -> Result<Seal, JournalError>;
+    /// Takes or renews the lease on a secret; a new holder gets a higher fence.
+    async fn lease(&self, secret: &SecretName, holder: &str, for_ms: u64) -> Result<Lease, JournalError>;
+    /// The installation's epoch.
+    async fn epoch(&self) -> Result<Epoch, JournalError>;
+}

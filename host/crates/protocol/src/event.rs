@@ -1,0 +1,399 @@
+//! The facts of a secret's life, as the journal keeps them. No event holds a secret value or a proof.
+//!
+//! Decisions and intents are appended only by the holder of the newest fence, on the state they were decided on;
+//! outcomes and other facts are appended whenever they come, and are accepted in every state.
+
+use crate::evidence::Evidence;
+use crate::fault::Fault;
+use crate::ids::{
+    Author, CallId, ConsumerName, Digest, Epoch, Generation, Incarnation, Millis, OperationId, Ordinal, Place,
+    PluginName, Replica, RotationId, SealLabel, Slot, TargetId,
+};
+use crate::policy::{ConsumerPolicy, Members, Policy};
+use crate::profile::Profile;
+use crate::step::{CallKind, Ending, PlanKind};
+
+/// Everything a rotation runs on, pinned when it starts.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Pins {
+    /// Digest of the declaration as applied.
+    pub spec: Digest,
+    /// The plugin.
+    pub plugin: PluginName,
+    /// Its bytes.
+    pub component: Digest,
+    /// What it said of the target.
+    pub profile: Profile,
+    /// What the operator asked.
+    pub policy: Policy,
+    /// The plugin's settings, as JSON that passed `validate`.
+    pub settings: String,
+    /// Identity of the target (connection and what it points at).
+    pub target: String,
+    /// Where each plugin call is made.
+    pub places: Vec<Place>,
+}
+
+/// One credential as the target lists it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Live {
+    /// The target's own id of it.
+    pub id: TargetId,
+    /// The slot it is in, where the target has slots.
+    pub slot: Option<Slot>,
+    /// Whether it would be accepted now.
+    pub active: bool,
+    /// When the target made it.
+    pub created_at: Option<Millis>,
+    /// When it ends by itself.
+    pub expires_at: Option<Millis>,
+    /// When it was last used, as far as the target tells.
+    pub last_used_at: Option<Millis>,
+    /// Sessions open with it now, as far as the target tells.
+    pub live_uses: Option<u32>,
+}
+
+/// What a minted or imported credential is called, without its secrets.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Minted {
+    /// The target's id, where it has one already.
+    pub id: Option<TargetId>,
+    /// Public fields that consumers receive.
+    pub attributes: Vec<(String, String)>,
+    /// For the journal only.
+    pub facts: Vec<(String, String)>,
+    /// Secret fields: name, and the label under which the bytes are sealed. Empty for an unknown value.
+    pub fields: Vec<(String, SealLabel)>,
+}
+
+/// How a plugin call ended.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// `create` minted this.
+    Created(Minted),
+    /// A mutating call did its work; facts for the journal (`id` names the target's id where install learns it).
+    Done(Vec<(String, String)>),
+    /// `verify`: it works.
+    Works,
+    /// `verify`: it does not, for this reason.
+    Refused(String),
+    /// `observe`: what is live, and when the look began.
+    Observed {
+        /// When the observation began; it closes only calls whose deadline and settle time lie before this.
+        began_at: Millis,
+        /// All live credentials in the scope of the settings.
+        live: Vec<Live>,
+    },
+    /// It failed. `Ambiguous` leaves the call's `sent` open until an observation closes it.
+    Failed(Fault),
+}
+
+/// How one host call ended.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum HostAnswer {
+    /// An answer came.
+    Answered,
+    /// It certainly did not happen.
+    NotDone,
+    /// It left and no answer came.
+    Lost,
+}
+
+/// Why a credential is being ended.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum RetireCause {
+    /// A newer generation is current.
+    Superseded,
+    /// Pending was given back.
+    RolledBack,
+    /// The secret ends.
+    Ended,
+    /// keybaton's own call made it, and nobody was ever given it.
+    Orphan,
+    /// It is compromised.
+    Compromised,
+}
+
+/// Why nothing moves.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum HoldReason {
+    /// Consumers have not answered in time.
+    Stragglers,
+    /// Neither the old nor the new value works at the target.
+    Drift,
+    /// The target has no room for another credential.
+    Quota,
+    /// Restored data: nothing is done before it has been compared with the target.
+    Reconcile,
+    /// Attempts are used up; a person must look.
+    Quarantined,
+    /// The same consumer cried twice without corroboration.
+    Cried,
+    /// The target forbids putting the previous value back, or its value is unknown.
+    Irreversible,
+    /// An operator said so.
+    Operator,
+}
+
+/// A fact.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Event {
+    /// A rotation starts. The generation it makes (or takes over, or ends) and the slot it will use are chosen here.
+    Started {
+        /// Its identifier.
+        rotation: RotationId,
+        /// What it is for.
+        kind: PlanKind,
+        /// The generation it is about.
+        generation: Generation,
+        /// The slot for the new generation, where slots are taken in turn.
+        slot: Option<Slot>,
+        /// Why it started (`every`, `operator`, `compromise`, …), and by whom.
+        cause: String,
+        /// Who or what started it.
+        author: Author,
+        /// What it runs on.
+        pins: Box<Pins>,
+    },
+    /// The operator changed the policy of the running rotation.
+    Repolicied {
+        /// The new policy.
+        policy: Box<Policy>,
+        /// Who.
+        author: Author,
+    },
+    /// Another digest of the plugin carries on.
+    Repinned {
+        /// The new bytes.
+        component: Digest,
+        /// Who.
+        author: Author,
+    },
+    /// A consumer joined.
+    ConsumerAdded {
+        /// Its policy.
+        consumer: Box<ConsumerPolicy>,
+        /// Who said so.
+        author: Author,
+    },
+    /// A consumer left; its evidence no longer counts, nor is it waited for.
+    ConsumerRemoved {
+        /// Which.
+        consumer: ConsumerName,
+        /// Who said so.
+        author: Author,
+    },
+    /// The authority lists other replicas.
+    MembersChanged {
+        /// Of which consumer.
+        consumer: ConsumerName,
+        /// As listed now.
+        members: Members,
+        /// Which authority or operator.
+        author: Author,
+    },
+    /// A plugin call is about to be made.
+    Intended {
+        /// Its number.
+        call: CallId,
+        /// Which export.
+        kind: CallKind,
+        /// About which generation.
+        generation: Generation,
+        /// Where.
+        place: Place,
+        /// Which attempt at this operation, from 1.
+        attempt: u32,
+        /// The idempotency key.
+        operation: OperationId,
+        /// The target's ids live before a mint, so that an orphan can be told later.
+        baseline: Vec<TargetId>,
+    },
+    /// A mutating host call is about to leave.
+    Sent {
+        /// Within which plugin call.
+        call: CallId,
+        /// Which one.
+        ordinal: Ordinal,
+        /// Digest of the request, secrets left out.
+        request: Digest,
+        /// Latest instant at which it can still take effect.
+        deadline: Millis,
+    },
+    /// A host call ended.
+    Answered {
+        /// Within which plugin call.
+        call: CallId,
+        /// Which one.
+        ordinal: Ordinal,
+        /// Digest of the request.
+        request: Digest,
+        /// How.
+        answer: HostAnswer,
+    },
+    /// A plugin call ended.
+    Ended {
+        /// Which.
+        call: CallId,
+        /// How.
+        outcome: Outcome,
+    },
+    /// A generation was supplied from outside (import), its fields sealed in the same write.
+    Supplied {
+        /// Which generation.
+        generation: Generation,
+        /// What it is called.
+        minted: Minted,
+        /// Who.
+        author: Author,
+    },
+    /// Pending is offered to every consumer.
+    Staged,
+    /// A consumer's replica fetched a generation.
+    Fetched {
+        /// Who.
+        consumer: ConsumerName,
+        /// Which instance.
+        replica: Replica,
+        /// Which life of it.
+        incarnation: Incarnation,
+        /// What.
+        generation: Generation,
+    },
+    /// A statement was accepted.
+    Stated(Evidence),
+    /// A replica restarted or is served an older generation: what it said counts no longer.
+    Withdrawn {
+        /// Whose.
+        consumer: ConsumerName,
+        /// Which instance.
+        replica: Replica,
+        /// Why.
+        why: String,
+    },
+    /// Pending became current, current became previous.
+    Committed,
+    /// The next wave may switch.
+    WaveOpened {
+        /// From 0.
+        wave: u32,
+    },
+    /// Everyone who must has adopted; the overlap and the quiet time run.
+    Draining,
+    /// Pending is being given back.
+    RollingBack {
+        /// Why.
+        reason: String,
+        /// Who, if a person.
+        author: Option<Author>,
+    },
+    /// Previous is being put back.
+    Reverting {
+        /// Why.
+        reason: String,
+        /// Who, if a person.
+        author: Option<Author>,
+    },
+    /// Previous is current again, durably.
+    Reverted,
+    /// A credential is to be ended, as a durable job of its own.
+    RetirementOpened {
+        /// Which.
+        generation: Generation,
+        /// Where.
+        place: Place,
+        /// Why.
+        cause: RetireCause,
+        /// The target's id, for orphans that are no generation's value.
+        id: Option<TargetId>,
+    },
+    /// It has ended, or its slot holds another generation.
+    RetirementClosed {
+        /// Which.
+        generation: Generation,
+        /// Where.
+        place: Place,
+        /// The target's id, for orphans.
+        id: Option<TargetId>,
+        /// The slot was taken by a newer generation.
+        superseded: bool,
+    },
+    /// No place holds the generation any more: its data key is erased in the same write.
+    Erased {
+        /// Which.
+        generation: Generation,
+    },
+    /// A credential at the target that keybaton did not make.
+    ForeignSeen {
+        /// Where.
+        place: Place,
+        /// The target's id.
+        id: TargetId,
+    },
+    /// Nothing moves until this is lifted.
+    Held {
+        /// Why.
+        reason: HoldReason,
+        /// For people: since when, for whom, what to do.
+        detail: String,
+    },
+    /// The hold is lifted.
+    Released {
+        /// Who.
+        author: Author,
+    },
+    /// A gate was passed without the evidence it asks for.
+    Overridden {
+        /// Which credential may be ended all the same.
+        generation: Generation,
+        /// Why.
+        reason: String,
+        /// Who.
+        author: Author,
+    },
+    /// A generation is known to others. Sticky until it is destroyed.
+    Compromised {
+        /// Which.
+        generation: Generation,
+        /// End it before consumers have switched.
+        disable_first: bool,
+        /// Who.
+        author: Author,
+    },
+    /// No new mutation starts.
+    Frozen {
+        /// Who.
+        author: Author,
+    },
+    /// Mutations may start again.
+    Thawed {
+        /// Who.
+        author: Author,
+    },
+    /// The rotation is over.
+    Finished {
+        /// How.
+        ending: Ending,
+        /// Why, if a person or a fault ended it.
+        reason: String,
+    },
+    /// Time passed while a timer that permits destruction was running.
+    Ticked,
+    /// The database was restored from a backup.
+    Restored {
+        /// The new epoch.
+        epoch: Epoch,
+    },
+    /// The restored secret agrees with its target again.
+    Reconciled {
+        /// Who.
+        author: Author,
+        /// Next generation number, past the highest any consumer reports.
+        next: Generation,
+    },
+    /// The declaration is gone; nothing is destroyed.
+    Unmanaged {
+        /// Who.
+        author: Author,
+    },
+}

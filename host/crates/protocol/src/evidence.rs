@@ -1,0 +1,64 @@
+//! What consumers and targets say, and how far it is believed. Words only; the rules are in the gates.
+
+use crate::ids::{ConsumerName, Generation, Incarnation, Replica};
+use crate::step::names;
+use std::fmt;
+
+/// The subject of a piece of evidence: whose account it is. Ordered by weight only within the gates' own rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum EvidenceKind {
+    /// Delivered to a store and read back.
+    Store,
+    /// An agent or SDK proved possession.
+    Holder,
+    /// The workload itself authenticated with it or serves it.
+    Process,
+    /// The target's own account of use.
+    Target,
+    /// A person's word, with name, reason and expiry.
+    Attested,
+}
+
+/// What a consumer states about a generation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Purpose {
+    /// Tried it for real and can use it (a verifier: accepts both).
+    Ready,
+    /// Could not use it.
+    Failed,
+    /// Switched to it.
+    Adopted,
+    /// Holds it no longer.
+    Released,
+    /// A verifier accepts it no longer.
+    Dropped,
+    /// Adopted it, and now cannot work: a cry for the previous one.
+    Cry,
+}
+
+/// One accepted statement; the journal keeps the verdict, never the proof.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Evidence {
+    /// Whose.
+    pub consumer: ConsumerName,
+    /// Which instance.
+    pub replica: Replica,
+    /// Which life of it.
+    pub incarnation: Incarnation,
+    /// About which generation.
+    pub generation: Generation,
+    /// What is stated.
+    pub purpose: Purpose,
+    /// Whose account it is.
+    pub kind: EvidenceKind,
+    /// Reason given with `failed` and `cry`: scrubbed and capped by the host. Empty otherwise.
+    pub reason: String,
+}
+
+names!(EvidenceKind {
+    Store => "store", Holder => "holder", Process => "process", Target => "target", Attested => "attested",
+});
+names!(Purpose {
+    Ready => "ready", Failed => "failed", Adopted => "adopted", Released => "released", Dropped => "dropped",
+    Cry => "cry",
+});

@@ -1,0 +1,278 @@
+//! Names and numbers of the protocol, parsed once at the edges. Never holds a secret value.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Milliseconds since the Unix epoch, as the host's monotone `now` (`max(wall, last event)`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Millis(pub u64);
+
+impl Millis {
+    /// This instant, `ms` milliseconds later; saturates.
+    #[must_use]
+    pub const fn plus(self, ms: u64) -> Self {
+        Self(self.0.saturating_add(ms))
+    }
+
+    /// Milliseconds from `earlier` to this instant; zero if it lies ahead.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// Position of an event in the journal of one secret; the first event has sequence 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Seq(pub u64);
+
+/// Number of a credential generation of one secret; counts up from 1 and is never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Generation(pub u32);
+
+/// Installation epoch: bumped by every restore, so that facts of an older life can be told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Epoch(pub u32);
+
+/// Number of one plugin call within the journal of one secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CallId(pub u32);
+
+/// Ordinal of a host call within one plugin call, from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Ordinal(pub u32);
+
+/// Fencing number of a lease; a writer with an older fence may record outcomes, never decisions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Fence(pub u64);
+
+/// SHA-256 of something pinned or matched: a spec, a component, a host-call request.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Digest(pub [u8; 32]);
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("sha256:")?;
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for Digest {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let bad = || NameError { what: "digest", text: text.to_owned(), rule: "`sha256:` and 64 hex digits" };
+        let hex = text.strip_prefix("sha256:").filter(|hex| hex.len() == 64 && hex.is_ascii()).ok_or_else(bad)?;
+        let mut bytes = [0; 32];
+        for (byte, pair) in bytes.iter_mut().zip(hex.as_bytes().chunks(2)) {
+            let pair = std::str::from_utf8(pair).map_err(|_| bad())?;
+            *byte = u8::from_str_radix(pair, 16).map_err(|_| bad())?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+/// A name that does not follow its grammar.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not a {what}: expected {rule}")]
+pub struct NameError {
+    /// What the text was meant to name.
+    pub what: &'static str,
+    /// The offending text.
+    pub text: String,
+    /// The grammar, for people.
+    pub rule: &'static str,
+}
+
+/// Letters of a DNS label: 1–63 of `a-z 0-9 -`, neither first nor last a dash.
+const LABEL_RULE: &str = "1 to 63 lower-case letters, digits and dashes, no dash first or last";
+
+fn is_label(text: &str) -> bool {
+    (1..=63).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
+macro_rules! label {
+    ($(#[$doc:meta])* $name:ident, $what:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The name as text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = NameError;
+
+            fn from_str(text: &str) -> Result<Self, NameError> {
+                if is_label(text) {
+                    Ok(Self(text.to_owned()))
+                } else {
+                    Err(NameError { what: $what, text: text.to_owned(), rule: LABEL_RULE })
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+label!(
+    /// A namespace: the unit of access for declarations, connections and operators.
+    Namespace, "namespace"
+);
+label!(
+    /// The name of a consumer within its namespace.
+    ConsumerName, "consumer name"
+);
+label!(
+    /// The name of a connection.
+    ConnectionName, "connection name"
+);
+label!(
+    /// The name of a plugin.
+    PluginName, "plugin name"
+);
+
+/// `namespace/name` of a managed secret.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SecretName {
+    namespace: Namespace,
+    name: String,
+}
+
+impl SecretName {
+    /// The namespace.
+    #[must_use]
+    pub fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
+    /// The name within the namespace.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl FromStr for SecretName {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let bad = || NameError {
+            what: "secret name",
+            text: text.to_owned(),
+            rule: "`namespace/name`, each 1 to 63 lower-case letters, digits and dashes",
+        };
+        let (namespace, name) = text.split_once('/').ok_or_else(bad)?;
+        if !is_label(name) {
+            return Err(bad());
+        }
+        Ok(Self { namespace: namespace.parse().map_err(|_| bad())?, name: name.to_owned() })
+    }
+}
+
+impl fmt::Display for SecretName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+macro_rules! text {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $max:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The text itself.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = NameError;
+
+            fn from_str(text: &str) -> Result<Self, NameError> {
+                if (1..=$max).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()) {
+                    Ok(Self(text.to_owned()))
+                } else {
+                    Err(NameError {
+                        what: $what,
+                        text: text.chars().take(80).collect(),
+                        rule: concat!("1 to ", stringify!($max), " printable ASCII characters without a space"),
+                    })
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+text!(
+    /// Identifier of one rotation attempt, drawn by the host (UUIDv7 in practice).
+    RotationId, "rotation id", 64
+);
+text!(
+    /// One of the many things a target may consist of: a host, a replica, an account.
+    Place, "place", 255
+);
+text!(
+    /// One running instance of a consumer, as its membership authority names it.
+    Replica, "replica", 255
+);
+text!(
+    /// One life of a replica: drawn anew at each start of the process.
+    Incarnation, "incarnation", 64
+);
+text!(
+    /// The idempotency key of a step at a place: the same however often the step is run again.
+    OperationId, "operation id", 400
+);
+text!(
+    /// Who did something: an operator's, a consumer's or the host's own name.
+    Author, "author", 255
+);
+text!(
+    /// A slot of the target that generations take in turn (a role name, `key1`).
+    Slot, "slot", 255
+);
+text!(
+    /// Name of one sealed value of a generation, unique within it; never derived from the value.
+    SealLabel, "seal label", 128
+);
+text!(
+    /// How the target itself names a credential (access-key id, serial, fingerprint); never a slot's name.
+    TargetId, "target id", 512
+);
+
+impl Place {
+    /// The place of a target that is only one.
+    #[must_use]
+    pub fn only() -> Self {
+        Self("-".to_owned())
+    }
+}
