@@ -3,7 +3,10 @@
 use super::secret::Seal;
 use async_trait::async_trait;
 use keybaton_protocol::event::Event;
-use keybaton_protocol::ids::{CallId, Digest, Epoch, Fence, Generation, Millis, Ordinal, SecretName, Seq};
+use keybaton_protocol::ids::{
+    Author, CallId, ConnectionName, Digest, Epoch, Fence, Generation, Millis, Namespace, Ordinal,
+    PluginName, SecretName, Seq,
+};
 
 /// One atomic write to the journal of one secret.
 #[derive(Debug)]
@@ -24,6 +27,61 @@ pub struct Append {
     pub replies: Vec<Reply>,
     /// Generations whose data key and sealed values are erased.
     pub erase: Vec<Generation>,
+    /// What the index is to say of the secret from now on; `None` leaves it as it is (open, on a first append).
+    pub mark: Option<Mark>,
+}
+
+/// The index entry of a secret: what a start needs to know without reading a million journals.
+/// Kept beside the journal in the same write; the journal remains the truth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Mark {
+    /// There is something to do: a rotation, a retirement or a call is open. Only these are replayed at start.
+    pub open: bool,
+    /// When the current credential became current.
+    pub rotated_at: Option<Millis>,
+    /// When it ends by itself.
+    pub expires_at: Option<Millis>,
+    /// No start by cadence before this instant (after a failure).
+    pub not_before: Option<Millis>,
+    /// Rotations in a row that did not complete.
+    pub failures: u32,
+    /// The secret was ended by `retire`, or unmanaged: cadence starts nothing.
+    pub closed: bool,
+}
+
+/// One line of the index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Indexed {
+    /// Which secret.
+    pub secret: SecretName,
+    /// Where its journal ends.
+    pub seq: Seq,
+    /// As last marked.
+    pub mark: Mark,
+}
+
+/// What a freeze of more than one secret covers. A single secret's freeze is an event in its own journal.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Scope {
+    /// Everything here.
+    Host,
+    /// A namespace.
+    Namespace(Namespace),
+    /// A connection.
+    Connection(ConnectionName),
+    /// A plugin.
+    Plugin(PluginName),
+}
+
+/// A standing freeze.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Freeze {
+    /// Of what.
+    pub scope: Scope,
+    /// By whom.
+    pub author: Author,
+    /// Since when.
+    pub at: Millis,
 }
 
 /// A host call's answer as the guest saw it: scrubbed, secrets replaced by the labels they are sealed under.
@@ -107,16 +165,33 @@ pub trait Journal: Send + Sync {
     async fn append(&self, append: Append) -> Result<Seq, JournalError>;
     /// Events after `after`, in order.
     async fn read(&self, secret: &SecretName, after: Seq) -> Result<Vec<Recorded>, JournalError>;
-    /// Every secret that has a journal.
-    async fn secrets(&self) -> Result<Vec<SecretName>, JournalError>;
+    /// Every secret that has a journal, with its mark. Read once at start.
+    async fn index(&self) -> Result<Vec<Indexed>, JournalError>;
+    /// Standing freezes of more than one secret.
+    async fn freezes(&self) -> Result<Vec<Freeze>, JournalError>;
+    /// Records a freeze, durably; a second one of the same scope changes nothing.
+    async fn freeze(&self, freeze: Freeze) -> Result<(), JournalError>;
+    /// Lifts a freeze, durably; the author and the instant go to the audit.
+    async fn thaw(&self, scope: Scope, author: Author, at: Millis) -> Result<(), JournalError>;
     /// Replies of the host calls within one plugin call, by ordinal.
     async fn replies(&self, secret: &SecretName, call: CallId) -> Result<Vec<Reply>, JournalError>;
     /// Opens one sealed value.
-    async fn unseal(&self, secret: &SecretName, generation: Generation, label: &str) -> Result<Seal, JournalError>;
+    async fn unseal(
+        &self,
+        secret: &SecretName,
+        generation: Generation,
+        label: &str,
+    ) -> Result<Seal, JournalError>;
     /// The random 32-byte salt of a generation, for proofs of possession; made with its data key.
-    async fn salt(&self, secret: &SecretName, generation: Generation) -> Result<Seal, JournalError>;
+    async fn salt(&self, secret: &SecretName, generation: Generation)
+    -> Result<Seal, JournalError>;
     /// Takes or renews the lease on a secret; a new holder gets a higher fence.
-    async fn lease(&self, secret: &SecretName, holder: &str, for_ms: u64) -> Result<Lease, JournalError>;
+    async fn lease(
+        &self,
+        secret: &SecretName,
+        holder: &str,
+        for_ms: u64,
+    ) -> Result<Lease, JournalError>;
     /// The installation's epoch.
     async fn epoch(&self) -> Result<Epoch, JournalError>;
 }

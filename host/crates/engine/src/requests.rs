@@ -1,0 +1,128 @@
+//! What consumers ask and are told: fetch, challenge, acknowledge. The one place where secret bytes leave the engine.
+
+use crate::ports::secret::SecretBytes;
+use keybaton_protocol::evidence::{EvidenceKind, Purpose};
+use keybaton_protocol::ids::{
+    ConsumerName, Epoch, Generation, Incarnation, Millis, Replica, RotationId, SecretName, Seq,
+};
+
+/// A replica of a consumer asks for what it may hold. The caller has authenticated `consumer`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fetch {
+    /// Which secret.
+    pub secret: SecretName,
+    /// Which consumer, as authenticated.
+    pub consumer: ConsumerName,
+    /// Which instance.
+    pub replica: Replica,
+    /// Which life of it.
+    pub incarnation: Incarnation,
+}
+
+/// What a replica may hold now, and what it is asked to do.
+#[derive(Debug)]
+pub struct Delivery {
+    /// The installation's epoch; part of every proof.
+    pub epoch: Epoch,
+    /// Newest first. Empty before the first credential exists.
+    pub generations: Vec<Delivered>,
+    /// What the host waits for from this replica.
+    pub asks: Vec<Ask>,
+    /// The journal position this answers for; anything newer is announced by [`Changed`].
+    pub seq: Seq,
+}
+
+/// One generation for one consumer.
+#[derive(Debug)]
+pub struct Delivered {
+    /// Its number.
+    pub generation: Generation,
+    /// `pending`, `current` or `previous`.
+    pub role: &'static str,
+    /// Whether this replica is to use this one now; exactly one is, once there is a current generation.
+    pub use_now: bool,
+    /// Public fields.
+    pub attributes: Vec<(String, String)>,
+    /// Secret fields. Empty where the value is unknown to keybaton.
+    pub fields: Vec<(String, SecretBytes)>,
+    /// 32 bytes, for proofs; a secret like the fields.
+    pub salt: SecretBytes,
+}
+
+/// What the host waits for from a replica.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ask {
+    /// To state what.
+    pub purpose: Purpose,
+    /// About which generation.
+    pub generation: Generation,
+    /// In which rotation.
+    pub rotation: RotationId,
+    /// When the host's patience ends, if it does.
+    pub deadline: Option<Millis>,
+}
+
+/// A replica is about to state something and asks for a nonce.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Challenge {
+    /// Which secret.
+    pub secret: SecretName,
+    /// Which consumer, as authenticated.
+    pub consumer: ConsumerName,
+    /// Which instance.
+    pub replica: Replica,
+    /// Which life of it.
+    pub incarnation: Incarnation,
+    /// In which rotation.
+    pub rotation: RotationId,
+    /// About which generation.
+    pub generation: Generation,
+    /// To state what.
+    pub purpose: Purpose,
+}
+
+/// Single-use, expiring randomness that a proof is bound to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Nonce(pub [u8; 32]);
+
+/// The answer to a challenge request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Challenged {
+    /// To be put under the proof.
+    pub nonce: Nonce,
+    /// The epoch to be put under the proof.
+    pub epoch: Epoch,
+    /// After this instant the nonce is refused.
+    pub expires_at: Millis,
+}
+
+/// A statement with its proof.
+#[derive(Debug, Clone)]
+pub struct Acknowledgement {
+    /// What was challenged, word for word.
+    pub challenge: Challenge,
+    /// The nonce given.
+    pub nonce: Nonce,
+    /// 32 bytes; see [`crate::proof`].
+    pub proof: Vec<u8>,
+    /// Whose account it is, as the consumer reports it: `store`, `holder` or `process`.
+    pub kind: EvidenceKind,
+    /// With `failed` and `cry`: why. Cut to 500 characters and to printable text here; empty otherwise.
+    pub reason: String,
+}
+
+/// What became of a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Accepted {
+    /// Where it is in the journal.
+    pub seq: Seq,
+}
+
+/// A secret's journal has grown: look again. Carries no content on purpose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changed {
+    /// Whose.
+    pub secret: SecretName,
+    /// Up to where.
+    pub seq: Seq,
+}
