@@ -47,6 +47,8 @@ pub struct Mark {
     pub failures: u32,
     /// The secret was ended by `retire`, or unmanaged: cadence starts nothing.
     pub closed: bool,
+    /// Digest of the declaration whose consumers and policy this journal last took over.
+    pub spec: Option<Digest>,
 }
 
 /// One line of the index.
