@@ -30,9 +30,7 @@ impl Account {
         let accounts = fs::read_to_string("/etc/passwd").map_err(Error::io("read /etc/passwd"))?;
         match UNPRIVILEGED.iter().find_map(|name| find(&accounts, name)) {
             Some(account) => Ok(Some(account)),
-            None => Err(Error::Missing {
-                program: "an unprivileged account (postgres or nobody)".into(),
-            }),
+            None => Err(Error::Missing { program: "an unprivileged account (postgres or nobody)".into() }),
         }
     }
 
@@ -48,17 +46,11 @@ impl Account {
 
 /// One line of passwd(5): `name:password:uid:gid:…`.
 fn find(accounts: &str, name: &str) -> Option<Account> {
-    let line = accounts
-        .lines()
-        .find(|line| line.split(':').next() == Some(name))?;
+    let line = accounts.lines().find(|line| line.split(':').next() == Some(name))?;
     let mut numbers = line.split(':').skip(2);
     let uid = numbers.next()?.parse().ok()?;
     let gid = numbers.next()?.parse().ok()?;
-    Some(Account {
-        name: name.to_owned(),
-        uid,
-        gid,
-    })
+    Some(Account { name: name.to_owned(), uid, gid })
 }
 
 #[cfg(test)]

@@ -28,11 +28,7 @@ pub struct Sighting {
 
 impl fmt::Display for Sighting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} as {} in {} at byte {}",
-            self.secret, self.form, self.place, self.offset
-        )
+        write!(f, "{} as {} in {} at byte {}", self.secret, self.form, self.place, self.offset)
     }
 }
 
@@ -67,10 +63,7 @@ impl Canary {
     /// An empty set that looks for pieces of this length too: for memory, where a secret may be half overwritten.
     #[must_use]
     pub fn with_fragments(bytes: usize) -> Self {
-        Self {
-            fragment_bytes: Some(bytes.max(LEAST_BYTES)),
-            ..Self::default()
-        }
+        Self { fragment_bytes: Some(bytes.max(LEAST_BYTES)), ..Self::default() }
     }
 
     /// Adds a secret under a name that may be shown.
@@ -80,24 +73,14 @@ impl Canary {
     pub fn plant(&mut self, name: &str, secret: impl AsRef<[u8]>) -> Result<()> {
         let secret = secret.as_ref();
         if secret.len() < LEAST_BYTES {
-            return Err(Error::TooShort {
-                name: name.to_owned(),
-                length: secret.len(),
-                least: LEAST_BYTES,
-            });
+            return Err(Error::TooShort { name: name.to_owned(), length: secret.len(), least: LEAST_BYTES });
         }
         let whole = forms::of(secret);
         let windows = self.fragment_bytes.filter(|length| *length < secret.len());
-        let pieces = windows
-            .into_iter()
-            .flat_map(|length| secret.windows(length))
-            .map(|piece| ("a piece", piece.to_vec()));
+        let pieces =
+            windows.into_iter().flat_map(|length| secret.windows(length)).map(|piece| ("a piece", piece.to_vec()));
         for (form, bytes) in whole.into_iter().chain(pieces) {
-            self.needles.push(Needle {
-                secret: name.to_owned(),
-                form,
-                bytes,
-            });
+            self.needles.push(Needle { secret: name.to_owned(), form, bytes });
         }
         self.searcher = OnceLock::new();
         Ok(())
@@ -113,11 +96,8 @@ impl Canary {
 
     /// Adds what is seen in `bytes`, which begin at `base`, unless the same was seen in this place before.
     fn search_at(&self, place: &str, bytes: &[u8], base: u64, found: &mut BTreeSet<Sighting>) {
-        let mut seen: BTreeSet<(String, &str)> = found
-            .iter()
-            .filter(|s| s.place == place)
-            .map(|s| (s.secret.clone(), s.form))
-            .collect();
+        let mut seen: BTreeSet<(String, &str)> =
+            found.iter().filter(|s| s.place == place).map(|s| (s.secret.clone(), s.form)).collect();
         for hit in self.searcher().find_overlapping_iter(bytes) {
             let needle = &self.needles[hit.pattern().as_usize()];
             if seen.insert((needle.secret.clone(), needle.form)) {
@@ -134,16 +114,11 @@ impl Canary {
     fn searcher(&self) -> &AhoCorasick {
         self.searcher.get_or_init(|| {
             let needles = self.needles.iter().map(|needle| &needle.bytes);
-            AhoCorasick::new(needles)
-                .expect("far fewer and shorter patterns than an automaton can hold")
+            AhoCorasick::new(needles).expect("far fewer and shorter patterns than an automaton can hold")
         })
     }
 
     fn longest(&self) -> usize {
-        self.needles
-            .iter()
-            .map(|needle| needle.bytes.len())
-            .max()
-            .unwrap_or_default()
+        self.needles.iter().map(|needle| needle.bytes.len()).max().unwrap_or_default()
     }
 }

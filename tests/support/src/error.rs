@@ -78,9 +78,7 @@ pub enum Error {
         status: u16,
     },
     /// A planted secret is so short that it would be found by chance.
-    #[error(
-        "the secret {name} has {length} bytes; at least {least} are needed to tell it from chance"
-    )]
+    #[error("the secret {name} has {length} bytes; at least {least} are needed to tell it from chance")]
     TooShort {
         /// The planted secret's name.
         name: String,

@@ -61,11 +61,7 @@ impl JupyterHub {
         let folder = Scratch::new("hub", None)?;
         let admin_token = random_hex(32)?;
         let admin_token_file = folder.write("admin-token", admin_token.as_bytes())?;
-        let ports = Ports {
-            public: free_port()?,
-            hub: free_port()?,
-            routes: free_port()?,
-        };
+        let ports = Ports { public: free_port()?, hub: free_port()?, routes: free_port()? };
         let mut hub = Self {
             options,
             hub: None,
@@ -142,11 +138,7 @@ impl JupyterHub {
     /// The ids of the process groups of hub and proxy; empty while they are down.
     #[must_use]
     pub fn process_ids(&self) -> Vec<u32> {
-        [&self.hub, &self.proxy]
-            .into_iter()
-            .flatten()
-            .map(Process::id)
-            .collect()
+        [&self.hub, &self.proxy].into_iter().flatten().map(Process::id).collect()
     }
 
     /// All the hub has logged so far.

@@ -30,17 +30,13 @@ pub fn free_port() -> Result<u16> {
     });
     for _ in 0..span {
         let offset = OFFSET.fetch_add(1, Ordering::Relaxed) % span;
-        let port = PORTS.start
-            + u16::try_from((u32::from(start) + u32::from(offset)) % u32::from(span))
-                .expect("as above");
+        let port =
+            PORTS.start + u16::try_from((u32::from(start) + u32::from(offset)) % u32::from(span)).expect("as above");
         if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
             return Ok(port);
         }
     }
-    Err(Error::Io {
-        what: "find a free port on 127.0.0.1".into(),
-        source: std::io::ErrorKind::AddrInUse.into(),
-    })
+    Err(Error::Io { what: "find a free port on 127.0.0.1".into(), source: std::io::ErrorKind::AddrInUse.into() })
 }
 
 #[cfg(test)]
@@ -51,14 +47,8 @@ mod tests {
 
     #[test]
     fn ports_are_bindable_and_never_offered_twice() {
-        let ports: Vec<u16> = (0..200)
-            .map(|_| free_port().expect("a free port"))
-            .collect();
-        assert_eq!(
-            ports.iter().collect::<BTreeSet<_>>().len(),
-            ports.len(),
-            "{ports:?}"
-        );
+        let ports: Vec<u16> = (0..200).map(|_| free_port().expect("a free port")).collect();
+        assert_eq!(ports.iter().collect::<BTreeSet<_>>().len(), ports.len(), "{ports:?}");
         for port in ports {
             TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("the port was free a moment ago");
         }
@@ -66,8 +56,7 @@ mod tests {
 
     #[test]
     fn a_taken_port_is_not_offered() {
-        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, free_port().expect("a free port")))
-            .expect("bind");
+        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, free_port().expect("a free port"))).expect("bind");
         let taken = taken.local_addr().expect("bound").port();
         assert!((0..300).all(|_| free_port().expect("a free port") != taken));
     }

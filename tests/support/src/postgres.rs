@@ -68,21 +68,12 @@ impl Postgres {
         let folder = Scratch::new("pg", account.clone())?;
         let password = random_hex(16)?;
         let password_file = folder.write("admin-password", password.as_bytes())?;
-        let mut postgres = Self {
-            options,
-            process: None,
-            folder,
-            account,
-            port: free_port()?,
-            password,
-            password_file,
-        };
+        let mut postgres =
+            Self { options, process: None, folder, account, port: free_port()?, password, password_file };
         server::make_cluster(&postgres).await?;
         for attempt in 1.. {
             match postgres.up().await {
-                Err(Error::Ended { log, .. })
-                    if attempt < PORT_ATTEMPTS && log.contains("could not bind") =>
-                {
+                Err(Error::Ended { log, .. }) if attempt < PORT_ATTEMPTS && log.contains("could not bind") => {
                     postgres.port = free_port()?;
                 }
                 outcome => return outcome.map(|()| postgres),

@@ -78,10 +78,7 @@ impl Process {
     /// The system does not know the process.
     pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
         if self.ended.is_none() {
-            self.ended = self
-                .child
-                .try_wait()
-                .map_err(Error::io(format!("wait for {}", self.name)))?;
+            self.ended = self.child.try_wait().map_err(Error::io(format!("wait for {}", self.name)))?;
             if self.ended.is_some() {
                 self.guard.dismiss();
             }
@@ -111,10 +108,7 @@ impl Process {
                 return Ok(status);
             }
             if begun.elapsed() >= limit {
-                return Err(Error::StillRunning {
-                    name: self.name.clone(),
-                    waited_ms: limit.as_millis(),
-                });
+                return Err(Error::StillRunning { name: self.name.clone(), waited_ms: limit.as_millis() });
             }
             tokio::time::sleep(POLL).await;
         }
@@ -143,10 +137,7 @@ impl Process {
                 Err(source) => return Err(self.refused(source)),
             }
         }
-        let status = self
-            .child
-            .wait()
-            .map_err(Error::io(format!("wait for {}", self.name)))?;
+        let status = self.child.wait().map_err(Error::io(format!("wait for {}", self.name)))?;
         self.ended = Some(status);
         self.await_group();
         self.guard.dismiss();
@@ -165,24 +156,16 @@ impl Process {
     #[must_use]
     pub fn group_lives(&self) -> bool {
         // The first question is cheap and mostly enough; orphans, though, wait for init to bury them.
-        test_kill_process_group(self.group).is_ok()
-            && group::has_living(self.group.as_raw_nonzero().get())
+        test_kill_process_group(self.group).is_ok() && group::has_living(self.group.as_raw_nonzero().get())
     }
 
     /// An error that says how it ended and what it last wrote.
     pub(crate) fn ended_error(&self, status: ExitStatus) -> Error {
-        Error::Ended {
-            name: self.name.clone(),
-            status,
-            log: self.tail(),
-        }
+        Error::Ended { name: self.name.clone(), status, log: self.tail() }
     }
 
     fn refused(&self, source: rustix::io::Errno) -> Error {
-        Error::Io {
-            what: format!("signal {}", self.name),
-            source: source.into(),
-        }
+        Error::Io { what: format!("signal {}", self.name), source: source.into() }
     }
 }
 
@@ -194,7 +177,5 @@ impl Drop for Process {
 }
 
 fn read(path: &std::path::Path) -> String {
-    fs::read(path)
-        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-        .unwrap_or_default()
+    fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
 }

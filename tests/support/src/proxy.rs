@@ -52,12 +52,8 @@ impl FlakyProxy {
             connections: AtomicU64::new(0),
             armings: Mutex::default(),
         };
-        let mut proxy = Self {
-            port: free_port()?,
-            shared: Arc::new(shared),
-            cuts: watch::Sender::new(0),
-            listening: None,
-        };
+        let mut proxy =
+            Self { port: free_port()?, shared: Arc::new(shared), cuts: watch::Sender::new(0), listening: None };
         proxy.up().await?;
         Ok(proxy)
     }
@@ -111,11 +107,7 @@ impl FlakyProxy {
         }
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).await;
         let listener = listener.map_err(Error::io(format!("listen on port {}", self.port)))?;
-        self.listening = Some(tokio::spawn(accept(
-            listener,
-            Arc::clone(&self.shared),
-            self.cuts.subscribe(),
-        )));
+        self.listening = Some(tokio::spawn(accept(listener, Arc::clone(&self.shared), self.cuts.subscribe())));
         Ok(())
     }
 }
@@ -131,9 +123,7 @@ impl Drop for FlakyProxy {
 impl Shared {
     /// The first armed fault whose condition this exchange meets; it counts as fired.
     fn strike(&self, exchange: &Exchange<'_>) -> Option<Fault> {
-        self.armings()
-            .iter_mut()
-            .find_map(|arming| arming.strike(exchange))
+        self.armings().iter_mut().find_map(|arming| arming.strike(exchange))
     }
 
     fn armings(&self) -> std::sync::MutexGuard<'_, Vec<Arming>> {

@@ -61,13 +61,8 @@ impl Scratch {
     pub fn write(&self, name: &str, contents: &[u8]) -> Result<PathBuf> {
         let path = self.join(name);
         let failed = || Error::io(format!("write {}", path.display()));
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&path)
-            .map_err(failed())?;
+        let mut file =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path).map_err(failed())?;
         file.write_all(contents).map_err(failed())?;
         if let Some(owner) = &self.owner {
             owner.own(&path)?;

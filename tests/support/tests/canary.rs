@@ -24,64 +24,25 @@ fn every_rendering_is_found() {
     let padded = |before: &str| format!("{before}{SECRET}:after");
     let table = [
         ("raw", SECRET.to_owned()),
-        (
-            "base64, first alignment",
-            general_purpose::STANDARD.encode(padded("abc")),
-        ),
-        (
-            "base64, second alignment",
-            general_purpose::STANDARD.encode(padded("abcd")),
-        ),
-        (
-            "base64, third alignment",
-            general_purpose::STANDARD.encode(padded("abcde")),
-        ),
-        (
-            "base64 alone, padded",
-            general_purpose::STANDARD.encode(SECRET),
-        ),
-        (
-            "base64 alone, unpadded",
-            general_purpose::STANDARD_NO_PAD.encode(SECRET),
-        ),
-        (
-            "base64url",
-            general_purpose::URL_SAFE.encode(padded("user:")),
-        ),
-        (
-            "hex",
-            SECRET.bytes().map(|byte| format!("{byte:02x}")).collect(),
-        ),
-        (
-            "HEX",
-            SECRET.bytes().map(|byte| format!("{byte:02X}")).collect(),
-        ),
-        (
-            "a URL",
-            "p%22a%27s%2Fs%2Bw%5C%C3%B6r%20d%3D%3F%26".to_owned(),
-        ),
-        (
-            "a url in lower case",
-            "p%22a%27s%2fs%2bw%5c%c3%b6r%20d%3d%3f%26".to_owned(),
-        ),
-        (
-            "a form",
-            "p%22a%27s%2Fs%2Bw%5C%C3%B6r+d%3D%3F%26".to_owned(),
-        ),
+        ("base64, first alignment", general_purpose::STANDARD.encode(padded("abc"))),
+        ("base64, second alignment", general_purpose::STANDARD.encode(padded("abcd"))),
+        ("base64, third alignment", general_purpose::STANDARD.encode(padded("abcde"))),
+        ("base64 alone, padded", general_purpose::STANDARD.encode(SECRET)),
+        ("base64 alone, unpadded", general_purpose::STANDARD_NO_PAD.encode(SECRET)),
+        ("base64url", general_purpose::URL_SAFE.encode(padded("user:"))),
+        ("hex", SECRET.bytes().map(|byte| format!("{byte:02x}")).collect()),
+        ("HEX", SECRET.bytes().map(|byte| format!("{byte:02X}")).collect()),
+        ("a URL", "p%22a%27s%2Fs%2Bw%5C%C3%B6r%20d%3D%3F%26".to_owned()),
+        ("a url in lower case", "p%22a%27s%2fs%2bw%5c%c3%b6r%20d%3d%3f%26".to_owned()),
+        ("a form", "p%22a%27s%2Fs%2Bw%5C%C3%B6r+d%3D%3F%26".to_owned()),
         ("JSON", json.clone()),
         ("JSON with escaped slashes", json.replace('/', "\\/")),
         ("JSON in ASCII", json.replace('ö', "\\u00f6")),
         ("JSON in JSON", serde_json::to_string(&json).unwrap()),
         ("Debug", format!("{SECRET:?}")),
         ("Debug of bytes", format!("{:?}", SECRET.as_bytes())),
-        (
-            "escaped bytes",
-            SECRET.as_bytes().escape_ascii().to_string(),
-        ),
-        (
-            "SQL",
-            format!("alter role x password '{}'", SECRET.replace('\'', "''")),
-        ),
+        ("escaped bytes", SECRET.as_bytes().escape_ascii().to_string()),
+        ("SQL", format!("alter role x password '{}'", SECRET.replace('\'', "''"))),
     ];
     for (name, text) in table {
         let found = canary().search(name, format!("before {text} after"));
@@ -99,20 +60,14 @@ fn what_was_not_planted_is_not_found() {
 fn a_sighting_says_which_and_where_but_not_what() {
     let found = canary().search("the log", format!("x{SECRET}"));
     assert_eq!(forms(&found), ["raw bytes"]);
-    assert_eq!(
-        found[0].to_string(),
-        "password as raw bytes in the log at byte 1"
-    );
+    assert_eq!(found[0].to_string(), "password as raw bytes in the log at byte 1");
     assert!(!format!("{:?} {:?}", canary(), found).contains(SECRET));
 }
 
 #[test]
 fn a_short_secret_cannot_be_planted() {
     let refused = Canary::new().plant("pin", "1234567");
-    assert!(
-        matches!(refused, Err(Error::TooShort { length: 7, .. })),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(Error::TooShort { length: 7, .. })), "{refused:?}");
 }
 
 #[test]
@@ -126,23 +81,15 @@ fn files_their_names_and_seams_between_chunks_are_searched() {
     let hex: String = SECRET.bytes().map(|byte| format!("{byte:02x}")).collect();
     fs::write(folder.join(&hex), "").unwrap();
     let found = canary().search_path(folder.path()).unwrap();
-    let mut offsets: Vec<_> = found
-        .iter()
-        .map(|sighting| (sighting.form, sighting.offset))
-        .collect();
+    let mut offsets: Vec<_> = found.iter().map(|sighting| (sighting.form, sighting.offset)).collect();
     offsets.sort_unstable();
-    assert_eq!(
-        offsets,
-        [("hexadecimal", 0), ("raw bytes", 1024 * 1024 - 5)]
-    );
+    assert_eq!(offsets, [("hexadecimal", 0), ("raw bytes", 1024 * 1024 - 5)]);
 }
 
 #[test]
 fn a_path_that_is_not_there_is_an_error() {
     let folder = Scratch::new("canary", None).unwrap();
-    canary()
-        .search_path(&folder.join("absent"))
-        .expect_err("an unread file proves nothing");
+    canary().search_path(&folder.join("absent")).expect_err("an unread file proves nothing");
 }
 
 #[test]

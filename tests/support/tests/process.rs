@@ -19,9 +19,7 @@ fn shell(script: &str) -> Launch {
 fn runs(process_id: &str) -> bool {
     // A killed process that nobody has waited for yet is a zombie: state Z in proc_pid_stat(5).
     let stat = fs::read_to_string(format!("/proc/{process_id}/stat")).unwrap_or_default();
-    stat.rsplit(") ")
-        .next()
-        .is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
+    stat.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
 }
 
 async fn written(path: &Path) -> String {
@@ -52,10 +50,7 @@ async fn gone(process_id: &str) -> bool {
 async fn output_input_environment_and_status_are_the_programs_own() {
     let folder = Scratch::new("process", None).unwrap();
     let launch = shell("read -r line; echo \"$line $GREETED\"; pwd >&2; exit 7");
-    let launch = launch
-        .env("GREETED", "world")
-        .input("hello\n")
-        .folder(folder.path());
+    let launch = launch.env("GREETED", "world").input("hello\n").folder(folder.path());
     let mut process = launch.start(folder.path()).unwrap();
     let status = process.wait(SOON).await.unwrap();
     assert_eq!(status.code(), Some(7));
@@ -66,9 +61,7 @@ async fn output_input_environment_and_status_are_the_programs_own() {
 #[tokio::test]
 async fn a_kill_reaches_the_processes_that_the_program_has_started() {
     let folder = Scratch::new("process", None).unwrap();
-    let mut process = shell("sleep 600 & echo $! ; wait")
-        .start(folder.path())
-        .unwrap();
+    let mut process = shell("sleep 600 & echo $! ; wait").start(folder.path()).unwrap();
     let sleeper = written(process.logs()[0]).await;
     assert!(runs(&sleeper));
     process.kill().unwrap();
@@ -78,9 +71,7 @@ async fn a_kill_reaches_the_processes_that_the_program_has_started() {
 #[tokio::test]
 async fn a_drop_kills_too() {
     let folder = Scratch::new("process", None).unwrap();
-    let process = shell("sleep 600 & echo $! ; wait")
-        .start(folder.path())
-        .unwrap();
+    let process = shell("sleep 600 & echo $! ; wait").start(folder.path()).unwrap();
     let sleeper = written(process.logs()[0]).await;
     drop(process);
     assert!(gone(&sleeper).await, "the sleeper outlived the drop");
@@ -89,15 +80,10 @@ async fn a_drop_kills_too() {
 #[tokio::test]
 async fn a_program_that_ignores_sigterm_is_named_and_killed() {
     let folder = Scratch::new("process", None).unwrap();
-    let mut process = shell("trap '' TERM; echo ready; while :; do sleep 0.05; done")
-        .start(folder.path())
-        .unwrap();
+    let mut process = shell("trap '' TERM; echo ready; while :; do sleep 0.05; done").start(folder.path()).unwrap();
     written(process.logs()[0]).await;
     let outcome = process.stop(Signal::TERM, Duration::from_millis(300)).await;
-    assert!(
-        matches!(outcome, Err(Error::StillRunning { .. })),
-        "{outcome:?}"
-    );
+    assert!(matches!(outcome, Err(Error::StillRunning { .. })), "{outcome:?}");
     assert!(process.ended().unwrap().is_some());
     assert!(!process.group_lives());
 }
@@ -105,14 +91,10 @@ async fn a_program_that_ignores_sigterm_is_named_and_killed() {
 #[tokio::test]
 async fn a_program_that_heeds_sigterm_ends_in_its_own_way() {
     let folder = Scratch::new("process", None).unwrap();
-    let mut process = shell("trap 'exit 3' TERM; echo ready; while :; do sleep 0.05; done")
-        .start(folder.path())
-        .unwrap();
+    let mut process =
+        shell("trap 'exit 3' TERM; echo ready; while :; do sleep 0.05; done").start(folder.path()).unwrap();
     written(process.logs()[0]).await;
-    assert_eq!(
-        process.stop(Signal::TERM, SOON).await.unwrap().code(),
-        Some(3)
-    );
+    assert_eq!(process.stop(Signal::TERM, SOON).await.unwrap().code(), Some(3));
 }
 
 #[tokio::test]

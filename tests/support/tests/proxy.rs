@@ -1,8 +1,5 @@
 //! The fault proxy: what the client sees and what the server got, for each fault.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test's helpers fail by panicking, as the test does"
-)]
+#![expect(clippy::unwrap_used, reason = "a test's helpers fail by panicking, as the test does")]
 
 use std::{
     sync::{Arc, Mutex},
@@ -27,10 +24,7 @@ struct Server {
 impl Server {
     async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (port, got) = (
-            listener.local_addr().unwrap().port(),
-            Arc::new(Mutex::new(Vec::new())),
-        );
+        let (port, got) = (listener.local_addr().unwrap().port(), Arc::new(Mutex::new(Vec::new())));
         let shared = Arc::clone(&got);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -65,11 +59,7 @@ async fn answer(mut stream: TcpStream, got: Arc<Mutex<Vec<String>>>) {
         }
         let text = String::from_utf8(std::mem::take(&mut line)).unwrap();
         got.lock().unwrap().push(text.clone());
-        if stream
-            .write_all(format!("got {text}\n").as_bytes())
-            .await
-            .is_err()
-        {
+        if stream.write_all(format!("got {text}\n").as_bytes()).await.is_err() {
             return;
         }
     }
@@ -77,11 +67,7 @@ async fn answer(mut stream: TcpStream, got: Arc<Mutex<Vec<String>>>) {
 
 /// What a client gets that sends `line` and waits for a whole line, or for the end.
 async fn ask(stream: &mut TcpStream, line: &str) -> String {
-    if stream
-        .write_all(format!("{line}\n").as_bytes())
-        .await
-        .is_err()
-    {
+    if stream.write_all(format!("{line}\n").as_bytes()).await.is_err() {
         return "broken".into();
     }
     let mut reply = Vec::new();
@@ -90,15 +76,11 @@ async fn ask(stream: &mut TcpStream, line: &str) -> String {
             Err(_) => return "silence".into(),
             Ok(Ok(b'\n')) => return String::from_utf8(reply).unwrap(),
             Ok(Ok(byte)) => reply.push(byte),
-            Ok(Err(error))
-                if error.kind() == std::io::ErrorKind::UnexpectedEof && reply.is_empty() =>
-            {
+            Ok(Err(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof && reply.is_empty() => {
                 return "end".into();
             }
             Ok(Err(_)) => {
-                return format!("{} broken", String::from_utf8(reply).unwrap())
-                    .trim()
-                    .into();
+                return format!("{} broken", String::from_utf8(reply).unwrap()).trim().into();
             }
         }
     }
@@ -117,9 +99,7 @@ impl Bench {
     }
 
     async fn connect(&self) -> TcpStream {
-        TcpStream::connect(("127.0.0.1", self.proxy.port()))
-            .await
-            .unwrap()
+        TcpStream::connect(("127.0.0.1", self.proxy.port())).await.unwrap()
     }
 }
 
@@ -142,26 +122,10 @@ async fn each_fault_hits_one_exchange_and_the_next_connection_is_well() {
         assert_eq!(armed.fired(), 0, "{fault:?}");
         let begun = Instant::now();
         let reply = ask(&mut stream, "b").await;
-        assert_eq!(
-            reply.chars().take(3).collect::<String>(),
-            seen.chars().take(3).collect::<String>(),
-            "{fault:?}"
-        );
-        assert_eq!(
-            reply.ends_with("broken"),
-            seen.ends_with("broken"),
-            "{fault:?}: {reply}"
-        );
-        assert_eq!(
-            bench.server.got().contains(&"b".to_owned()),
-            got,
-            "{fault:?}"
-        );
-        assert_eq!(
-            begun.elapsed() >= LONG,
-            matches!(seen, "got b" | "silence"),
-            "{fault:?}"
-        );
+        assert_eq!(reply.chars().take(3).collect::<String>(), seen.chars().take(3).collect::<String>(), "{fault:?}");
+        assert_eq!(reply.ends_with("broken"), seen.ends_with("broken"), "{fault:?}: {reply}");
+        assert_eq!(bench.server.got().contains(&"b".to_owned()), got, "{fault:?}");
+        assert_eq!(begun.elapsed() >= LONG, matches!(seen, "got b" | "silence"), "{fault:?}");
         assert_eq!(armed.fired(), 1, "{fault:?}");
         let mut stream = bench.connect().await;
         assert_eq!(ask(&mut stream, "b").await, "got b", "{fault:?}");
@@ -183,9 +147,7 @@ async fn a_delayed_request_arrives_although_its_client_has_left() {
 #[tokio::test]
 async fn skip_and_times_count_requests_not_pieces() {
     let bench = Bench::start().await;
-    let armed = bench
-        .proxy
-        .arm(Fault::LoseReply, When::request_holds("x").skip(1).times(2));
+    let armed = bench.proxy.arm(Fault::LoseReply, When::request_holds("x").skip(1).times(2));
     let mut stream = bench.connect().await;
     for piece in ["x", "y", "z\n"] {
         stream.write_all(piece.as_bytes()).await.unwrap();
@@ -206,10 +168,7 @@ async fn a_refused_connection_never_reaches_the_server() {
     let armed = bench.proxy.arm(Fault::Refuse, When::next());
     assert_eq!(ask(&mut bench.connect().await, "a").await, "broken");
     assert_eq!(ask(&mut bench.connect().await, "b").await, "got b");
-    assert_eq!(
-        (bench.server.got(), armed.fired()),
-        (vec!["b".to_owned()], 1)
-    );
+    assert_eq!((bench.server.got(), armed.fired()), (vec!["b".to_owned()], 1));
     assert_eq!(bench.proxy.connections(), 2);
 }
 
@@ -220,9 +179,7 @@ async fn down_refuses_and_cuts_and_up_listens_on_the_same_port() {
     assert_eq!(ask(&mut open, "a").await, "got a");
     bench.proxy.down().await;
     assert_eq!(ask(&mut open, "b").await, "broken");
-    let refused = TcpStream::connect(("127.0.0.1", bench.proxy.port()))
-        .await
-        .expect_err("nobody listens");
+    let refused = TcpStream::connect(("127.0.0.1", bench.proxy.port())).await.expect_err("nobody listens");
     assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
     bench.proxy.up().await.unwrap();
     assert_eq!(ask(&mut bench.connect().await, "c").await, "got c");
@@ -240,35 +197,18 @@ async fn a_disarmed_fault_does_not_happen() {
 #[tokio::test]
 async fn a_lost_answer_of_postgres_leaves_the_password_changed() {
     let postgres = Postgres::start(PostgresOptions::default()).await.unwrap();
-    postgres
-        .execute("create role app login password 'before'")
-        .await
-        .unwrap();
+    postgres.execute("create role app login password 'before'").await.unwrap();
     let proxy = FlakyProxy::start(postgres.port()).await.unwrap();
     let armed = proxy.arm(Fault::LoseReply, When::request_holds("alter role"));
 
     let mut through = tokio_postgres::Config::new();
-    through
-        .host("127.0.0.1")
-        .port(proxy.port())
-        .dbname("postgres");
-    through
-        .user(postgres.admin_user())
-        .password(postgres.admin_password());
+    through.host("127.0.0.1").port(proxy.port()).dbname("postgres");
+    through.user(postgres.admin_user()).password(postgres.admin_password());
     let (client, driver) = through.connect(tokio_postgres::NoTls).await.unwrap();
     tokio::spawn(driver);
-    let lost = client
-        .batch_execute("alter role app password 'after'")
-        .await
-        .expect_err("the answer is lost");
-    assert!(
-        lost.as_db_error().is_none(),
-        "the server never refused: {lost}"
-    );
+    let lost = client.batch_execute("alter role app password 'after'").await.expect_err("the answer is lost");
+    assert!(lost.as_db_error().is_none(), "the server never refused: {lost}");
     assert_eq!(armed.fired(), 1);
     assert_eq!(postgres.login("app", "after").await.unwrap(), Login::Works);
-    assert!(matches!(
-        postgres.login("app", "before").await.unwrap(),
-        Login::Refused(_)
-    ));
+    assert!(matches!(postgres.login("app", "before").await.unwrap(), Login::Refused(_)));
 }

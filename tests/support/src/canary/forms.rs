@@ -33,11 +33,7 @@ fn of_bytes(secret: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     let percent_upper = |byte: u8| format!("%{byte:02X}");
     let percent_lower = |byte: u8| format!("%{byte:02x}");
     let plus = |byte: u8| {
-        if byte == b' ' {
-            "+".to_owned()
-        } else {
-            percent_upper(byte)
-        }
+        if byte == b' ' { "+".to_owned() } else { percent_upper(byte) }
     };
     let number = |byte: u8| byte.to_string();
     vec![
@@ -51,10 +47,7 @@ fn of_bytes(secret: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
         ("percent-encoding", percent(secret, percent_lower)),
         ("percent-encoding", joined(secret, "", percent_upper)),
         ("a form field", percent(secret, plus)),
-        (
-            "escaped bytes",
-            secret.escape_ascii().to_string().into_bytes(),
-        ),
+        ("escaped bytes", secret.escape_ascii().to_string().into_bytes()),
     ]
 }
 
@@ -62,26 +55,14 @@ fn of_text(text: &str) -> Vec<(&'static str, Vec<u8>)> {
     let json = unquoted(&serde_json::Value::from(text).to_string());
     let debug = unquoted(&format!("{text:?}"));
     vec![
-        (
-            "JSON with slashes escaped",
-            json.replace('/', "\\/").into_bytes(),
-        ),
+        ("JSON with slashes escaped", json.replace('/', "\\/").into_bytes()),
         ("JSON in ASCII", ascii(&json).into_bytes()),
-        (
-            "JSON within JSON",
-            unquoted(&serde_json::Value::from(json.as_str()).to_string()).into_bytes(),
-        ),
+        ("JSON within JSON", unquoted(&serde_json::Value::from(json.as_str()).to_string()).into_bytes()),
         ("JSON", json.into_bytes()),
         ("a debug print", debug.into_bytes()),
         ("an SQL literal", text.replace('\'', "''").into_bytes()),
-        (
-            "an escaped SQL literal",
-            text.replace('\\', "\\\\").replace('\'', "''").into_bytes(),
-        ),
-        (
-            "UTF-16",
-            text.encode_utf16().flat_map(u16::to_le_bytes).collect(),
-        ),
+        ("an escaped SQL literal", text.replace('\\', "\\\\").replace('\'', "''").into_bytes()),
+        ("UTF-16", text.encode_utf16().flat_map(u16::to_le_bytes).collect()),
     ]
 }
 
@@ -103,13 +84,7 @@ fn joined(secret: &[u8], separator: &str, render: impl Fn(u8) -> String) -> Vec<
 /// RFC 3986, section 2.3: the unreserved characters stand for themselves.
 fn percent(secret: &[u8], escape: impl Fn(u8) -> String) -> Vec<u8> {
     let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    joined(secret, "", |byte| {
-        if unreserved(byte) {
-            char::from(byte).to_string()
-        } else {
-            escape(byte)
-        }
-    })
+    joined(secret, "", |byte| if unreserved(byte) { char::from(byte).to_string() } else { escape(byte) })
 }
 
 /// RFC 8259, section 7: characters beyond ASCII as UTF-16 escapes.

@@ -37,12 +37,7 @@ impl Canary {
             let place = format!("memory of process {process_id}");
             memory.seek(SeekFrom::Start(start)).map_err(failed())?;
             // A region may have been given back since the list was made; what is gone holds nothing.
-            let _ = self.stream(
-                &place,
-                &mut (&mut memory).take(end - start),
-                start,
-                &mut found,
-            );
+            let _ = self.stream(&place, &mut (&mut memory).take(end - start), start, &mut found);
         }
         Ok(found.into_iter().collect())
     }
@@ -65,21 +60,12 @@ impl Canary {
     }
 
     /// Each chunk begins with the end of the one before, so that nothing hides on the seam.
-    fn stream(
-        &self,
-        place: &str,
-        source: &mut impl Read,
-        base: u64,
-        found: &mut BTreeSet<Sighting>,
-    ) -> io::Result<()> {
+    fn stream(&self, place: &str, source: &mut impl Read, base: u64, found: &mut BTreeSet<Sighting>) -> io::Result<()> {
         let overlap = self.longest().saturating_sub(1);
         let mut buffer = Vec::with_capacity(CHUNK_BYTES + overlap);
         let mut start = base;
         loop {
-            let read = source
-                .by_ref()
-                .take(CHUNK_BYTES as u64)
-                .read_to_end(&mut buffer)?;
+            let read = source.by_ref().take(CHUNK_BYTES as u64).read_to_end(&mut buffer)?;
             if read == 0 {
                 return Ok(());
             }
@@ -98,8 +84,5 @@ fn writable(line: &str) -> Option<(u64, u64)> {
     if !columns.next()?.starts_with("rw") {
         return None;
     }
-    Some((
-        u64::from_str_radix(start, 16).ok()?,
-        u64::from_str_radix(end, 16).ok()?,
-    ))
+    Some((u64::from_str_radix(start, 16).ok()?, u64::from_str_radix(end, 16).ok()?))
 }

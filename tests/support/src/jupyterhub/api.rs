@@ -37,19 +37,14 @@ pub struct MintedToken {
 
 impl fmt::Debug for MintedToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MintedToken")
-            .field("id", &self.id)
-            .finish_non_exhaustive()
+        f.debug_struct("MintedToken").field("id", &self.id).finish_non_exhaustive()
     }
 }
 
 /// A client that ignores the machine's proxy settings: all it talks to is on loopback.
 pub(super) fn client() -> Result<Client> {
     let client = Client::builder().no_proxy().timeout(ANSWER).build();
-    client.map_err(|source| Error::Http {
-        what: "the making of a client".into(),
-        source,
-    })
+    client.map_err(|source| Error::Http { what: "the making of a client".into(), source })
 }
 
 impl JupyterHub {
@@ -67,9 +62,7 @@ impl JupyterHub {
     /// # Errors
     /// The hub is down or refuses, as it does where the user exists.
     pub async fn create_user(&self, user: &str) -> Result<()> {
-        self.ask("make a user", Method::POST, &format!("users/{user}"), None)
-            .await
-            .map(drop)
+        self.ask("make a user", Method::POST, &format!("users/{user}"), None).await.map(drop)
     }
 
     /// Every token of a user that lives: the census.
@@ -77,14 +70,7 @@ impl JupyterHub {
     /// # Errors
     /// The hub is down or does not know the user.
     pub async fn tokens(&self, user: &str) -> Result<Vec<HubToken>> {
-        let answer = self
-            .ask(
-                "list tokens",
-                Method::GET,
-                &format!("users/{user}/tokens"),
-                None,
-            )
-            .await?;
+        let answer = self.ask("list tokens", Method::GET, &format!("users/{user}/tokens"), None).await?;
         Ok(list(&answer["api_tokens"]).iter().map(token).collect())
     }
 
@@ -92,25 +78,10 @@ impl JupyterHub {
     ///
     /// # Errors
     /// The hub is down or does not know the user.
-    pub async fn mint(
-        &self,
-        user: &str,
-        note: &str,
-        expires_in_s: Option<u32>,
-    ) -> Result<MintedToken> {
+    pub async fn mint(&self, user: &str, note: &str, expires_in_s: Option<u32>) -> Result<MintedToken> {
         let body = json!({ "note": note, "expires_in": expires_in_s });
-        let answer = self
-            .ask(
-                "make a token",
-                Method::POST,
-                &format!("users/{user}/tokens"),
-                Some(body),
-            )
-            .await?;
-        Ok(MintedToken {
-            id: text(&answer, "id"),
-            token: text(&answer, "token"),
-        })
+        let answer = self.ask("make a token", Method::POST, &format!("users/{user}/tokens"), Some(body)).await?;
+        Ok(MintedToken { id: text(&answer, "id"), token: text(&answer, "token") })
     }
 
     /// Deletes a token by its id.
@@ -118,14 +89,7 @@ impl JupyterHub {
     /// # Errors
     /// The hub is down, or knows no such token.
     pub async fn delete_token(&self, user: &str, id: &str) -> Result<()> {
-        self.ask(
-            "delete a token",
-            Method::DELETE,
-            &format!("users/{user}/tokens/{id}"),
-            None,
-        )
-        .await
-        .map(drop)
+        self.ask("delete a token", Method::DELETE, &format!("users/{user}/tokens/{id}"), None).await.map(drop)
     }
 
     /// Uses a token: the name of the user it stands for, or `None` where the hub refuses it (403).
@@ -134,22 +98,14 @@ impl JupyterHub {
     /// The hub is down, or answers neither yes nor no.
     pub async fn whoami(&self, token: &str) -> Result<Option<String>> {
         let what = "who a token is";
-        let response = self
-            .send(what, self.request(Method::GET, "user", token))
-            .await?;
+        let response = self.send(what, self.request(Method::GET, "user", token)).await?;
         if response.status() == StatusCode::FORBIDDEN {
             return Ok(None);
         }
         Ok(Some(text(&answer(what, response).await?, "name")))
     }
 
-    async fn ask(
-        &self,
-        what: &str,
-        method: Method,
-        path: &str,
-        body: Option<Value>,
-    ) -> Result<Value> {
+    async fn ask(&self, what: &str, method: Method, path: &str, body: Option<Value>) -> Result<Value> {
         let mut request = self.request(method, path, self.admin_token());
         if let Some(body) = body {
             request = request.json(&body);
@@ -159,31 +115,20 @@ impl JupyterHub {
 
     fn request(&self, method: Method, path: &str, token: &str) -> RequestBuilder {
         let url = format!("{}/hub/api/{path}", self.origin());
-        self.http
-            .request(method, url)
-            .header("authorization", format!("token {token}"))
+        self.http.request(method, url).header("authorization", format!("token {token}"))
     }
 
     async fn send(&self, what: &str, request: RequestBuilder) -> Result<Response> {
-        request.send().await.map_err(|source| Error::Http {
-            what: what.to_owned(),
-            source,
-        })
+        request.send().await.map_err(|source| Error::Http { what: what.to_owned(), source })
     }
 }
 
 async fn answer(what: &str, response: Response) -> Result<Value> {
     let status = response.status();
     if !status.is_success() {
-        return Err(Error::Hub {
-            what: what.to_owned(),
-            status: status.as_u16(),
-        });
+        return Err(Error::Hub { what: what.to_owned(), status: status.as_u16() });
     }
-    let body = response.text().await.map_err(|source| Error::Http {
-        what: what.to_owned(),
-        source,
-    })?;
+    let body = response.text().await.map_err(|source| Error::Http { what: what.to_owned(), source })?;
     // A deletion is answered with nothing at all.
     Ok(serde_json::from_str(&body).unwrap_or(Value::Null))
 }

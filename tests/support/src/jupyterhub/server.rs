@@ -13,30 +13,17 @@ const PROBE: std::time::Duration = std::time::Duration::from_millis(50);
 /// a killed hub.
 pub(super) fn launch_proxy(hub: &JupyterHub) -> Result<Process> {
     let ports = hub.ports;
-    Launch::new(
-        "proxy",
-        program("node/node_modules/.bin/configurable-http-proxy")?,
-    )
-    .args(["--ip", "127.0.0.1", "--port", &ports.public.to_string()])
-    .args([
-        "--api-ip",
-        "127.0.0.1",
-        "--api-port",
-        &ports.routes.to_string(),
-    ])
-    .args([
-        "--error-target",
-        &format!("http://127.0.0.1:{}/hub/error", ports.hub),
-    ])
-    .env("CONFIGPROXY_AUTH_TOKEN", &hub.proxy_token)
-    .folder(hub.folder.path())
-    .start(hub.folder.path())
+    Launch::new("proxy", program("node/node_modules/.bin/configurable-http-proxy")?)
+        .args(["--ip", "127.0.0.1", "--port", &ports.public.to_string()])
+        .args(["--api-ip", "127.0.0.1", "--api-port", &ports.routes.to_string()])
+        .args(["--error-target", &format!("http://127.0.0.1:{}/hub/error", ports.hub)])
+        .env("CONFIGPROXY_AUTH_TOKEN", &hub.proxy_token)
+        .folder(hub.folder.path())
+        .start(hub.folder.path())
 }
 
 pub(super) fn launch_hub(hub: &JupyterHub) -> Result<Process> {
-    let configuration = hub
-        .folder
-        .write("jupyterhub_config.py", configuration(hub).as_bytes())?;
+    let configuration = hub.folder.write("jupyterhub_config.py", configuration(hub).as_bytes())?;
     Launch::new("jupyterhub", program("venv/bin/jupyterhub")?)
         .args(["-f".as_ref(), configuration.as_os_str()])
         .env("PYTHONUNBUFFERED", "1")
@@ -78,11 +65,7 @@ c.JupyterHub.load_roles = [{{
 }
 
 /// Waits until the administrator's question is answered through the proxy.
-pub(super) async fn ready(
-    hub: &JupyterHub,
-    proxy: &mut Process,
-    server: &mut Process,
-) -> Result<()> {
+pub(super) async fn ready(hub: &JupyterHub, proxy: &mut Process, server: &mut Process) -> Result<()> {
     let begun = Instant::now();
     loop {
         for process in [&mut *proxy, &mut *server] {
@@ -95,11 +78,7 @@ pub(super) async fn ready(
         }
         if begun.elapsed() > READY {
             let log = server.tail();
-            return Err(Error::NotReady {
-                server: "JupyterHub".into(),
-                waited_ms: READY.as_millis(),
-                log,
-            });
+            return Err(Error::NotReady { server: "JupyterHub".into(), waited_ms: READY.as_millis(), log });
         }
         tokio::time::sleep(PROBE).await;
     }
@@ -112,11 +91,5 @@ fn program(name: &str) -> Result<PathBuf> {
         _ => PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache"),
     };
     let program = cache.join("keybaton").join(name);
-    if program.exists() {
-        Ok(program)
-    } else {
-        Err(Error::Missing {
-            program: program.display().to_string(),
-        })
-    }
+    if program.exists() { Ok(program) } else { Err(Error::Missing { program: program.display().to_string() }) }
 }

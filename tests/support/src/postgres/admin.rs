@@ -22,16 +22,8 @@ impl Postgres {
     /// The server is down.
     pub async fn admin(&self) -> Result<Client> {
         let mut config = Config::new();
-        config
-            .host_path(self.socket_folder())
-            .port(self.port())
-            .user(ADMIN)
-            .password(self.admin_password());
-        connect(
-            config.dbname("postgres").application_name("test-admin"),
-            "the administrator",
-        )
-        .await
+        config.host_path(self.socket_folder()).port(self.port()).user(ADMIN).password(self.admin_password());
+        connect(config.dbname("postgres").application_name("test-admin"), "the administrator").await
     }
 
     /// Runs one or more statements as the administrator.
@@ -40,10 +32,7 @@ impl Postgres {
     /// The server is down or refuses one of them.
     pub async fn execute(&self, statements: &str) -> Result<()> {
         let client = self.admin().await?;
-        client
-            .batch_execute(statements)
-            .await
-            .map_err(|source| sql("the administrator's statement", source))
+        client.batch_execute(statements).await.map_err(|source| sql("the administrator's statement", source))
     }
 
     /// The rows of one statement of the administrator's as text; `None` is SQL's null.
@@ -55,11 +44,7 @@ impl Postgres {
         let answer = client.simple_query(statement).await;
         let answer = answer.map_err(|source| sql("the administrator's query", source))?;
         let row = |message| match message {
-            SimpleQueryMessage::Row(row) => Some(
-                (0..row.len())
-                    .map(|i| row.get(i).map(str::to_owned))
-                    .collect(),
-            ),
+            SimpleQueryMessage::Row(row) => Some((0..row.len()).map(|i| row.get(i).map(str::to_owned)).collect()),
             _ => None,
         };
         Ok(answer.into_iter().filter_map(row).collect())
@@ -81,17 +66,12 @@ impl Postgres {
     pub async fn login(&self, user: &str, password: &str) -> Result<Login> {
         match self.connect(user, password, "postgres").await {
             Ok(client) => {
-                client
-                    .simple_query("select 1")
-                    .await
-                    .map_err(|source| sql("a query after the login", source))?;
+                client.simple_query("select 1").await.map_err(|source| sql("a query after the login", source))?;
                 Ok(Login::Works)
             }
             Err(Error::Sql { what, source }) => match source.code().map(SqlState::code) {
                 // 57P03: it is starting or stopping, which says nothing about the password.
-                Some(code) if code != SqlState::CANNOT_CONNECT_NOW.code() => {
-                    Ok(Login::Refused(code.to_owned()))
-                }
+                Some(code) if code != SqlState::CANNOT_CONNECT_NOW.code() => Ok(Login::Refused(code.to_owned())),
                 _ => Err(Error::Sql { what, source }),
             },
             Err(other) => Err(other),
@@ -102,12 +82,7 @@ impl Postgres {
     #[must_use]
     pub fn tcp(&self, user: &str, password: &str, database: &str) -> Config {
         let mut config = Config::new();
-        config
-            .host("127.0.0.1")
-            .port(self.port())
-            .user(user)
-            .password(password)
-            .dbname(database);
+        config.host("127.0.0.1").port(self.port()).user(user).password(password).dbname(database);
         config.ssl_mode(SslMode::Disable);
         config
     }
@@ -115,17 +90,11 @@ impl Postgres {
 
 /// The connection's driver ends with the client.
 async fn connect(config: &Config, who: &str) -> Result<Client> {
-    let (client, driver) = config
-        .connect(NoTls)
-        .await
-        .map_err(|source| sql(&format!("a login of {who}"), source))?;
+    let (client, driver) = config.connect(NoTls).await.map_err(|source| sql(&format!("a login of {who}"), source))?;
     tokio::spawn(driver);
     Ok(client)
 }
 
 fn sql(what: &str, source: tokio_postgres::Error) -> Error {
-    Error::Sql {
-        what: what.to_owned(),
-        source,
-    }
+    Error::Sql { what: what.to_owned(), source }
 }

@@ -7,9 +7,7 @@ pub(super) fn has_living(group: i32) -> bool {
     let Ok(processes) = fs::read_dir("/proc") else {
         return true; // without an answer the safe one
     };
-    let stats = processes
-        .flatten()
-        .filter_map(|process| fs::read_to_string(process.path().join("stat")).ok());
+    let stats = processes.flatten().filter_map(|process| fs::read_to_string(process.path().join("stat")).ok());
     stats.into_iter().any(|stat| lives_in(&stat, group))
 }
 
@@ -20,8 +18,7 @@ fn lives_in(stat: &str, group: i32) -> bool {
     };
     let mut columns = rest.split(' ');
     let state = columns.next().unwrap_or_default();
-    !matches!(state, "Z" | "X")
-        && columns.nth(1).and_then(|number| number.parse().ok()) == Some(group)
+    !matches!(state, "Z" | "X") && columns.nth(1).and_then(|number| number.parse().ok()) == Some(group)
 }
 
 #[cfg(test)]

@@ -25,11 +25,7 @@ impl Launch {
     /// `program`, called `name` in messages and in the names of its output files.
     #[must_use]
     pub fn new(name: &str, program: impl AsRef<OsStr>) -> Self {
-        Self {
-            name: name.to_owned(),
-            command: Command::new(program),
-            input: None,
-        }
+        Self { name: name.to_owned(), command: Command::new(program), input: None }
     }
 
     /// Adds arguments.
@@ -84,13 +80,7 @@ impl Launch {
         let (stdout, out) = self.log(logs, "out")?;
         let (stderr, err) = self.log(logs, "err")?;
         let stdin = self.stdin(logs)?;
-        let child = self
-            .command
-            .stdin(stdin)
-            .stdout(out)
-            .stderr(err)
-            .process_group(0)
-            .spawn();
+        let child = self.command.stdin(stdin).stdout(out).stderr(err).process_group(0).spawn();
         let mut child = child.map_err(Error::io(format!("start {}", self.name)))?;
         let group = Pid::from_child(&child);
         let guard = match Guard::over(child.id()) {
@@ -102,24 +92,13 @@ impl Launch {
                 return Err(error);
             }
         };
-        Ok(Process {
-            name: self.name,
-            child,
-            group,
-            guard,
-            ended: None,
-            stdout,
-            stderr,
-        })
+        Ok(Process { name: self.name, child, group, guard, ended: None, stdout, stderr })
     }
 
     fn log(&self, folder: &Path, stream: &str) -> Result<(PathBuf, File)> {
         let path = folder.join(format!("{}.{stream}", self.name));
         let file = File::options().create(true).append(true).open(&path);
-        Ok((
-            path.clone(),
-            file.map_err(Error::io(format!("open {}", path.display())))?,
-        ))
+        Ok((path.clone(), file.map_err(Error::io(format!("open {}", path.display())))?))
     }
 
     /// Through an unlinked file: a pipe would need somebody to feed it.

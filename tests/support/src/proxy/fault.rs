@@ -63,11 +63,7 @@ impl When {
     /// On a request for which `condition` holds; it is asked at each piece that comes in.
     #[must_use]
     pub fn matches(condition: impl Fn(&Exchange<'_>) -> bool + Send + 'static) -> Self {
-        Self {
-            condition: Box::new(condition),
-            skip: 0,
-            times: 1,
-        }
+        Self { condition: Box::new(condition), skip: 0, times: 1 }
     }
 
     /// Lets the first `skip` matches pass.
@@ -87,10 +83,7 @@ impl When {
 
 impl fmt::Debug for When {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("When")
-            .field("skip", &self.skip)
-            .field("times", &self.times)
-            .finish_non_exhaustive()
+        f.debug_struct("When").field("skip", &self.skip).field("times", &self.times).finish_non_exhaustive()
     }
 }
 
@@ -127,26 +120,14 @@ pub(super) struct Arming {
 impl Arming {
     pub(super) fn new(fault: Fault, when: When) -> (Self, Armed) {
         let (sender, receiver) = watch::channel(0);
-        (
-            Self {
-                fault,
-                when,
-                counted: None,
-                fired: sender,
-            },
-            Armed { fired: receiver },
-        )
+        (Self { fault, when, counted: None, fired: sender }, Armed { fired: receiver })
     }
 
     /// The fault, where this exchange meets its condition and it is its turn.
     pub(super) fn strike(&mut self, exchange: &Exchange<'_>) -> Option<Fault> {
         let request = (exchange.connection, exchange.ordinal);
         let of_its_kind = exchange.request.is_empty() == (self.fault == Fault::Refuse);
-        if !of_its_kind
-            || self.when.times == 0
-            || self.counted == Some(request)
-            || !(self.when.condition)(exchange)
-        {
+        if !of_its_kind || self.when.times == 0 || self.counted == Some(request) || !(self.when.condition)(exchange) {
             return None;
         }
         self.counted = Some(request);
@@ -161,8 +142,5 @@ impl Arming {
 }
 
 fn holds(haystack: &[u8], needle: &[u8]) -> bool {
-    needle.is_empty()
-        || haystack
-            .windows(needle.len())
-            .any(|window| window == needle)
+    needle.is_empty() || haystack.windows(needle.len()).any(|window| window == needle)
 }

@@ -27,20 +27,8 @@ enum Flow {
     Broken,
 }
 
-pub(super) async fn serve(
-    client: TcpStream,
-    connection: u64,
-    shared: Arc<Shared>,
-    mut cuts: watch::Receiver<u64>,
-) {
-    let refused = shared
-        .strike(&Exchange {
-            connection,
-            ordinal: 0,
-            request: &[],
-            seen: &[],
-        })
-        .is_some();
+pub(super) async fn serve(client: TcpStream, connection: u64, shared: Arc<Shared>, mut cuts: watch::Receiver<u64>) {
+    let refused = shared.strike(&Exchange { connection, ordinal: 0, request: &[], seen: &[] }).is_some();
     if refused {
         return reset(client);
     }
@@ -75,17 +63,7 @@ struct Relay {
 impl Relay {
     fn new(client: TcpStream, server: TcpStream, connection: u64, shared: Arc<Shared>) -> Self {
         let (request, seen) = (Vec::new(), Vec::new());
-        Self {
-            client,
-            server,
-            connection,
-            shared,
-            ordinal: 0,
-            request,
-            seen,
-            replied: false,
-            fault: None,
-        }
+        Self { client, server, connection, shared, ordinal: 0, request, seen, replied: false, fault: None }
     }
 
     async fn run(&mut self) -> io::Result<Flow> {
