@@ -13,15 +13,9 @@ use crate::repository::{assert_none, root};
 const ARROWS: [(&str, &[&str]); 9] = [
     ("keybaton-protocol", &[]),
     ("keybaton-schedule", &["keybaton-protocol"]),
-    (
-        "keybaton-engine",
-        &["keybaton-protocol", "keybaton-schedule"],
-    ),
+    ("keybaton-engine", &["keybaton-protocol", "keybaton-schedule"]),
     ("keybaton-store", &["keybaton-engine", "keybaton-protocol"]),
-    (
-        "keybaton-runtime",
-        &["keybaton-engine", "keybaton-protocol"],
-    ),
+    ("keybaton-runtime", &["keybaton-engine", "keybaton-protocol"]),
     ("keybaton-api", &["keybaton-engine", "keybaton-protocol"]),
     ("keybaton-consumer", &[]),
     ("keybaton-test-support", &[]),
@@ -50,48 +44,11 @@ const ABSENT: [(&str, &[&str]); 6] = [
     ("keybaton-schedule", PURE),
     (
         "keybaton-engine",
-        &[
-            "wasmtime*",
-            "rusqlite",
-            "libsqlite3-sys",
-            "sqlx*",
-            "tokio-postgres",
-            "reqwest",
-            "axum",
-            "hyper",
-        ],
+        &["wasmtime*", "rusqlite", "libsqlite3-sys", "sqlx*", "tokio-postgres", "reqwest", "axum", "hyper"],
     ),
-    (
-        "keybaton-store",
-        &[
-            "wasmtime*",
-            "keybaton-runtime",
-            "keybaton-api",
-            "reqwest",
-            "axum",
-        ],
-    ),
-    (
-        "keybaton-runtime",
-        &[
-            "rusqlite",
-            "libsqlite3-sys",
-            "keybaton-store",
-            "keybaton-api",
-            "axum",
-            "wasmtime-wasi*",
-        ],
-    ),
-    (
-        "keybaton-api",
-        &[
-            "wasmtime*",
-            "rusqlite",
-            "libsqlite3-sys",
-            "keybaton-store",
-            "keybaton-runtime",
-        ],
-    ),
+    ("keybaton-store", &["wasmtime*", "keybaton-runtime", "keybaton-api", "reqwest", "axum"]),
+    ("keybaton-runtime", &["rusqlite", "libsqlite3-sys", "keybaton-store", "keybaton-api", "axum", "wasmtime-wasi*"]),
+    ("keybaton-api", &["wasmtime*", "rusqlite", "libsqlite3-sys", "keybaton-store", "keybaton-runtime"]),
 ];
 const PURE: &[&str] = &[
     "tokio*",
@@ -126,31 +83,15 @@ struct Graph {
 
 impl Graph {
     fn of_the_project() -> Self {
-        let host = Command::new(env!("CARGO"))
-            .args(["-vV"])
-            .output()
-            .expect("cargo runs");
+        let host = Command::new(env!("CARGO")).args(["-vV"]).output().expect("cargo runs");
         let host = String::from_utf8(host.stdout).expect("cargo prints UTF-8");
-        let host = host
-            .lines()
-            .find_map(|line| line.strip_prefix("host: "))
-            .expect("cargo names its host");
+        let host = host.lines().find_map(|line| line.strip_prefix("host: ")).expect("cargo names its host");
         let metadata = Command::new(env!("CARGO"))
-            .args([
-                "metadata",
-                "--format-version=1",
-                "--offline",
-                "--filter-platform",
-                host,
-            ])
+            .args(["metadata", "--format-version=1", "--offline", "--filter-platform", host])
             .current_dir(root())
             .output()
             .expect("cargo runs");
-        assert!(
-            metadata.status.success(),
-            "{}",
-            String::from_utf8_lossy(&metadata.stderr)
-        );
+        assert!(metadata.status.success(), "{}", String::from_utf8_lossy(&metadata.stderr));
         Self::read(&serde_json::from_slice(&metadata.stdout).expect("cargo prints JSON"))
     }
 
@@ -161,41 +102,22 @@ impl Graph {
             let (id, name) = (text(&package["id"]), text(&package["name"]));
             names.insert(id, name);
             // A macro runs in the compiler: what it depends on is in nobody's program.
-            if list(&package["targets"])
-                .iter()
-                .any(|target| target["kind"][0] == "proc-macro")
-            {
+            if list(&package["targets"]).iter().any(|target| target["kind"][0] == "proc-macro") {
                 macros.insert(name);
             }
         }
-        let members = list(&metadata["workspace_members"])
-            .iter()
-            .map(|id| names[text(id)].to_owned());
-        let mut graph = Self {
-            workspace: members.collect(),
-            ..Self::default()
-        };
+        let members = list(&metadata["workspace_members"]).iter().map(|id| names[text(id)].to_owned());
+        let mut graph = Self { workspace: members.collect(), ..Self::default() };
         for node in list(&metadata["resolve"]["nodes"]) {
             let from = names[text(&node["id"])];
-            for dependency in list(&node["deps"])
-                .iter()
-                .filter(|_| !macros.contains(from))
-            {
+            for dependency in list(&node["deps"]).iter().filter(|_| !macros.contains(from)) {
                 let to = names[text(&dependency["pkg"])].to_owned();
                 let kinds = list(&dependency["dep_kinds"]);
                 if kinds.iter().any(|kind| kind["kind"].is_null()) {
-                    graph
-                        .normal
-                        .entry(from.to_owned())
-                        .or_default()
-                        .insert(to.clone());
+                    graph.normal.entry(from.to_owned()).or_default().insert(to.clone());
                 }
                 if kinds.iter().any(|kind| kind["kind"] == "dev") {
-                    graph
-                        .for_tests
-                        .entry(from.to_owned())
-                        .or_default()
-                        .insert(to);
+                    graph.for_tests.entry(from.to_owned()).or_default().insert(to);
                 }
             }
         }
@@ -220,27 +142,17 @@ impl Graph {
 fn wrong_arrows(graph: &Graph) -> Vec<String> {
     let table = BTreeMap::from(ARROWS);
     let mut breaches = Vec::new();
-    for name in graph
-        .workspace
-        .iter()
-        .filter(|name| !MAY_NAME_ALL.contains(&name.as_str()))
-    {
+    for name in graph.workspace.iter().filter(|name| !MAY_NAME_ALL.contains(&name.as_str())) {
         let Some(allowed) = table.get(name.as_str()) else {
             breaches.push(format!("{name} is not in the table of arrows"));
             continue;
         };
-        let inside =
-            |to: &&String| graph.workspace.contains(*to) && !allowed.contains(&to.as_str());
+        let inside = |to: &&String| graph.workspace.contains(*to) && !allowed.contains(&to.as_str());
         for to in graph.normal.get(name).into_iter().flatten().filter(inside) {
             breaches.push(format!("{name} must not depend on {to}"));
         }
-        for to in graph
-            .for_tests
-            .get(name)
-            .into_iter()
-            .flatten()
-            .filter(inside)
-            .filter(|to| *to != FIXTURES && *to != name)
+        for to in
+            graph.for_tests.get(name).into_iter().flatten().filter(inside).filter(|to| *to != FIXTURES && *to != name)
         {
             breaches.push(format!("{name}'s tests must not depend on {to}"));
         }
@@ -280,10 +192,7 @@ fn text(value: &Value) -> &str {
 fn every_arrow_of_the_workspace_is_in_the_table() {
     let graph = Graph::of_the_project();
     for (name, _) in ARROWS {
-        assert!(
-            graph.workspace.contains(name),
-            "{name} is in the table but not in the workspace"
-        );
+        assert!(graph.workspace.contains(name), "{name} is in the table but not in the workspace");
     }
     assert_none(&wrong_arrows(&graph));
 }
@@ -296,53 +205,28 @@ fn nothing_unwelcome_is_reachable() {
 #[test]
 fn the_rules_catch_what_breaks_them() {
     let graph = |arrows: &[(&str, &str)]| {
-        let mut graph = Graph {
-            workspace: ARROWS.iter().map(|(name, _)| (*name).to_owned()).collect(),
-            ..Default::default()
-        };
+        let mut graph =
+            Graph { workspace: ARROWS.iter().map(|(name, _)| (*name).to_owned()).collect(), ..Default::default() };
         for (from, to) in arrows {
-            graph
-                .normal
-                .entry((*from).to_owned())
-                .or_default()
-                .insert((*to).to_owned());
+            graph.normal.entry((*from).to_owned()).or_default().insert((*to).to_owned());
         }
         graph
     };
     let table: [(&[(&str, &str)], &str); 4] = [
+        (&[("keybaton-store", "keybaton-runtime")], "keybaton-store must not depend on keybaton-runtime"),
+        (&[("keybaton-protocol", "keybaton-schedule")], "keybaton-protocol must not depend on keybaton-schedule"),
         (
-            &[("keybaton-store", "keybaton-runtime")],
-            "keybaton-store must not depend on keybaton-runtime",
-        ),
-        (
-            &[("keybaton-protocol", "keybaton-schedule")],
-            "keybaton-protocol must not depend on keybaton-schedule",
-        ),
-        (
-            &[
-                ("keybaton-engine", "x"),
-                ("x", "y"),
-                ("y", "wasmtime-environ"),
-            ],
+            &[("keybaton-engine", "x"), ("x", "y"), ("y", "wasmtime-environ")],
             "wasmtime-environ is reachable from keybaton-engine",
         ),
-        (
-            &[("keybaton-schedule", "x"), ("x", "mio"), ("mio", "x")],
-            "mio is reachable from keybaton-schedule",
-        ),
+        (&[("keybaton-schedule", "x"), ("x", "mio"), ("mio", "x")], "mio is reachable from keybaton-schedule"),
     ];
     for (arrows, breach) in table {
         let graph = graph(arrows);
         let found = [wrong_arrows(&graph), unwelcome(&graph)].concat();
-        assert!(
-            found.iter().any(|found| found == breach),
-            "{arrows:?}: {found:?}"
-        );
+        assert!(found.iter().any(|found| found == breach), "{arrows:?}: {found:?}");
     }
     let mut stranger = graph(&[]);
     stranger.workspace.insert("keybaton-new".into());
-    assert_eq!(
-        wrong_arrows(&stranger),
-        ["keybaton-new is not in the table of arrows"]
-    );
+    assert_eq!(wrong_arrows(&stranger), ["keybaton-new is not in the table of arrows"]);
 }

@@ -13,13 +13,9 @@ const PURE_CRATES: [&str; 2] = ["host/crates/protocol", "host/crates/schedule"];
 const FROM_THE_LIST: [&str; 2] = ["workspace = true", "path = \".\""];
 
 fn members() -> Vec<PathBuf> {
-    let manifests = files(root())
-        .into_iter()
-        .filter(|path| path.ends_with("Cargo.toml"));
+    let manifests = files(root()).into_iter().filter(|path| path.ends_with("Cargo.toml"));
     manifests
-        .filter(|path| {
-            path.parent() != Some(Path::new("")) && !OUTSIDE.iter().any(|o| path.starts_with(o))
-        })
+        .filter(|path| path.parent() != Some(Path::new("")) && !OUTSIDE.iter().any(|o| path.starts_with(o)))
         .collect()
 }
 
@@ -46,24 +42,17 @@ fn own_ways(name: &str, manifest: &str) -> Vec<String> {
 #[test]
 fn versions_and_lints_come_from_the_workspace() {
     let members = members();
-    assert!(
-        members.len() >= 9,
-        "the workspace has lost members: {members:?}"
-    );
-    let own = members
-        .iter()
-        .flat_map(|path| own_ways(&path.display().to_string(), &read(&root().join(path))));
+    assert!(members.len() >= 9, "the workspace has lost members: {members:?}");
+    let own = members.iter().flat_map(|path| own_ways(&path.display().to_string(), &read(&root().join(path))));
     assert_none(&own.collect::<Vec<_>>());
 }
 
 #[test]
 fn a_version_of_its_own_and_missing_lints_are_caught() {
-    let well = "[lints]\nworkspace = true\n[dependencies]\na.workspace = true\nb = { workspace = true, optional = true }\n";
+    let well =
+        "[lints]\nworkspace = true\n[dependencies]\na.workspace = true\nb = { workspace = true, optional = true }\n";
     assert_eq!(own_ways("x", well), Vec::<String>::new());
-    assert_eq!(
-        own_ways("x", &well.replace("a.workspace = true", "a = \"1\"")).len(),
-        1
-    );
+    assert_eq!(own_ways("x", &well.replace("a.workspace = true", "a = \"1\"")).len(), 1);
     assert_eq!(own_ways("x", &well.replace("[lints]", "[other]")).len(), 1);
 }
 
@@ -85,9 +74,6 @@ fn the_pure_crates_forbid_clocks_chance_and_io() {
         "std::process::Command",
         "std::println",
     ] {
-        assert!(
-            one.contains(&format!("\"{forbidden}\"")),
-            "{forbidden} is not forbidden"
-        );
+        assert!(one.contains(&format!("\"{forbidden}\"")), "{forbidden} is not forbidden");
     }
 }

@@ -28,8 +28,7 @@ const FORBIDDEN: [&str; 7] = [
 /// Test code may be long; everything else here holds for it too.
 fn is_test_code(path: &Path) -> bool {
     let fixtures = path.starts_with("tests/support/src");
-    !fixtures
-        && (path.components().any(|part| part.as_os_str() == "tests") || path.ends_with("tests.rs"))
+    !fixtures && (path.components().any(|part| part.as_os_str() == "tests") || path.ends_with("tests.rs"))
 }
 
 fn breaches(path: &Path, source: &str) -> Vec<String> {
@@ -39,10 +38,7 @@ fn breaches(path: &Path, source: &str) -> Vec<String> {
         breaches.push(format!("{name}: does not begin with `//!`"));
     }
     for (number, line) in (1..).zip(source.lines()) {
-        for forbidden in FORBIDDEN
-            .iter()
-            .filter(|forbidden| line.contains(**forbidden))
-        {
+        for forbidden in FORBIDDEN.iter().filter(|forbidden| line.contains(**forbidden)) {
             breaches.push(format!("{name}:{number}: holds `{forbidden}`"));
         }
     }
@@ -56,22 +52,13 @@ fn breaches(path: &Path, source: &str) -> Vec<String> {
 
 fn too_long(path: &Path, source: &str, file: &syn::File) -> Vec<String> {
     let name = path.display();
-    let tests: usize = file
-        .items
-        .iter()
-        .filter(|item| is_test_item(item))
-        .map(|item| lines(item.span()))
-        .sum();
+    let tests: usize = file.items.iter().filter(|item| is_test_item(item)).map(|item| lines(item.span())).sum();
     let length = source.lines().count() - tests;
     let mut functions = Functions::default();
     functions.visit_file(file);
-    let long = functions
-        .found
-        .into_iter()
-        .filter(|(_, _, length)| *length > FUNCTION_LINES);
-    let mut breaches: Vec<String> = long
-        .map(|(function, line, length)| format!("{name}:{line}: `{function}` has {length} lines"))
-        .collect();
+    let long = functions.found.into_iter().filter(|(_, _, length)| *length > FUNCTION_LINES);
+    let mut breaches: Vec<String> =
+        long.map(|(function, line, length)| format!("{name}:{line}: `{function}` has {length} lines")).collect();
     if length > FILE_LINES {
         breaches.push(format!("{name}: has {length} lines outside its tests"));
     }
@@ -109,11 +96,7 @@ struct Functions {
 impl Functions {
     fn note(&mut self, signature: &syn::Signature, body: &syn::Block) {
         let first = signature.span().start().line;
-        self.found.push((
-            signature.ident.to_string(),
-            first,
-            body.span().end().line - first + 1,
-        ));
+        self.found.push((signature.ident.to_string(), first, body.span().end().line - first + 1));
     }
 }
 
@@ -146,12 +129,8 @@ impl<'a> Visit<'a> for Functions {
 
 #[test]
 fn every_rust_file_keeps_the_house_rules() {
-    let rust = files(root())
-        .into_iter()
-        .filter(|path| path.extension().is_some_and(|kind| kind == "rs"));
-    let found: Vec<String> = rust
-        .flat_map(|path| breaches(&path, &read(&root().join(&path))))
-        .collect();
+    let rust = files(root()).into_iter().filter(|path| path.extension().is_some_and(|kind| kind == "rs"));
+    let found: Vec<String> = rust.flat_map(|path| breaches(&path, &read(&root().join(&path)))).collect();
     assert_none(&found);
 }
 
@@ -161,42 +140,11 @@ fn each_rule_catches_what_breaks_it() {
     let check = |path: &str, source: &str| breaches(Path::new(path), source);
     let well = format!("//! x\nfn f() {{\n{}}}\n", long(FUNCTION_LINES - 2));
     let table = [
-        (
-            "a function of just the greatest length",
-            "src/a.rs",
-            well.clone(),
-            0,
-        ),
-        (
-            "one line more",
-            "src/a.rs",
-            format!("//! x\nfn f() {{\n{}}}\n", long(FUNCTION_LINES - 1)),
-            1,
-        ),
-        (
-            "the same as a method",
-            "src/a.rs",
-            format!(
-                "//! x\nimpl X {{ fn f() {{\n{}}} }}\n",
-                long(FUNCTION_LINES)
-            ),
-            1,
-        ),
-        (
-            "the same in a trait",
-            "src/a.rs",
-            format!(
-                "//! x\ntrait X {{ fn f() {{\n{}}} }}\n",
-                long(FUNCTION_LINES)
-            ),
-            1,
-        ),
-        (
-            "the same in a test",
-            "tests/a.rs",
-            format!("//! x\nfn f() {{\n{}}}\n", long(FUNCTION_LINES)),
-            0,
-        ),
+        ("a function of just the greatest length", "src/a.rs", well.clone(), 0),
+        ("one line more", "src/a.rs", format!("//! x\nfn f() {{\n{}}}\n", long(FUNCTION_LINES - 1)), 1),
+        ("the same as a method", "src/a.rs", format!("//! x\nimpl X {{ fn f() {{\n{}}} }}\n", long(FUNCTION_LINES)), 1),
+        ("the same in a trait", "src/a.rs", format!("//! x\ntrait X {{ fn f() {{\n{}}} }}\n", long(FUNCTION_LINES)), 1),
+        ("the same in a test", "tests/a.rs", format!("//! x\nfn f() {{\n{}}}\n", long(FUNCTION_LINES)), 0),
         (
             "the same in a fixture",
             "tests/support/src/a.rs",
@@ -206,30 +154,12 @@ fn each_rule_catches_what_breaks_it() {
         (
             "the same in a module of tests",
             "src/a.rs",
-            format!(
-                "//! x\n#[cfg(test)]\nmod t {{ fn f() {{\n{}}} }}\n",
-                long(FUNCTION_LINES)
-            ),
+            format!("//! x\n#[cfg(test)]\nmod t {{ fn f() {{\n{}}} }}\n", long(FUNCTION_LINES)),
             0,
         ),
-        (
-            "a file without its sentence",
-            "src/a.rs",
-            well.replace("//! x", "// x"),
-            1,
-        ),
-        (
-            "a file that is too long",
-            "src/a.rs",
-            format!("//! x\n{}", "const _: u8 = 1;\n".repeat(FILE_LINES)),
-            1,
-        ),
-        (
-            "a forbidden word",
-            "tests/a.rs",
-            format!("//! x\n{}\nfn f() {{}}\n", FORBIDDEN[2].to_owned() + "]"),
-            1,
-        ),
+        ("a file without its sentence", "src/a.rs", well.replace("//! x", "// x"), 1),
+        ("a file that is too long", "src/a.rs", format!("//! x\n{}", "const _: u8 = 1;\n".repeat(FILE_LINES)), 1),
+        ("a forbidden word", "tests/a.rs", format!("//! x\n{}\nfn f() {{}}\n", FORBIDDEN[2].to_owned() + "]"), 1),
         ("what is no Rust", "src/a.rs", "//! x\nfn {".into(), 1),
     ];
     for (name, path, source, expected) in table {
