@@ -1,0 +1,191 @@
+//! What every route shares: the engine, the ports and the counters. Built once by the host; decides nothing.
+
+use crate::ca::Pin;
+use crate::ports::{Administration, Audited, Auditor, Identities, Verdict};
+use crate::problem::{Kind, Problem};
+use crate::throttle::Throttle;
+use keybaton_engine::Engine;
+use keybaton_engine::ports::clock::Clock;
+use keybaton_protocol::ids::Millis;
+use std::collections::HashMap;
+use std::future::Future;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::watch;
+
+/// How long identities live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lifetimes {
+    /// A consumer's bearer token, in seconds. Renewed at a third of it, so that a host that is down for most of it
+    /// locks nobody out.
+    pub consumer_s: u64,
+}
+
+impl Default for Lifetimes {
+    fn default() -> Self {
+        Self { consumer_s: 3 * 24 * 3_600 }
+    }
+}
+
+/// What the API is built of.
+pub struct Parts {
+    /// The engine.
+    pub engine: Engine,
+    /// Who may call.
+    pub identities: Arc<dyn Identities>,
+    /// The host's own business.
+    pub administration: Arc<dyn Administration>,
+    /// Where audit entries go.
+    pub auditor: Arc<dyn Auditor>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// The pin of the host's authority, for enrolment tokens.
+    pub pin: Pin,
+    /// The authority's certificate, PEM.
+    pub ca_pem: String,
+    /// How long identities live.
+    pub lifetimes: Lifetimes,
+}
+
+/// Shared by all routes. Cheap to clone.
+#[derive(Clone)]
+pub struct Context {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    parts: Parts,
+    throttle: Throttle,
+    streams: Mutex<HashMap<String, usize>>,
+    stopping: watch::Sender<bool>,
+}
+
+/// Where a request came from; put on every request by the listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Peer {
+    /// Over the network.
+    Remote(IpAddr),
+    /// Over the Unix socket, which only the host's own user can open.
+    Local,
+}
+
+impl Peer {
+    /// The address that failed authentications count against.
+    #[must_use]
+    pub fn address(self) -> IpAddr {
+        match self {
+            Self::Remote(address) => address,
+            Self::Local => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        }
+    }
+}
+
+impl std::fmt::Display for Peer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Remote(address) => write!(f, "{address}"),
+            Self::Local => f.write_str("local"),
+        }
+    }
+}
+
+impl Context {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        let inner = Inner {
+            parts,
+            throttle: Throttle::default(),
+            streams: Mutex::default(),
+            stopping: watch::Sender::new(false),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    pub(crate) fn parts(&self) -> &Parts {
+        &self.inner.parts
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.inner.parts.engine
+    }
+
+    pub(crate) fn throttle(&self) -> &Throttle {
+        &self.inner.throttle
+    }
+
+    pub(crate) fn now(&self) -> Millis {
+        self.inner.parts.clock.wall()
+    }
+
+    /// Ends every stream of events, so that a shutdown does not wait for them.
+    pub fn stop(&self) {
+        self.inner.stopping.send_replace(true);
+    }
+
+    /// Becomes true when streams are to end.
+    pub(crate) fn stopping(&self) -> watch::Receiver<bool> {
+        self.inner.stopping.subscribe()
+    }
+
+    /// Counts a stream against its identity.
+    ///
+    /// # Errors
+    /// The identity holds as many as it may.
+    pub(crate) fn open_stream(&self, id: &str) -> Result<StreamSlot, Problem> {
+        let mut streams = self.inner.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = streams.entry(id.to_owned()).or_default();
+        if *open >= crate::limits::MAX_STREAMS_PER_IDENTITY {
+            return Err(Problem::new(Kind::Overloaded, "this identity holds too many streams open")
+                .help("close some, or enrol each replica on its own"));
+        }
+        *open += 1;
+        Ok(StreamSlot { context: self.clone(), id: id.to_owned() })
+    }
+
+    /// Carries out something that is to be audited: records that it was asked, does it on a task of its own (a client
+    /// that goes away cuts nothing in half), records what came of it.
+    ///
+    /// # Errors
+    /// The problem of the work itself; or that the audit log took no entry, and then nothing was done.
+    pub(crate) async fn audited<T: Send + 'static>(
+        &self,
+        entry: Audited,
+        work: impl Future<Output = Result<T, Problem>> + Send + 'static,
+    ) -> Result<T, Problem> {
+        self.parts().auditor.record(entry.clone()).await?;
+        let context = self.clone();
+        let done = tokio::spawn(async move {
+            let outcome = work.await;
+            let verdict = match &outcome {
+                Ok(_) => Verdict::Done,
+                Err(problem) => Verdict::Refused(problem.kind().name().to_owned()),
+            };
+            let action = entry.action.clone();
+            let after = Audited { at: context.now(), verdict, ..entry };
+            if let Err(error) = context.parts().auditor.record(after).await {
+                tracing::error!(action, %error, "the audit log took no outcome; the request itself is on record");
+            }
+            outcome
+        });
+        done.await.unwrap_or_else(|_| Err(Problem::new(Kind::Internal, "the request ended in a panic")))
+    }
+}
+
+/// One open stream; given back on drop.
+pub(crate) struct StreamSlot {
+    context: Context,
+    id: String,
+}
+
+impl Drop for StreamSlot {
+    fn drop(&mut self) {
+        let mut streams = self.context.inner.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(open) = streams.get_mut(&self.id) {
+            *open -= 1;
+            if *open == 0 {
+                streams.remove(&self.id);
+            }
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! The API's wire types: what routes take and answer, what the CLI sends and prints with `--json`.
+//! Nothing here that is serialized can hold a secret value; the two types that carry one say so and write themselves.
+//!
+//! Times are Unix milliseconds by the host's clock; spans are seconds or milliseconds, as their names end.
+
+mod host;
+mod identity;
+mod import;
+mod operate;
+mod plan;
+mod secret;
+mod workload;
+
+pub use host::*;
+pub use identity::*;
+pub use import::*;
+pub use operate::*;
+pub use plan::*;
+pub use secret::*;
+pub use workload::*;

@@ -1,0 +1,62 @@
+//! What operators ask of the host as a whole: declarations, plugins, connections, audit, backup.
+//! The host implements it; no answer here can hold a secret value.
+
+use super::{ConsumerId, Failure};
+use crate::model::{
+    ApplyReport, AuditEntry, AuditReport, BackupReport, ConnectionTest, ConnectionView, FileInput, Overview,
+    PlanReport, PluginView,
+};
+use async_trait::async_trait;
+use keybaton_protocol::ids::{Author, Namespace, SecretName};
+
+/// The operator on whose behalf something is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// Its name, as it goes into journals.
+    pub author: Author,
+    /// Where it may act; `None` is everywhere. Declarations of other namespaces are to be refused.
+    pub namespaces: Option<Vec<Namespace>>,
+}
+
+/// What `apply` is to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApplyOrder {
+    /// The declaration files.
+    pub files: Vec<FileInput>,
+    /// Even where it weakens what is in force.
+    pub allow_weaker: bool,
+    /// Secrets in force that the files do not name become unmanaged.
+    pub prune: bool,
+}
+
+/// The host's own business. Mutating methods are audited by the caller, and run to their end even if the client is
+/// gone.
+#[async_trait]
+pub trait Administration: Send + Sync {
+    /// What these declarations would change, what blocks them and what they weaken. Changes nothing.
+    async fn plan(&self, files: Vec<FileInput>, prune: bool, caller: &Caller) -> Result<PlanReport, Failure>;
+    /// Puts declarations into force. A blocked plan is a report with `applied: false`, not a failure.
+    async fn apply(&self, order: ApplyOrder, caller: &Caller) -> Result<ApplyReport, Failure>;
+    /// Secrets whose declarations in force name this consumer.
+    async fn secrets_of(&self, consumer: &ConsumerId) -> Result<Vec<SecretName>, Failure>;
+    /// Plugins: added, approved, in use.
+    async fn plugins(&self) -> Result<Vec<PluginView>, Failure>;
+    /// Keeps a component and shows what it asks for. Loads nothing.
+    async fn add_plugin(&self, component: Vec<u8>) -> Result<PluginView, Failure>;
+    /// Grants what it asks for and locks its digest (`None`: the newest that was added).
+    async fn approve_plugin(&self, name: &str, digest: Option<&str>, caller: &Caller) -> Result<PluginView, Failure>;
+    /// Connections, without their admin identities.
+    async fn connections(&self) -> Result<Vec<ConnectionView>, Failure>;
+    /// Logs in as the admin and comes back.
+    async fn test_connection(&self, name: &str) -> Result<ConnectionTest, Failure>;
+    /// Copies the store while the host runs, into a directory on the host that must not exist.
+    async fn backup(&self, to: &str) -> Result<BackupReport, Failure>;
+    /// Checks the audit log's hash chain.
+    async fn verify_audit(&self) -> Result<AuditReport, Failure>;
+    /// The newest entries, newest last.
+    async fn audit(&self, limit: u32) -> Result<Vec<AuditEntry>, Failure>;
+    /// How the host stands.
+    async fn overview(&self) -> Result<Overview, Failure>;
+    /// Whether requests can be served: the store answers, the engine runs.
+    async fn ready(&self) -> Result<(), Failure>;
+}

@@ -1,0 +1,137 @@
+//! Who may call: identities and enrolments, stored as hashes. Never the tokens themselves.
+
+use super::Failure;
+use crate::tokens::TokenHash;
+use async_trait::async_trait;
+use keybaton_engine::ports::secret::SecretBytes;
+use keybaton_protocol::ids::{Author, ConsumerName, Millis, NameError, Namespace};
+use std::fmt;
+use std::str::FromStr;
+
+/// A consumer by its full name, `namespace/name`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConsumerId {
+    /// The namespace of the secrets that declare it.
+    pub namespace: Namespace,
+    /// Its name there.
+    pub name: ConsumerName,
+}
+
+impl fmt::Display for ConsumerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+impl FromStr for ConsumerId {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let bad = || NameError {
+            what: "consumer",
+            text: text.chars().take(80).collect(),
+            rule: "`namespace/name`, each 1 to 63 lower-case letters, digits and dashes",
+        };
+        let (namespace, name) = text.split_once('/').ok_or_else(bad)?;
+        Ok(Self { namespace: namespace.parse().map_err(|_| bad())?, name: name.parse().map_err(|_| bad())? })
+    }
+}
+
+/// Whom an identity stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// A person or a pipeline that operates rotations.
+    Operator {
+        /// Its name, as it appears in journals and the audit log.
+        name: Author,
+        /// Where it may act; `None` is everywhere, and then also on the host itself.
+        namespaces: Option<Vec<Namespace>>,
+    },
+    /// A workload.
+    Consumer(ConsumerId),
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Operator { name, .. } => write!(f, "operator {name}"),
+            Self::Consumer(consumer) => write!(f, "consumer {consumer}"),
+        }
+    }
+}
+
+/// One bearer token's record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The public part of the token.
+    pub id: String,
+    /// Hash of its secret part.
+    pub hash: TokenHash,
+    /// Whom it stands for.
+    pub subject: Subject,
+    /// When it was issued.
+    pub issued_at: Millis,
+    /// When it ends; operators' may have no end.
+    pub expires_at: Option<Millis>,
+    /// When it was withdrawn.
+    pub revoked_at: Option<Millis>,
+    /// The identity it was renewed from. That one ends when this one is first used, not before: an answer that was
+    /// lost must not lock a workload out.
+    pub supersedes: Option<String>,
+}
+
+/// A right to become a consumer, once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Enrolment {
+    /// The public part of the token.
+    pub id: String,
+    /// Hash of its secret part.
+    pub hash: TokenHash,
+    /// As whom.
+    pub consumer: ConsumerId,
+    /// Who created it.
+    pub author: Author,
+    /// When it was created.
+    pub created_at: Millis,
+    /// Until when it may be used.
+    pub expires_at: Millis,
+}
+
+/// What became of an enrolment token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Taken {
+    /// It was good, and is now used.
+    Granted(Enrolment),
+    /// Right, but used before.
+    Used,
+    /// Right, but too late.
+    Expired,
+    /// No such id, or not this hash.
+    Unknown,
+}
+
+/// The store of identities. Every write is durable when it answers.
+#[async_trait]
+pub trait Identities: Send + Sync {
+    /// Adds one, or replaces the one with this id.
+    async fn put(&self, identity: Identity) -> Result<(), Failure>;
+    /// The one with this id, revoked or expired or not.
+    async fn find(&self, id: &str) -> Result<Option<Identity>, Failure>;
+    /// All that are not revoked, by id.
+    async fn list(&self) -> Result<Vec<Identity>, Failure>;
+    /// Withdraws one; answers whether it was there and good until now.
+    async fn revoke(&self, id: &str, at: Millis) -> Result<bool, Failure>;
+    /// Adds an enrolment.
+    async fn put_enrolment(&self, enrolment: Enrolment) -> Result<(), Failure>;
+    /// Uses an enrolment up in one atomic step: of several callers at once, one is granted. A wrong hash uses nothing
+    /// up, so that nobody can spend another's token by knowing its id.
+    async fn take_enrolment(&self, id: &str, hash: &TokenHash, now: Millis) -> Result<Taken, Failure>;
+    /// Those that can still be used at `now`.
+    async fn enrolments(&self, now: Millis) -> Result<Vec<Enrolment>, Failure>;
+    /// Withdraws an enrolment; answers whether it was there and unused.
+    async fn drop_enrolment(&self, id: &str) -> Result<bool, Failure>;
+    /// Keeps the authority's material, sealed.
+    async fn put_sealed(&self, name: &str, bytes: SecretBytes) -> Result<(), Failure>;
+    /// Opens it.
+    async fn get_sealed(&self, name: &str) -> Result<Option<SecretBytes>, Failure>;
+}

@@ -1,0 +1,104 @@
+//! How a workload gets and keeps its identity: a single-use enrolment, then renewals. Tokens are answered once, to
+//! their holder, and stored as hashes.
+
+use super::extract::SecretJson;
+use crate::auth::{Workload, admit, peer_of, unauthenticated};
+use crate::context::{Context, Peer};
+use crate::limits::REQUEST_TIMEOUT;
+use crate::model::{EnrolRequest, Enrolled};
+use crate::ports::{Audited, ConsumerId, Enrolment, Identity, Subject, Taken, Verdict};
+use crate::problem::{Kind, Problem, ProblemDetails};
+use crate::sensitive::{Draft, answer};
+use crate::tokens::{Token, TokenKind};
+use axum::extract::{FromRequest, Request, State};
+use axum::response::Response;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// A consumer renews after this part of its identity's life.
+const RENEW_DIVISOR: u64 = 3;
+
+pub(super) fn routes() -> OpenApiRouter<Context> {
+    OpenApiRouter::new().routes(routes!(enrol)).routes(routes!(renew))
+}
+
+/// Exchanges a single-use enrolment token for an identity.
+#[utoipa::path(post, path = "/v1/enrol", tag = "enrolment", request_body = EnrolRequest,
+    responses((status = 200, body = Enrolled), (status = "default", body = ProblemDetails)))]
+async fn enrol(State(context): State<Context>, request: Request) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
+    let peer = peer_of(&parts);
+    let request = Request::from_parts(parts, body);
+    let SecretJson(request) = SecretJson::<EnrolRequest>::from_request(request, &()).await?;
+    let now = context.now();
+    let token = Token::parse(&request.token).filter(|token| token.kind() == TokenKind::Enrolment);
+    admit(&context, peer.address(), None, now)?;
+    let taken = match &token {
+        Some(token) => context.parts().identities.take_enrolment(token.id(), &token.hash(), now).await?,
+        None => Taken::Unknown,
+    };
+    let problem = match taken {
+        Taken::Granted(enrolment) => return grant(&context, peer, enrolment).await,
+        Taken::Used => Problem::new(Kind::EnrolmentUsed, "this enrolment token was used before")
+            .help("if it was not you who used it, withdraw the consumer's identities; then ask for a new token"),
+        Taken::Expired => {
+            Problem::new(Kind::EnrolmentExpired, "this enrolment token has expired").help("ask for a new one")
+        }
+        Taken::Unknown => unauthenticated(),
+    };
+    context.throttle().failed(peer.address(), now);
+    Err(problem)
+}
+
+async fn grant(context: &Context, peer: Peer, enrolment: Enrolment) -> Result<Response, Problem> {
+    let entry = Audited {
+        at: context.now(),
+        actor: format!("consumer {}", enrolment.consumer),
+        from: peer.to_string(),
+        action: "enrol".to_owned(),
+        subject: enrolment.consumer.to_string(),
+        detail: format!("with the enrolment {} of operator {}", enrolment.id, enrolment.author),
+        verdict: Verdict::Asked,
+    };
+    let inner = context.clone();
+    context.audited(entry, async move { issue(&inner, enrolment.consumer, None).await }).await
+}
+
+/// Exchanges a good identity for a newer one. The old one ends when the new one is first used, or by itself.
+#[utoipa::path(post, path = "/v1/renew", tag = "enrolment", security(("bearer" = [])),
+    responses((status = 200, body = Enrolled), (status = "default", body = ProblemDetails)))]
+async fn renew(workload: Workload, State(context): State<Context>) -> Result<Response, Problem> {
+    tracing::debug!(consumer = %workload.consumer, from = %workload.peer, "renewing");
+    // Shielded by `audited` elsewhere; here a client that goes away leaves at worst an identity that nobody holds.
+    let renewed = issue(&context, workload.consumer, Some(workload.identity.id));
+    tokio::time::timeout(REQUEST_TIMEOUT, renewed)
+        .await
+        .unwrap_or_else(|_| Err(Problem::new(Kind::Unavailable, "the store takes too long")))
+}
+
+async fn issue(context: &Context, consumer: ConsumerId, supersedes: Option<String>) -> Result<Response, Problem> {
+    let token = Token::draw(TokenKind::Bearer).map_err(|error| Problem::new(Kind::Internal, error.to_string()))?;
+    let (now, life_s) = (context.now(), context.parts().lifetimes.consumer_s);
+    let identity = Identity {
+        id: token.id().to_owned(),
+        hash: token.hash(),
+        subject: Subject::Consumer(consumer.clone()),
+        issued_at: now,
+        expires_at: Some(now.plus(life_s.saturating_mul(1_000))),
+        revoked_at: None,
+        supersedes,
+    };
+    context.parts().identities.put(identity).await?;
+    Ok(enrolled(&consumer, &token, life_s))
+}
+
+/// Written by hand, so that the token is in zeroized memory alone.
+fn enrolled(consumer: &ConsumerId, token: &Token, life_s: u64) -> Response {
+    let text = token.reveal();
+    let mut draft = Draft::default();
+    draft.text("{\"consumer\":").json(&consumer.to_string());
+    draft.text(",\"token\":").quoted(&text);
+    draft.text(",\"expires_in_s\":").json(&life_s);
+    draft.text(",\"renew_in_s\":").json(&(life_s / RENEW_DIVISOR)).text("}");
+    answer(draft.finish())
+}
