@@ -1,8 +1,9 @@
 //! What comes next: the answers of the decision function. Carries no instructions on how to do it.
 
-use crate::event::{Event, HoldReason};
-use crate::ids::{CallId, ConsumerName, Generation, Millis, OperationId, Place, Replica, TargetId};
+use crate::event::{Event, HoldReason, Pins};
+use crate::ids::{CallId, ConsumerName, Generation, Millis, OperationId, Place, Replica, RotationId, TargetId};
 use crate::step::{CallKind, Step};
+use std::sync::Arc;
 
 /// The next thing for the engine to do. After it, fold what happened and decide again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +36,8 @@ pub struct Call {
     pub generation: Generation,
     /// The target's id of it, where known.
     pub id: Option<TargetId>,
+    /// The same id, where the call ends an orphan that is no generation's value.
+    pub orphan: Option<TargetId>,
     /// Where.
     pub place: Place,
     /// Which attempt, from 1.
@@ -45,8 +48,12 @@ pub struct Call {
     pub baseline: Vec<TargetId>,
     /// Generations whose values the call may use.
     pub values: Vec<Generation>,
-    /// An earlier call whose journalled host calls answer this one (a step resumed after a crash).
-    pub resumes: Option<CallId>,
+    /// Earlier calls whose journalled host calls answer this one, newest first (a step resumed after a crash).
+    pub resumes: Vec<CallId>,
+    /// The rotation it belongs to, which for a retirement may be over.
+    pub rotation: RotationId,
+    /// What it runs on: plugin, bytes, settings, target, as pinned by that rotation.
+    pub pins: Arc<Pins>,
     /// Time given, in milliseconds.
     pub timeout_ms: u64,
 }
@@ -69,8 +76,31 @@ pub enum Waiting {
     },
     /// A soak, an overlap or a quiet time.
     Timer(Step),
+    /// A credential has to end first.
+    Retirement(Generation, Place),
+    /// Attempts at a call are used up; the credential it is about stays named until a person releases it.
+    Stuck(CallKind, Generation, Place),
     /// A person.
     Held(HoldReason),
     /// A thaw.
     Frozen,
+}
+
+impl Call {
+    /// The event to append before the call is made.
+    #[must_use]
+    pub fn intent(&self) -> Event {
+        Event::Intended {
+            call: self.call,
+            kind: self.kind,
+            generation: self.generation,
+            place: self.place.clone(),
+            attempt: self.attempt,
+            operation: self.operation.clone(),
+            baseline: self.baseline.clone(),
+            step: self.step,
+            id: self.orphan.clone(),
+            resumes: self.resumes.clone(),
+        }
+    }
 }

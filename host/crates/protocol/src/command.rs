@@ -1,8 +1,8 @@
 //! What people, consumers and the host itself may ask of a secret. Asking is not doing: `admit` answers with events.
 
-use crate::evidence::Evidence;
 use crate::event::{Minted, Pins};
-use crate::ids::{Author, ConsumerName, Digest, Epoch, Generation, Incarnation, Replica, RotationId};
+use crate::evidence::Evidence;
+use crate::ids::{Author, ConsumerName, Digest, Epoch, Generation, Incarnation, Place, Replica, RotationId, Slot};
 use crate::policy::{ConsumerPolicy, Members, Policy};
 use crate::step::PlanKind;
 
@@ -28,6 +28,8 @@ pub enum Command {
         rotation: RotationId,
         /// What it is called.
         minted: Minted,
+        /// The slot it is in, where the target has slots taken in turn; `None` is the first.
+        slot: Option<Slot>,
         /// Who.
         author: Author,
         /// What it runs on.
@@ -121,6 +123,13 @@ pub enum Command {
         /// As listed now.
         members: Members,
         /// Which authority.
+        author: Author,
+    },
+    /// The target consists of other places.
+    Places {
+        /// As they are now.
+        places: Vec<Place>,
+        /// Who.
         author: Author,
     },
     /// Change the policy of the running rotation.

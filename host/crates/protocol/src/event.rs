@@ -11,7 +11,8 @@ use crate::ids::{
 };
 use crate::policy::{ConsumerPolicy, Members, Policy};
 use crate::profile::Profile;
-use crate::step::{CallKind, Ending, PlanKind};
+use crate::step::{CallKind, Ending, PlanKind, Step, names};
+use std::fmt;
 
 /// Everything a rotation runs on, pinned when it starts.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -89,7 +90,7 @@ pub enum Outcome {
 }
 
 /// How one host call ended.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum HostAnswer {
     /// An answer came.
     Answered,
@@ -100,7 +101,7 @@ pub enum HostAnswer {
 }
 
 /// Why a credential is being ended.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum RetireCause {
     /// A newer generation is current.
     Superseded,
@@ -115,7 +116,7 @@ pub enum RetireCause {
 }
 
 /// Why nothing moves.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum HoldReason {
     /// Consumers have not answered in time.
     Stragglers,
@@ -129,6 +130,8 @@ pub enum HoldReason {
     Quarantined,
     /// The same consumer cried twice without corroboration.
     Cried,
+    /// A required consumer could not switch: its wave goes back, the rest wait.
+    WaveFailed,
     /// The target forbids putting the previous value back, or its value is unknown.
     Irreversible,
     /// An operator said so.
@@ -183,6 +186,13 @@ pub enum Event {
         /// Who said so.
         author: Author,
     },
+    /// The target consists of other places; a new one is brought level before it counts.
+    PlacesChanged {
+        /// As they are now.
+        places: Vec<Place>,
+        /// Who said so.
+        author: Author,
+    },
     /// The authority lists other replicas.
     MembersChanged {
         /// Of which consumer.
@@ -208,6 +218,17 @@ pub enum Event {
         operation: OperationId,
         /// The target's ids live before a mint, so that an orphan can be told later.
         baseline: Vec<TargetId>,
+        /// Which step it serves.
+        step: Step,
+        /// The target's id, for the retirement of an orphan.
+        id: Option<TargetId>,
+        /// Earlier calls whose journalled host calls answer this one, newest first.
+        resumes: Vec<CallId>,
+    },
+    /// The process that made a plugin call is gone, and the call has not ended: appended by recovery.
+    Interrupted {
+        /// Which.
+        call: CallId,
     },
     /// A mutating host call is about to leave.
     Sent {
@@ -397,3 +418,60 @@ pub enum Event {
         author: Author,
     },
 }
+
+impl Event {
+    /// The stable lower-case name used in journals, logs and views.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Started { .. } => "started",
+            Self::Repolicied { .. } => "repolicied",
+            Self::Repinned { .. } => "repinned",
+            Self::ConsumerAdded { .. } => "consumer-added",
+            Self::ConsumerRemoved { .. } => "consumer-removed",
+            Self::PlacesChanged { .. } => "places-changed",
+            Self::MembersChanged { .. } => "members-changed",
+            Self::Intended { .. } => "intended",
+            Self::Interrupted { .. } => "interrupted",
+            Self::Sent { .. } => "sent",
+            Self::Answered { .. } => "answered",
+            Self::Ended { .. } => "ended",
+            Self::Supplied { .. } => "supplied",
+            Self::Staged => "staged",
+            Self::Fetched { .. } => "fetched",
+            Self::Stated(_) => "stated",
+            Self::Withdrawn { .. } => "withdrawn",
+            Self::Committed => "committed",
+            Self::WaveOpened { .. } => "wave-opened",
+            Self::Draining => "draining",
+            Self::RollingBack { .. } => "rolling-back",
+            Self::Reverting { .. } => "reverting",
+            Self::Reverted => "reverted",
+            Self::RetirementOpened { .. } => "retirement-opened",
+            Self::RetirementClosed { .. } => "retirement-closed",
+            Self::Erased { .. } => "erased",
+            Self::ForeignSeen { .. } => "foreign-seen",
+            Self::Held { .. } => "held",
+            Self::Released { .. } => "released",
+            Self::Overridden { .. } => "overridden",
+            Self::Compromised { .. } => "compromised",
+            Self::Frozen { .. } => "frozen",
+            Self::Thawed { .. } => "thawed",
+            Self::Finished { .. } => "finished",
+            Self::Ticked => "ticked",
+            Self::Restored { .. } => "restored",
+            Self::Reconciled { .. } => "reconciled",
+            Self::Unmanaged { .. } => "unmanaged",
+        }
+    }
+}
+
+names!(RetireCause {
+    Superseded => "superseded", RolledBack => "rolled-back", Ended => "ended", Orphan => "orphan",
+    Compromised => "compromised",
+});
+names!(HoldReason {
+    Stragglers => "stragglers", Drift => "drift", Quota => "quota", Reconcile => "reconcile",
+    Quarantined => "quarantined", Cried => "cried", WaveFailed => "wave-failed", Irreversible => "irreversible",
+    Operator => "operator",
+});

@@ -1,6 +1,6 @@
 //! What consumers and targets say, and how far it is believed. Words only; the rules are in the gates.
 
-use crate::ids::{ConsumerName, Generation, Incarnation, Replica};
+use crate::ids::{Author, ConsumerName, Generation, Incarnation, Millis, Replica};
 use crate::step::names;
 use std::fmt;
 
@@ -51,8 +51,21 @@ pub struct Evidence {
     pub purpose: Purpose,
     /// Whose account it is.
     pub kind: EvidenceKind,
-    /// Reason given with `failed` and `cry`: scrubbed and capped by the host. Empty otherwise.
+    /// Reason given with `failed`, `cry` and every attestation: scrubbed and capped by the host. Empty otherwise.
     pub reason: String,
+    /// For `attested`: whose word it is.
+    pub attested: Option<Attestation>,
+}
+
+/// A person's word in place of a machine's evidence. Counts until it expires.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Attestation {
+    /// Who says so.
+    pub author: Author,
+    /// Who approved it; never the author.
+    pub approver: Author,
+    /// Until when it counts.
+    pub expires_at: Millis,
 }
 
 names!(EvidenceKind {

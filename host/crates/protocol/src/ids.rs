@@ -21,6 +21,18 @@ impl Millis {
     }
 }
 
+/// Time that has certainly passed, in milliseconds: grows in small capped steps, so that no clock jump ends a timer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Steady(pub u64);
+
+impl Steady {
+    /// Milliseconds of it from `earlier` to this reading.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
 /// Position of an event in the journal of one secret; the first event has sequence 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Seq(pub u64);
@@ -274,5 +286,50 @@ impl Place {
     #[must_use]
     pub fn only() -> Self {
         Self("-".to_owned())
+    }
+}
+
+impl Author {
+    /// The host itself, where it acts on a rule of its own.
+    #[must_use]
+    pub fn host() -> Self {
+        Self("keybaton".to_owned())
+    }
+
+    /// The operator's written policy, where it decides what a person otherwise would.
+    #[must_use]
+    pub fn policy() -> Self {
+        Self("policy".to_owned())
+    }
+}
+
+impl OperationId {
+    /// `rotation/step/generation/place`, and where the same is done anew (a recall, an orphan) a mark of its own.
+    #[must_use]
+    pub fn of(rotation: &RotationId, step: &str, generation: Generation, place: &Place, mark: Option<&str>) -> Self {
+        let mark = mark.map_or_else(String::new, |mark| format!("/{mark}"));
+        Self(format!("{rotation}/{step}/{}/{place}{mark}", generation.0))
+    }
+}
+
+impl fmt::Display for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "generation {}", self.0)
+    }
+}
+
+impl Replica {
+    /// A replica that a counted membership expects and nobody has heard of.
+    #[must_use]
+    pub fn unnamed(number: usize) -> Self {
+        Self(format!("#{number}"))
+    }
+}
+
+impl RotationId {
+    /// What is done for no rotation at all: the comparison after a restore.
+    #[must_use]
+    pub fn none() -> Self {
+        Self("reconcile".to_owned())
     }
 }

@@ -1,16 +1,41 @@
 //! The rotation protocol: facts fold into state, a pure function decides what comes next.
-//!
-//! This crate does no IO, reads no clock and draws no randomness: time and identifiers are arguments.
-//! It holds no secret bytes and knows no plugin, database or network.
-//!
-//! The words are in [`ids`], [`step`], [`profile`], [`policy`], [`evidence`], [`fault`], [`event`] and [`action`].
-
 pub mod action;
+pub mod admit;
+pub mod calls;
 pub mod command;
+pub mod decide;
 pub mod event;
 pub mod evidence;
 pub mod fault;
+pub mod gate;
+pub mod generation;
 pub mod ids;
+pub mod membership;
+pub mod offer;
+pub mod plan;
 pub mod policy;
 pub mod profile;
+pub mod retirement;
+pub mod rotation;
+pub mod state;
 pub mod step;
+pub mod view;
+
+mod brakes;
+mod course;
+mod endings;
+mod intents;
+mod observed;
+mod outcomes;
+mod progress;
+mod statements;
+mod table;
+mod timers;
+
+pub use admit::{Refusal, admit};
+pub use decide::decide;
+pub use offer::{Offer, offer};
+pub use outcomes::pause_ms;
+pub use state::{Secret, Stand};
+pub use table::Illegal;
+pub use view::{Status, status};

@@ -1,0 +1,101 @@
+//! Whether a request is legal, and what it becomes on the record. Asking is not doing: the answer is events, appended
+//! on exactly the state that was asked. A refusal says why, and what to do instead.
+
+mod consumer;
+mod operator;
+
+pub use operator::BY_OPERATOR;
+
+use crate::command::Command;
+use crate::event::Event;
+use crate::ids::Millis;
+use crate::state::Secret;
+
+/// Why a request is refused. Nothing was recorded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{why}; {instead}")]
+pub struct Refusal {
+    /// Stable word for programs: `unknown`, `conflict`, `held`, `frozen`, `gone`, `invalid`, `stale`, `weak`.
+    pub code: &'static str,
+    /// What stands in the way.
+    pub why: String,
+    /// What to do instead.
+    pub instead: String,
+}
+
+impl Refusal {
+    pub(crate) fn new(code: &'static str, why: impl Into<String>, instead: impl Into<String>) -> Self {
+        Self { code, why: why.into(), instead: instead.into() }
+    }
+}
+
+type Answer = Result<Vec<Event>, Refusal>;
+
+/// The events that a request becomes, in order; empty where it changes nothing.
+///
+/// # Errors
+/// The request is not legal here; [`Refusal`] says why and what to do instead.
+pub fn admit(secret: &Secret, command: &Command, now: Millis) -> Result<Vec<Event>, Refusal> {
+    let events = answer(secret, command, now)?;
+    check(secret, &events, now)?;
+    Ok(events)
+}
+
+fn answer(secret: &Secret, command: &Command, now: Millis) -> Answer {
+    use Command as C;
+    match command {
+        C::Start { .. } => operator::start(secret, command),
+        C::Import { .. } => operator::import(secret, command),
+        C::Rollback { reason, author } => operator::rollback(secret, reason, author),
+        C::Revert { reason, author } => operator::revert(secret, reason, author),
+        C::Abandon { reason, author } => operator::abandon(secret, reason, author),
+        C::Release { author } => operator::release(secret, author),
+        C::Override { generation, reason, author } => operator::let_end(secret, *generation, reason, author),
+        C::Compromise { generation, disable_first, author } => {
+            operator::compromise(secret, *generation, *disable_first, author)
+        }
+        C::Freeze { author } => {
+            Ok(if secret.frozen.is_some() { Vec::new() } else { vec![Event::Frozen { author: author.clone() }] })
+        }
+        C::Thaw { author } => {
+            Ok(if secret.frozen.is_none() { Vec::new() } else { vec![Event::Thawed { author: author.clone() }] })
+        }
+        C::Fetch { consumer, replica, incarnation, generation } => {
+            consumer::fetch(secret, consumer, replica, incarnation, *generation, now)
+        }
+        C::State(evidence) => consumer::state(secret, evidence, now),
+        C::AddConsumer { consumer, author } => {
+            Ok(vec![Event::ConsumerAdded { consumer: consumer.clone(), author: author.clone() }])
+        }
+        C::RemoveConsumer { consumer, author } => {
+            Ok(vec![Event::ConsumerRemoved { consumer: consumer.clone(), author: author.clone() }])
+        }
+        C::Members { consumer, members, author } => {
+            let same = secret.consumers.get(consumer).is_some_and(|policy| policy.members == *members);
+            let (consumer, members, author) = (consumer.clone(), members.clone(), author.clone());
+            Ok(if same { Vec::new() } else { vec![Event::MembersChanged { consumer, members, author }] })
+        }
+        C::Places { places, author } => {
+            Ok(vec![Event::PlacesChanged { places: places.clone(), author: author.clone() }])
+        }
+        C::Repolicy { policy, author } => operator::repolicy(secret, policy, author),
+        C::Repin { component, author } => Ok(vec![Event::Repinned { component: *component, author: author.clone() }]),
+        C::Restore { epoch } => Ok(vec![Event::Restored { epoch: *epoch }]),
+        C::Reconcile { author, next } => operator::reconcile(secret, author, *next),
+        C::Unmanage { author } => Ok(vec![Event::Unmanaged { author: author.clone() }]),
+    }
+}
+
+/// Whatever the rules above say, the table has the last word: what it would refuse is refused here, in words.
+fn check(secret: &Secret, events: &[Event], now: Millis) -> Result<(), Refusal> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    let mut ahead = secret.clone();
+    for event in events {
+        ahead.record(now, event).map_err(|illegal| {
+            Refusal::new("conflict", illegal.to_string(), "look at the secret's status and ask again when it allows")
+        })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,401 @@
+//! Arms of the transition table: the rotation's course from start to finish, and what it runs on.
+
+use crate::event::{Event, Minted, Pins};
+use crate::generation::{Credential, Liveness, Verified};
+use crate::ids::{Author, ConsumerName, Digest, Generation, Place, Slot};
+use crate::plan::plan;
+use crate::policy::{ConsumerPolicy, Members, Policy};
+use crate::profile::{Overlap, Profile};
+use crate::rotation::{Moment, Rotation, Wave};
+use crate::state::Secret;
+use crate::step::{Ending, Phase, PlanKind, Step};
+use crate::table::Verdict;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+impl Secret {
+    const fn moment(&self) -> Moment {
+        Moment { at: self.clock, steady: self.steady }
+    }
+
+    pub(crate) fn started(&mut self, event: &Event) -> Verdict {
+        let Event::Started { rotation, kind, generation, slot, cause, author, pins } = event else {
+            return Err("it is not a start");
+        };
+        self.may_start(*kind, *generation, slot.as_ref(), pins)?;
+        if *kind != PlanKind::Retire {
+            self.generations.insert(*generation, Credential::new(*generation, slot.clone(), self.epoch));
+            self.next = Generation(generation.0 + 1);
+        }
+        let pins = Arc::new(Pins::clone(pins));
+        let retires = *kind == PlanKind::Retire;
+        self.adopt_policy(&pins.policy);
+        self.rotation = Some(Rotation {
+            id: rotation.clone(),
+            kind: *kind,
+            aim: *generation,
+            made: *generation,
+            cause: cause.clone(),
+            author: author.clone(),
+            started_at: self.clock,
+            plan: plan(*kind, &pins.profile),
+            pins: Arc::clone(&pins),
+            // A secret that ends has nothing to prepare: its first step already takes something away.
+            phase: if retires { Phase::Commit } else { Phase::Prepare },
+            committed: retires,
+            reverted: false,
+            staged: None,
+            wave: Wave::default(),
+            draining: None,
+            patience: self.steady,
+            cries: BTreeMap::new(),
+            quiet: BTreeMap::new(),
+            first_call: self.next_call,
+            reason: String::new(),
+        });
+        self.pins = Some(pins);
+        self.managed = true;
+        Ok(())
+    }
+
+    /// Whether a rotation may start: the same question for `admit` and for the table.
+    pub(crate) fn may_start(
+        &self,
+        kind: PlanKind,
+        generation: Generation,
+        slot: Option<&Slot>,
+        pins: &Pins,
+    ) -> Verdict {
+        if self.restored.is_some() {
+            return Err("the secret was restored and has not been compared with its target");
+        }
+        if self.frozen.is_some() {
+            return Err("the secret is frozen");
+        }
+        if self.hold.is_some() {
+            return Err("the secret is held");
+        }
+        match (kind, self.current) {
+            (PlanKind::Issue | PlanKind::Adopt, Some(_)) => return Err("the secret has a credential already"),
+            (PlanKind::Rotate | PlanKind::Retire, None) => return Err("the secret has no credential yet"),
+            (PlanKind::Retire, Some(current)) if current != generation => return Err("another generation is current"),
+            (PlanKind::Issue | PlanKind::Adopt | PlanKind::Rotate, _) if generation != self.next => {
+                return Err("generation numbers count up");
+            }
+            _ => {}
+        }
+        if pins.places.is_empty() {
+            return Err("the target has no place");
+        }
+        match (&pins.profile.overlap, slot) {
+            (Overlap::Alternate(slots), Some(slot)) if slots.contains(slot) => {}
+            (Overlap::Alternate(_), None) if kind == PlanKind::Retire => {}
+            (Overlap::Alternate(_), _) => return Err("the slot is none of the target's"),
+            (_, Some(_)) => return Err("the target has no slots"),
+            (_, None) => {}
+        }
+        let used = self.current.and_then(|current| self.generations.get(&current)).and_then(|it| it.slot.as_ref());
+        if slot.is_some() && slot == used {
+            return Err("the slot holds the current credential");
+        }
+        Ok(())
+    }
+
+    /// The slot for the next generation: the one after current's, in turn.
+    pub(crate) fn next_slot(&self, profile: &Profile) -> Option<Slot> {
+        let Overlap::Alternate(slots) = &profile.overlap else { return None };
+        let used = self.current.and_then(|current| self.generations.get(&current)).and_then(|it| it.slot.as_ref());
+        let at = used.and_then(|used| slots.iter().position(|slot| slot == used));
+        slots.get(at.map_or(0, |at| (at + 1) % slots.len())).cloned()
+    }
+
+    fn adopt_policy(&mut self, policy: &Policy) {
+        self.consumers = policy.consumers.iter().map(|it| (it.name.clone(), it.clone())).collect();
+        let consumers = &self.consumers;
+        self.replicas.retain(|(name, _), _| consumers.contains_key(name));
+    }
+
+    pub(crate) fn supplied(&mut self, generation: Generation, minted: &Minted) -> Verdict {
+        let Some(rotation) = &self.rotation else { return Err("no rotation runs") };
+        if rotation.kind != PlanKind::Adopt || rotation.made != generation {
+            return Err("only an import is supplied with a credential");
+        }
+        let (places, slot) = (rotation.pins.places.clone(), self.slot_of(generation).map(|slot| slot.cloned()));
+        let Some(credential) = self.generations.get_mut(&generation) else { return Err("no such generation") };
+        if credential.minted.is_some() {
+            return Err("it has been supplied already");
+        }
+        credential.minted = Some(minted.clone());
+        credential.imported = true;
+        for place in places {
+            let standing = credential.standing(&place);
+            standing.liveness = Liveness::Live;
+            standing.installed = true;
+            standing.changed_at = self.clock;
+            if let Some(slot) = &slot {
+                self.slots.insert((place, slot.clone()), generation);
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn staged(&mut self) -> Verdict {
+        self.unhindered()?;
+        if self.step(self.clock) != Some(Step::Stage) {
+            return Err("the steps before have not been done");
+        }
+        let moment = self.moment();
+        let rotation = self.rotation.as_mut().ok_or("no rotation runs")?;
+        if rotation.staged.is_some() {
+            return Err("pending is staged already");
+        }
+        rotation.staged = Some(moment);
+        rotation.patience = moment.steady;
+        Ok(())
+    }
+
+    pub(crate) fn committed(&mut self) -> Verdict {
+        self.unhindered()?;
+        if self.step(self.clock) != Some(Step::Commit) {
+            return Err("the steps before have not been done, or the evidence is not there");
+        }
+        let made = self.pending().and_then(|made| self.generations.get(&made)).ok_or("nothing is pending")?;
+        if made.compromised.is_some() {
+            return Err("pending is compromised");
+        }
+        let number = made.number;
+        let rotation = self.rotation.as_mut().ok_or("no rotation runs")?;
+        rotation.phase = Phase::Commit;
+        rotation.committed = true;
+        rotation.patience = self.steady;
+        if let Some(made) = self.generations.get_mut(&number) {
+            made.imported = false;
+        }
+        self.previous = self.current.replace(number);
+        Ok(())
+    }
+
+    pub(crate) fn wave_opened(&mut self, wave: u32) -> Verdict {
+        self.unhindered()?;
+        let now = self.clock;
+        let rotation = self.rotation.as_ref().ok_or("no rotation runs")?;
+        if wave != rotation.wave.number + 1 || rotation.wave.failed || self.last_wave(rotation) {
+            return Err("it is not the next wave");
+        }
+        if !self.wave_missing(now).is_empty() && !self.excused() {
+            return Err("the wave before has not switched");
+        }
+        let steady = self.steady;
+        let rotation = self.rotation.as_mut().ok_or("no rotation runs")?;
+        rotation.wave = Wave { number: wave, settled: None, failed: false };
+        rotation.patience = steady;
+        Ok(())
+    }
+
+    pub(crate) fn draining(&mut self) -> Verdict {
+        self.unhindered()?;
+        if !self.may_drain() {
+            return Err("not everyone who must has switched");
+        }
+        let moment = self.moment();
+        let rotation = self.rotation.as_mut().ok_or("no rotation runs")?;
+        rotation.draining = Some(moment);
+        rotation.quiet.clear();
+        Ok(())
+    }
+
+    pub(crate) fn rolling_back(&mut self, reason: &str, author: Option<&Author>) -> Verdict {
+        let rotation = self.rotation.as_mut().ok_or("no rotation runs")?;
+        rotation.phase = Phase::RollingBack;
+        reason.clone_into(&mut rotation.reason);
+        if author.is_none() {
+            self.setbacks += 1;
+        }
+        self.hold = None;
+        Ok(())
+    }
+
+    pub(crate) fn reverting(&mut self, reason: &str) -> Verdict {
+        self.may_revert()?;
+        let previous = self.previous.ok_or("there is no previous credential")?;
+        self.recall(previous);
+        let rotation = self.rotation.as_mut().ok_or("no rotation runs")?;
+        rotation.phase = Phase::Reverting;
+        reason.clone_into(&mut rotation.reason);
+        rotation.draining = None;
+        rotation.quiet.clear();
+        rotation.wave = Wave::default();
+        self.hold = None;
+        self.efforts.clear();
+        Ok(())
+    }
+
+    pub(crate) fn reverted(&mut self) -> Verdict {
+        self.unhindered()?;
+        let back = self.previous.ok_or("there is no previous credential")?;
+        // With one slot the order is as on the way forward: the durable swap first, the overwriting install after it.
+        if !self.one_slot() && !self.everywhere(|place| self.works_at(back, place)) {
+            return Err("previous is not proven at every place");
+        }
+        let steady = self.steady;
+        let rotation = self.rotation.as_mut().ok_or("no rotation runs")?;
+        rotation.phase = Phase::Commit;
+        rotation.reverted = true;
+        rotation.aim = back;
+        rotation.patience = steady;
+        self.previous = self.current.replace(back);
+        Ok(())
+    }
+
+    pub(crate) fn finish(&mut self, ending: Ending, reason: &str) -> Verdict {
+        let rotation = self.rotation.as_ref().ok_or("no rotation runs")?;
+        let made_is_gone = !self.generations.contains_key(&rotation.made);
+        let through = rotation.committing() && self.step(self.clock).is_none();
+        let legal = match ending {
+            Ending::Abandoned => true,
+            Ending::RolledBack => rotation.phase == Phase::RollingBack && made_is_gone,
+            Ending::Completed => through && !rotation.reverted && self.ending().is_none(),
+            Ending::Reverted => through && rotation.reverted && self.ending().is_none(),
+        };
+        if !legal {
+            return Err("the rotation has not come to this end");
+        }
+        if ending == Ending::Completed {
+            self.setbacks = 0;
+        }
+        self.rotation = None;
+        if self.restored.is_none() {
+            self.hold = None;
+        }
+        let generations = &self.generations;
+        self.efforts.retain(|effort, _| generations.contains_key(&effort.generation));
+        self.forget_closed_calls();
+        self.finished = Some((self.clock, ending, reason.to_owned()));
+        Ok(())
+    }
+
+    pub(crate) fn repolicied(&mut self, policy: &Policy) -> Verdict {
+        let steady = self.steady;
+        let rotation = self.rotation.as_mut().ok_or("no rotation runs")?;
+        Arc::make_mut(&mut rotation.pins).policy = policy.clone();
+        rotation.patience = steady;
+        self.pins = Some(Arc::clone(&rotation.pins));
+        self.adopt_policy(policy);
+        Ok(())
+    }
+
+    pub(crate) fn repinned(&mut self, component: Digest) -> Verdict {
+        if self.running_calls().next().is_some() {
+            return Err("a plugin call is under way");
+        }
+        let rotation = self.rotation.as_mut().ok_or("no rotation runs")?;
+        Arc::make_mut(&mut rotation.pins).component = component;
+        self.pins = Some(Arc::clone(&rotation.pins));
+        self.efforts.clear();
+        Ok(())
+    }
+
+    pub(crate) fn places_changed(&mut self, places: &[Place]) -> Verdict {
+        if places.is_empty() {
+            return Err("the target has no place");
+        }
+        let mut pins = self.pins().cloned().ok_or("nothing has been pinned yet")?;
+        Arc::make_mut(&mut pins).places = places.to_vec();
+        if let Some(rotation) = self.rotation.as_mut() {
+            rotation.pins = Arc::clone(&pins);
+        }
+        self.pins = Some(pins);
+        Ok(())
+    }
+
+    pub(crate) fn consumer_added(&mut self, consumer: &ConsumerPolicy) -> Verdict {
+        if self.consumers.contains_key(&consumer.name) {
+            return Err("the consumer is declared already");
+        }
+        self.consumers.insert(consumer.name.clone(), consumer.clone());
+        Ok(())
+    }
+
+    pub(crate) fn consumer_removed(&mut self, consumer: &ConsumerName) -> Verdict {
+        self.consumers.remove(consumer).ok_or("no such consumer")?;
+        self.replicas.retain(|(name, _), _| name != consumer);
+        Ok(())
+    }
+
+    pub(crate) fn members_changed(&mut self, consumer: &ConsumerName, members: &Members) -> Verdict {
+        let policy = self.consumers.get_mut(consumer).ok_or("no such consumer")?;
+        policy.members = members.clone();
+        if let Members::Listed(listed) = members {
+            self.replicas.retain(|(name, replica), _| name != consumer || listed.contains(replica));
+        }
+        Ok(())
+    }
+
+    /// Nothing stops a step: neither a freeze, nor a hold, nor an unfinished restore.
+    pub(crate) const fn unhindered(&self) -> Verdict {
+        if self.restored.is_some() {
+            return Err("the secret was restored and has not been compared with its target");
+        }
+        if self.frozen.is_some() {
+            return Err("the secret is frozen");
+        }
+        if self.hold.is_some() {
+            return Err("the secret is held");
+        }
+        Ok(())
+    }
+
+    /// The old generation may end without everyone's evidence: somebody answers for it.
+    pub(crate) fn excused(&self) -> bool {
+        self.ending()
+            .and_then(|old| self.generations.get(&old))
+            .is_some_and(|old| old.overridden || old.compromised.is_some_and(|exposure| exposure.at_once))
+    }
+
+    /// Whether the overlap and the quiet time may begin to run.
+    pub(crate) fn may_drain(&self) -> bool {
+        let Some(rotation) = self.rotation.as_ref().filter(|rotation| rotation.draining.is_none()) else {
+            return false;
+        };
+        match (rotation.kind, self.ending()) {
+            (PlanKind::Retire, Some(current)) => self.excused() || self.released(current).open(),
+            (PlanKind::Rotate, Some(_)) => {
+                rotation.plan.contains(&Step::Drain) && self.step(self.clock) == Some(Step::Drain)
+            }
+            _ => false,
+        }
+    }
+
+    /// Takes a credential back from its retirement, and makes everything about it to be tried again.
+    pub(crate) fn recall(&mut self, generation: Generation) {
+        let had = self.retirements.len();
+        self.retirements.retain(|job, _| job.generation != generation || job.orphan.is_some());
+        if let Some(credential) = self.generations.get_mut(&generation) {
+            credential.recalls += u32::from(self.retirements.len() != had);
+            credential.places.values_mut().for_each(|standing| standing.verified = Verified::Untried);
+        }
+    }
+
+    /// Whether previous can be put back.
+    pub(crate) fn may_revert(&self) -> Verdict {
+        let rotation = self.rotation.as_ref().ok_or("no rotation runs")?;
+        let previous = self.previous.and_then(|it| self.generations.get(&it));
+        let previous = previous.ok_or("there is no previous credential")?;
+        if !rotation.committing() || rotation.kind != PlanKind::Rotate {
+            return Err("nothing has been committed");
+        }
+        if rotation.reverted {
+            return Err("it has been reverted already");
+        }
+        if previous.destroying() {
+            return Err("a destroy of the previous credential has been intended");
+        }
+        if previous.compromised.is_some() {
+            return Err("the previous credential is compromised: nothing restores it");
+        }
+        if self.one_slot() && !(rotation.pins.profile.reinstall && previous.known()) {
+            return Err("the target forbids putting the previous value back, or the value is unknown");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,126 @@
+//! After commit: promote, waves, adoption, drain, and the rotation's end.
+
+use super::Say;
+use super::build::{self, Sponsor};
+use super::prepare::{each, failure, hold, stragglers};
+use super::revert::enable_at_all;
+use crate::action::Waiting;
+use crate::event::{Event, HoldReason};
+use crate::ids::{Author, Millis};
+use crate::progress::DrainLeft;
+use crate::rotation::Rotation;
+use crate::state::Secret;
+use crate::step::{CallKind, Ending, Phase, PlanKind, Step};
+use crate::timers::Timer;
+
+fn committing(secret: &Secret) -> Option<&Rotation> {
+    secret.rotation.as_ref().filter(|rotation| rotation.committing())
+}
+
+fn adopting(secret: &Secret, now: Millis) -> Option<&Rotation> {
+    committing(secret).filter(|_| secret.step(now) == Some(Step::Adopt))
+}
+
+/// A cry called the old credential back: it is switched on again wherever it was switched off.
+pub(super) fn recall(secret: &Secret, now: Millis) -> Option<Say> {
+    let rotation = committing(secret).filter(|rotation| rotation.kind != PlanKind::Retire)?;
+    let old = secret.ending()?;
+    let called_back = rotation.draining.is_none() && secret.generations.get(&old)?.compromised.is_none();
+    let credential = secret.generations.get(&old)?;
+    let retiring = credential.lingering().any(|place| secret.retirement(old, place).is_some());
+    if !called_back || retiring || credential.destroying() {
+        return None;
+    }
+    enable_at_all(secret, now, old)
+}
+
+/// Tells the target which generation is the one, where it has such a notion.
+pub(super) fn promote(secret: &Secret, now: Millis) -> Option<Say> {
+    let rotation = adopting(secret, now)?;
+    let aim = rotation.aim;
+    each(
+        secret,
+        |place| !secret.promoted_at(aim, place),
+        |place| build::call(secret, now, CallKind::Promote, Step::Adopt, place),
+    )
+}
+
+/// A required consumer could not switch, or cried again without anything to bear it out: the wave stops.
+pub(super) fn stop_wave(secret: &Secret, _: Millis) -> Option<Say> {
+    let rotation = committing(secret)?;
+    if let Some(detail) = failure(secret, rotation.aim) {
+        return Some(hold(HoldReason::WaveFailed, detail));
+    }
+    let again = rotation.cries.iter().find(|(_, cries)| **cries > 1)?;
+    let (consumer, cries) = again;
+    let detail = format!("{consumer} has cried {cries} times and nothing else bears it out");
+    Some(hold(HoldReason::Cried, detail))
+}
+
+/// Opens the next wave once this one has switched and its soak is over.
+pub(super) fn open_wave(secret: &Secret, now: Millis) -> Option<Say> {
+    let rotation = adopting(secret, now)?;
+    if secret.last_wave(rotation) || (!secret.wave_missing(now).is_empty() && !secret.excused()) {
+        return None;
+    }
+    let next = rotation.wave.number + 1;
+    let soak_ms = rotation.pins.policy.waves.soak_ms;
+    let soaked = rotation.wave.settled.is_some_and(|since| Timer::new(since, soak_ms).over(secret.steady));
+    if soaked || soak_ms == 0 || secret.excused() {
+        return Some(Say::Record(vec![Event::WaveOpened { wave: next }]));
+    }
+    Some(Say::Wait(None, Waiting::Timer(Step::Adopt)))
+}
+
+/// Waits for those who have to switch.
+pub(super) fn wait(secret: &Secret, now: Millis) -> Option<Say> {
+    let rotation = adopting(secret, now)?;
+    let missing = secret.wave_missing(now);
+    let old = secret.ending()?;
+    (!missing.is_empty())
+        .then(|| stragglers(secret, Step::Adopt, missing, old))
+        .or_else(|| secret.last_wave(rotation).then_some(Say::Wait(None, Waiting::Timer(Step::Adopt))))
+}
+
+/// Everyone who must has switched (or let go): the overlap and the quiet time run.
+pub(super) fn drain(secret: &Secret, now: Millis) -> Option<Say> {
+    let rotation = committing(secret).filter(|_| secret.step(now) == Some(Step::Drain))?;
+    let old = secret.ending()?;
+    if rotation.draining.is_none() {
+        if secret.may_drain() {
+            return Some(Say::Record(vec![Event::Draining]));
+        }
+        let missing = secret.released(old).missing;
+        return Some(stragglers(secret, Step::Drain, missing, old));
+    }
+    match secret.drain_left()? {
+        DrainLeft::Timer => Some(Say::Wait(None, Waiting::Timer(Step::Drain))),
+        DrainLeft::Look(place) => {
+            Some(build::observe(secret, now, Step::Drain, &place, old, Sponsor::rotation(rotation)))
+        }
+    }
+}
+
+/// Every step is done and nothing of the old credential is left.
+pub(super) fn finish(secret: &Secret, now: Millis) -> Option<Say> {
+    let rotation = committing(secret)?;
+    if secret.step(now).is_some() || secret.ending().is_some() {
+        return None;
+    }
+    let ending = if rotation.reverted { Ending::Reverted } else { Ending::Completed };
+    Some(Say::Record(vec![Event::Finished { ending, reason: rotation.reason.clone() }]))
+}
+
+/// A hold for stragglers is lifted by itself once they have answered.
+pub(super) fn lift(secret: &Secret, now: Millis) -> Option<Say> {
+    let hold = secret.hold.as_ref().filter(|hold| hold.reason == HoldReason::Stragglers)?;
+    let _ = hold;
+    let rotation = secret.rotation.as_ref()?;
+    let answered = match rotation.phase {
+        Phase::Prepare => rotation.staged.is_some() && secret.ready(rotation.aim, now).open(),
+        Phase::Commit if rotation.kind == PlanKind::Retire => secret.released(rotation.aim).open(),
+        Phase::Commit => secret.wave_missing(now).is_empty(),
+        Phase::RollingBack | Phase::Reverting => true,
+    };
+    answered.then(|| Say::Record(vec![Event::Released { author: Author::host() }]))
+}

@@ -1,0 +1,173 @@
+//! Puts a plugin call together, or says why it has to wait: another call about it, a pause after a failure.
+
+use super::Say;
+use crate::action::{Call, Waiting};
+use crate::calls::{CallState, Effort, OpenCall};
+use crate::event::Pins;
+use crate::generation::Liveness;
+use crate::ids::{Generation, Millis, OperationId, Place, RotationId, TargetId};
+use crate::retirement::{Job, Retirement};
+use crate::rotation::Rotation;
+use crate::state::Secret;
+use crate::step::{CallKind, Step};
+use std::sync::Arc;
+
+/// On whose behalf a call is made.
+pub(super) struct Sponsor {
+    pub(super) rotation: RotationId,
+    pub(super) pins: Arc<Pins>,
+}
+
+impl Sponsor {
+    pub(super) fn rotation(rotation: &Rotation) -> Self {
+        Self { rotation: rotation.id.clone(), pins: rotation.pins.clone() }
+    }
+
+    pub(super) fn retirement(retirement: &Retirement) -> Self {
+        Self { rotation: retirement.rotation.clone(), pins: retirement.pins.clone() }
+    }
+
+    pub(super) fn call(call: &OpenCall) -> Self {
+        Self { rotation: call.rotation.clone(), pins: call.pins.clone() }
+    }
+
+    /// The running rotation, or whatever ran last.
+    pub(super) fn any(secret: &Secret) -> Option<Self> {
+        let last = || secret.pins.clone().map(|pins| Self { rotation: RotationId::none(), pins });
+        secret.rotation.as_ref().map(Self::rotation).or_else(last)
+    }
+}
+
+/// A call for the running rotation.
+pub(super) fn call(secret: &Secret, now: Millis, kind: CallKind, step: Step, place: &Place) -> Option<Say> {
+    let rotation = secret.rotation.as_ref()?;
+    let effort = Effort { kind, generation: rotation.aim, place: place.clone(), orphan: None };
+    Some(attempt(secret, now, step, effort, Sponsor::rotation(rotation)))
+}
+
+/// A call for a retirement.
+pub(super) fn end(secret: &Secret, now: Millis, kind: CallKind, job: &Job, retirement: &Retirement) -> Say {
+    let step = if kind == CallKind::Disable { Step::Disable } else { Step::Destroy };
+    let effort = Effort { kind, generation: job.generation, place: job.place.clone(), orphan: job.orphan.clone() };
+    attempt(secret, now, step, effort, Sponsor::retirement(retirement))
+}
+
+/// The next attempt at something, unless it has to wait.
+pub(super) fn attempt(secret: &Secret, now: Millis, step: Step, effort: Effort, sponsor: Sponsor) -> Say {
+    let Effort { kind, generation, place, .. } = &effort;
+    if secret.busy(*kind, *generation, place) {
+        return waiting_for(secret, *kind, *generation, place);
+    }
+    let tries = secret.efforts.get(&effort);
+    if let Some(tries) = tries {
+        if tries.exhausted {
+            return Say::Wait(None, Waiting::Stuck(*kind, *generation, place.clone()));
+        }
+        if now < tries.not_before {
+            return Say::Wait(Some(tries.not_before), Waiting::BackOff(step));
+        }
+    }
+    if secret.may_intend(&effort).is_err() {
+        return Say::Wait(None, Waiting::Timer(step));
+    }
+    let resumed = resumable(secret, &effort);
+    let failed = tries.map_or(0, |tries| tries.count);
+    let attempt = resumed.map_or(failed + 1, |(_, call)| call.attempt.max(failed + 1));
+    let resumes =
+        resumed.map_or_else(Vec::new, |(id, call)| std::iter::once(id).chain(call.resumes.iter().copied()).collect());
+    Say::Call(Box::new(Call {
+        call: secret.next_call,
+        kind: *kind,
+        step,
+        generation: *generation,
+        id: effort.orphan.clone().or_else(|| id_of(secret, *generation, place)),
+        orphan: effort.orphan.clone(),
+        place: place.clone(),
+        attempt,
+        operation: operation(secret, step, &effort, &sponsor),
+        baseline: baseline(secret, *kind, place),
+        values: values(secret, *kind, *generation),
+        resumes,
+        rotation: sponsor.rotation,
+        timeout_ms: sponsor.pins.policy.call_timeout_ms,
+        pins: sponsor.pins,
+    }))
+}
+
+fn waiting_for(secret: &Secret, kind: CallKind, generation: Generation, place: &Place) -> Say {
+    let about =
+        |call: &&OpenCall| call.place == *place && (call.kind == CallKind::Observe) == (kind == CallKind::Observe);
+    let mut open = secret.calls.iter().filter(|(_, call)| about(call) && call.state != CallState::Closed);
+    let same = open.clone().find(|(_, call)| call.generation == generation).or_else(|| open.next());
+    match same {
+        Some((id, call)) if call.state == CallState::Running => Say::Wait(None, Waiting::Call(*id)),
+        Some((id, call)) => Say::Wait(secret.settled(call), Waiting::Doubt(*id)),
+        None => Say::Wait(None, Waiting::Timer(Step::Install)),
+    }
+}
+
+fn resumable<'a>(secret: &'a Secret, effort: &Effort) -> Option<(crate::ids::CallId, &'a OpenCall)> {
+    let fits = |call: &OpenCall| {
+        matches!(call.state, CallState::Interrupted { .. })
+            && call.sents.is_empty()
+            && call.effort() == *effort
+            && secret.still_wanted(call)
+    };
+    secret.calls.iter().rev().find(|(_, call)| fits(call)).map(|(id, call)| (*id, call))
+}
+
+fn operation(secret: &Secret, step: Step, effort: &Effort, sponsor: &Sponsor) -> OperationId {
+    let job = Job { generation: effort.generation, place: effort.place.clone(), orphan: effort.orphan.clone() };
+    let recalls = secret.generations.get(&effort.generation).map_or(0, |it| it.recalls);
+    let mark = match &effort.orphan {
+        Some(_) => secret.retirements.get(&job).map(|retirement| format!("orphan-{}", retirement.mark)),
+        None => (recalls > 0).then(|| format!("again-{recalls}")),
+    };
+    let name = if effort.kind == CallKind::Observe { "observe" } else { step.name() };
+    let name = if effort.kind == CallKind::Enable { "enable" } else { name };
+    OperationId::of(&sponsor.rotation, name, effort.generation, &effort.place, mark.as_deref())
+}
+
+fn id_of(secret: &Secret, generation: Generation, place: &Place) -> Option<TargetId> {
+    secret.generations.get(&generation).and_then(|credential| credential.id_at(place)).cloned()
+}
+
+fn baseline(secret: &Secret, kind: CallKind, place: &Place) -> Vec<TargetId> {
+    let seen = secret.observations.get(place).filter(|_| kind == CallKind::Create);
+    seen.map_or_else(Vec::new, |seen| seen.live.iter().map(|live| live.id.clone()).collect())
+}
+
+/// Whose values the call may use. A target that is told the whole (two passwords at once) is told all that shall live.
+fn values(secret: &Secret, kind: CallKind, generation: Generation) -> Vec<Generation> {
+    let known = |it: &&crate::generation::Credential| it.known();
+    match kind {
+        CallKind::Observe => Vec::new(),
+        CallKind::Verify => vec![generation],
+        CallKind::Create
+        | CallKind::Install
+        | CallKind::Promote
+        | CallKind::Disable
+        | CallKind::Enable
+        | CallKind::Destroy => {
+            let lives = |it: &&crate::generation::Credential| {
+                it.number == generation
+                    || secret.role(it.number).is_some_and(|role| role != crate::generation::Role::Retiring)
+                    || it.places.values().any(|standing| standing.liveness == Liveness::Live)
+            };
+            secret.generations.values().filter(known).filter(lives).map(|it| it.number).collect()
+        }
+    }
+}
+
+/// A look at what is live at a place.
+pub(super) fn observe(
+    secret: &Secret,
+    now: Millis,
+    step: Step,
+    place: &Place,
+    generation: Generation,
+    sponsor: Sponsor,
+) -> Say {
+    let effort = Effort { kind: CallKind::Observe, generation, place: place.clone(), orphan: None };
+    attempt(secret, now, step, effort, sponsor)
+}

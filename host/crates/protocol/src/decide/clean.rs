@@ -1,0 +1,42 @@
+//! Bookkeeping that is always in order: time, names, jobs for what nobody owns.
+
+use super::Say;
+use crate::action::Waiting;
+use crate::event::{Event, RetireCause};
+use crate::ids::Millis;
+use crate::state::Secret;
+
+/// Timers lose nothing: each step of them is put on record before it grows past its cap.
+pub(super) fn note_time(secret: &Secret, now: Millis) -> Option<Say> {
+    let due = secret.next_tick()?;
+    (now >= due).then(|| Say::Record(vec![Event::Ticked]))
+}
+
+/// Credentials that keybaton did not make are named, and left alone.
+pub(super) fn name_strangers(secret: &Secret, _: Millis) -> Option<Say> {
+    let seen = |(place, id): &(_, _)| Event::ForeignSeen { place: Clone::clone(place), id: Clone::clone(id) };
+    let events: Vec<_> = secret.strangers.iter().take(super::MAX_BATCH).map(seen).collect();
+    (!events.is_empty()).then_some(Say::Record(events))
+}
+
+/// What a call of ours made and nobody can use is ended.
+pub(super) fn open_for_loose(secret: &Secret, _: Millis) -> Option<Say> {
+    let events: Vec<_> = secret
+        .loose
+        .keys()
+        .take(super::MAX_BATCH)
+        .map(|job| Event::RetirementOpened {
+            generation: job.generation,
+            place: job.place.clone(),
+            cause: RetireCause::Orphan,
+            id: job.orphan.clone(),
+        })
+        .collect();
+    (!events.is_empty()).then_some(Say::Record(events))
+}
+
+/// While a call runs, there is always its end to wait for.
+pub(super) fn forget_interrupted(secret: &Secret, _: Millis) -> Option<Say> {
+    let running = secret.running_calls().next()?;
+    Some(Say::Wait(None, Waiting::Call(running)))
+}

@@ -1,0 +1,74 @@
+//! Compromises and restores. Nothing restores what others know; nothing is trusted that was said in another life.
+
+use super::Say;
+use super::build::{self, Sponsor};
+use crate::calls::Effort;
+use crate::event::{Event, RetireCause};
+use crate::ids::{Generation, Millis};
+use crate::state::Secret;
+use crate::step::{CallKind, Phase, Step};
+
+/// After a restore: look at every place, and try the current credential there.
+pub(super) fn compare_after_restore(secret: &Secret, now: Millis) -> Option<Say> {
+    let restored = secret.restored.as_ref()?;
+    let sponsor = || Sponsor::any(secret);
+    let mut wait = None;
+    for place in secret.places() {
+        let generation = secret.current.unwrap_or(Generation(0));
+        let seen = secret.observations.get(place).is_some_and(|seen| seen.call >= restored.first_call);
+        let known = secret.current.and_then(|it| secret.generations.get(&it)).is_some_and(|it| it.known());
+        let say = if !seen {
+            build::observe(secret, now, Step::Verify, place, generation, sponsor()?)
+        } else if known && !restored.tried.contains_key(place) {
+            let effort = Effort { kind: CallKind::Verify, generation, place: place.clone(), orphan: None };
+            build::attempt(secret, now, Step::Verify, effort, sponsor()?)
+        } else {
+            continue;
+        };
+        match say {
+            Say::Wait(until, waiting) => drop(wait.get_or_insert(Say::Wait(until, waiting))),
+            say => return Some(say),
+        }
+    }
+    wait
+}
+
+fn exposed(secret: &Secret, generation: Option<Generation>) -> bool {
+    generation.and_then(|it| secret.generations.get(&it)).is_some_and(|it| it.compromised.is_some())
+}
+
+/// Pending is known to others: it is given back.
+pub(super) fn give_up_compromised_pending(secret: &Secret, _: Millis) -> Option<Say> {
+    let rotation = secret.rotation.as_ref().filter(|rotation| rotation.phase == Phase::Prepare)?;
+    let reason = "pending is compromised".to_owned();
+    exposed(secret, Some(rotation.made)).then(|| Say::Record(vec![Event::RollingBack { reason, author: None }]))
+}
+
+/// Current is known to others: back to a clean previous, where there is one; else the rotation goes on to its end.
+pub(super) fn leave_compromised_current(secret: &Secret, _: Millis) -> Option<Say> {
+    let rotation = secret.rotation.as_ref().filter(|rotation| rotation.phase == Phase::Commit)?;
+    let leave = exposed(secret, Some(rotation.aim)) && secret.may_revert().is_ok();
+    let reason = "current is compromised".to_owned();
+    leave.then(|| Say::Record(vec![Event::Reverting { reason, author: None }]))
+}
+
+/// What is known to others and not in use, or was asked to end first, ends at once.
+pub(super) fn end_compromised(secret: &Secret, _: Millis) -> Option<Say> {
+    let mut events = Vec::new();
+    for credential in secret.generations.values() {
+        let at_once = credential.compromised.is_some_and(|exposure| exposure.at_once);
+        let pending = secret.pending() == Some(credential.number);
+        let only = secret.one_slot() && secret.current == Some(credential.number);
+        if !at_once || pending || only {
+            continue;
+        }
+        let open = |place: &&crate::ids::Place| secret.retirement(credential.number, place).is_none();
+        events.extend(credential.lingering().filter(open).map(|place| Event::RetirementOpened {
+            generation: credential.number,
+            place: place.clone(),
+            cause: RetireCause::Compromised,
+            id: None,
+        }));
+    }
+    (!events.is_empty()).then_some(Say::Record(events))
+}

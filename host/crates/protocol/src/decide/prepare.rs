@@ -1,0 +1,286 @@
+//! Create, install, verify, stage, commit. Under overlap `none` the same rules run in the plan's other order.
+
+use super::Say;
+use super::build::{self, Sponsor};
+use crate::action::Waiting;
+use crate::calls::{CallState, Effort};
+use crate::event::{Event, HoldReason, RetireCause};
+use crate::fault::FailureClass;
+use crate::generation::{Liveness, Verified};
+use crate::ids::{Author, Generation, Millis, Place};
+use crate::policy::AtDeadline;
+use crate::profile::Overlap;
+use crate::state::Secret;
+use crate::step::{CallKind, Phase, PlanKind, Step};
+use crate::timers::Timer;
+
+/// Attempts are used up, or another one is no use. Before commit a certain refusal gives pending back; what may still
+/// come right, and everything after commit, waits for a person.
+pub(super) fn quarantine(secret: &Secret, _: Millis) -> Option<Say> {
+    let rotation = secret.rotation.as_ref()?;
+    let ours = |effort: &Effort| {
+        effort.orphan.is_none()
+            && !matches!(effort.kind, CallKind::Disable | CallKind::Destroy)
+            && (effort.generation == rotation.aim || Some(effort.generation) == secret.previous)
+    };
+    let (effort, tries) = secret.efforts.iter().find(|(effort, tries)| tries.exhausted && ours(effort))?;
+    let hopeless = !matches!(tries.fault.class, FailureClass::Retryable | FailureClass::Ambiguous);
+    let Effort { kind, generation, place, .. } = effort;
+    let detail = format!("{kind} of {generation} at {place} failed after {} attempts: {}", tries.count, tries.fault);
+    if rotation.phase == Phase::Prepare && hopeless {
+        return Some(Say::Record(vec![Event::RollingBack { reason: detail, author: None }]));
+    }
+    Some(hold(HoldReason::Quarantined, detail))
+}
+
+pub(super) fn hold(reason: HoldReason, detail: String) -> Say {
+    Say::Record(vec![Event::Held { reason, detail }])
+}
+
+fn at(secret: &Secret, now: Millis, step: Step) -> bool {
+    secret.step(now) == Some(step)
+}
+
+/// Mint pending. Where the target mints or counts, a fresh look comes first.
+pub(super) fn create(secret: &Secret, now: Millis) -> Option<Say> {
+    if !at(secret, now, Step::Create) {
+        return None;
+    }
+    let rotation = secret.rotation.as_ref()?;
+    let place = secret.mint_place()?;
+    if secret.busy(CallKind::Create, rotation.made, place) {
+        return build::call(secret, now, CallKind::Create, Step::Create, place);
+    }
+    if secret.slot_free(rotation.made, place).is_err() {
+        return Some(Say::Wait(None, Waiting::Retirement(rotation.made, place.clone())));
+    }
+    let resumes = secret.calls.values().any(|call| {
+        call.kind == CallKind::Create
+            && matches!(call.state, CallState::Interrupted { .. })
+            && secret.still_wanted(call)
+    });
+    let limited = matches!(rotation.pins.profile.overlap, Overlap::Native(_));
+    if (secret.target_mints() || limited) && !resumes {
+        let sponsor = Sponsor::rotation(rotation);
+        if !fresh(secret, place) {
+            return Some(build::observe(secret, now, Step::Create, place, rotation.made, sponsor));
+        }
+        if let Some(say) = quota(secret, place) {
+            return Some(say);
+        }
+    }
+    build::call(secret, now, CallKind::Create, Step::Create, place)
+}
+
+/// Nothing of ours has changed a place since it was looked at, and the look belongs to this rotation.
+fn fresh(secret: &Secret, place: &Place) -> bool {
+    let first = secret.rotation.as_ref().map(|rotation| rotation.first_call);
+    secret.observations.get(place).is_some_and(|seen| {
+        Some(seen.call) >= first && secret.last_mutation.get(place).is_none_or(|last| seen.call > *last)
+    })
+}
+
+/// No room for another credential: what is ending makes room, then what is known to others, then a person.
+fn quota(secret: &Secret, place: &Place) -> Option<Say> {
+    let rotation = secret.rotation.as_ref()?;
+    let Overlap::Native(limit) = rotation.pins.profile.overlap else { return None };
+    let live = &secret.observations.get(place)?.live;
+    if live.len() < limit as usize {
+        return None;
+    }
+    if let Some(job) = secret.retirements.keys().find(|job| job.place == *place) {
+        return Some(Say::Wait(None, Waiting::Retirement(job.generation, place.clone())));
+    }
+    let given_up = secret.generations.values().find(|it| it.compromised.is_some() && it.liveness(place).lingers());
+    if let Some(given_up) = given_up {
+        return Some(Say::Record(vec![Event::RetirementOpened {
+            generation: given_up.number,
+            place: place.clone(),
+            cause: RetireCause::Compromised,
+            id: None,
+        }]));
+    }
+    let ids: Vec<_> = live.iter().map(|live| live.id.as_str()).collect();
+    let detail = format!("{place} has room for {limit} credentials and holds {}: {}", live.len(), ids.join(", "));
+    Some(hold(HoldReason::Quota, detail))
+}
+
+/// Make the new value valid, at every place at once.
+pub(super) fn install(secret: &Secret, now: Millis) -> Option<Say> {
+    if !at(secret, now, Step::Install) {
+        return None;
+    }
+    let rotation = secret.rotation.as_ref()?;
+    let aim = rotation.aim;
+    each(
+        secret,
+        |place| !secret.installed_at(aim, place),
+        |place| {
+            if secret.slot_free(aim, place).is_err() {
+                return Some(Say::Wait(None, Waiting::Retirement(aim, place.clone())));
+            }
+            if secret.one_slot() && secret.generations.get(&aim)?.liveness(place) == Liveness::Maybe {
+                if let Some(say) = truth(secret, now, aim, place) {
+                    return Some(say);
+                }
+            }
+            if secret.one_slot() && rotation.kind == PlanKind::Rotate {
+                let missing = secret.ready(aim, now).missing;
+                if !missing.is_empty() && !rotation.reverted && !secret.excused() {
+                    return Some(Say::Wait(None, Waiting::Consumers { step: Step::Install, missing }));
+                }
+            }
+            build::call(secret, now, CallKind::Install, Step::Install, place)
+        },
+    )
+}
+
+/// One slot and an answer that never came: the login that works is the truth. `None`: install again.
+fn truth(secret: &Secret, now: Millis, aim: Generation, place: &Place) -> Option<Say> {
+    if secret.busy(CallKind::Install, aim, place) {
+        return build::call(secret, now, CallKind::Install, Step::Install, place);
+    }
+    let new = secret.generations.get(&aim)?;
+    let Some(refused) = refused(secret, now, aim, place) else {
+        return verify_at(secret, now, aim, place);
+    };
+    let old = secret.previous.and_then(|old| secret.generations.get(&old)).filter(|old| old.known())?;
+    if old.at(place).verified == Verified::Works {
+        return None;
+    }
+    match self::refused(secret, now, old.number, place) {
+        None => verify_at(secret, now, old.number, place),
+        Some(old_refused) => {
+            let (new, old) = (new.number, old.number);
+            let detail = format!(
+                "at {place} neither {new} ({refused}) nor {old} ({old_refused}) works; both are kept: \
+                 put one of them back at the target, then release"
+            );
+            Some(hold(HoldReason::Drift, detail))
+        }
+    }
+}
+
+/// The reason for which a value was refused, once the target has had the time to settle.
+fn refused(secret: &Secret, now: Millis, generation: Generation, place: &Place) -> Option<String> {
+    let standing = secret.generations.get(&generation)?.at(place);
+    let settle_ms = secret.profile()?.settle_ms;
+    match standing.verified {
+        Verified::Refused { at, reason } if at >= standing.changed_at.plus(settle_ms) => Some(reason),
+        Verified::Refused { .. } if settle_ms == 0 => Some(String::new()),
+        _ => {
+            let _ = now;
+            None
+        }
+    }
+}
+
+/// Try a value, again and again while the target may be settling.
+pub(super) fn verify_at(secret: &Secret, now: Millis, generation: Generation, place: &Place) -> Option<Say> {
+    let rotation = secret.rotation.as_ref()?;
+    let standing = secret.generations.get(&generation)?.at(place);
+    if let Verified::Refused { at, .. } = standing.verified {
+        let settled = standing.changed_at.plus(rotation.pins.profile.settle_ms);
+        let again = at.plus(rotation.pins.policy.attempts.base_ms.max(1)).min(settled.max(at.plus(1)));
+        if now < again {
+            return Some(Say::Wait(Some(again), Waiting::BackOff(Step::Verify)));
+        }
+    }
+    let effort = Effort { kind: CallKind::Verify, generation, place: place.clone(), orphan: None };
+    Some(build::attempt(secret, now, Step::Verify, effort, Sponsor::rotation(rotation)))
+}
+
+/// Prove the new value, at every place.
+pub(super) fn verify(secret: &Secret, now: Millis) -> Option<Say> {
+    if !at(secret, now, Step::Verify) {
+        return None;
+    }
+    let rotation = secret.rotation.as_ref()?;
+    let aim = rotation.aim;
+    each(
+        secret,
+        |place| !secret.works_at(aim, place),
+        |place| match refused(secret, now, aim, place) {
+            None => verify_at(secret, now, aim, place),
+            Some(reason) if rotation.phase == Phase::Prepare => {
+                let reason = format!("{aim} was refused at {place}: {reason}");
+                Some(Say::Record(vec![Event::RollingBack { reason, author: None }]))
+            }
+            Some(reason) if secret.one_slot() => truth(secret, now, aim, place)
+                .or_else(|| Some(hold(HoldReason::Quarantined, format!("{aim} was refused at {place}: {reason}")))),
+            Some(reason) => Some(hold(HoldReason::Quarantined, format!("{aim} was refused at {place}: {reason}"))),
+        },
+    )
+}
+
+/// What a rule says of each place that needs it: the first thing to do, else the first wait.
+pub(super) fn each(
+    secret: &Secret,
+    needs: impl Fn(&Place) -> bool,
+    say: impl Fn(&Place) -> Option<Say>,
+) -> Option<Say> {
+    let mut wait = None;
+    for place in secret.places().iter().filter(|place| needs(place)) {
+        match say(place) {
+            Some(Say::Wait(until, waiting)) => drop(wait.get_or_insert(Say::Wait(until, waiting))),
+            None => {}
+            act => return act,
+        }
+    }
+    wait
+}
+
+/// Offer pending, then wait until everyone who must has tried it.
+pub(super) fn stage(secret: &Secret, now: Millis) -> Option<Say> {
+    if !at(secret, now, Step::Stage) {
+        return None;
+    }
+    let rotation = secret.rotation.as_ref()?;
+    if rotation.staged.is_none() {
+        return Some(Say::Record(vec![Event::Staged]));
+    }
+    if let Some(reason) = failure(secret, rotation.made) {
+        return Some(Say::Record(vec![Event::RollingBack { reason, author: None }]));
+    }
+    let missing = secret.ready(rotation.made, now).missing;
+    Some(stragglers(secret, Step::Stage, missing, rotation.made))
+}
+
+/// A required consumer that could not use a generation, and why.
+pub(super) fn failure(secret: &Secret, generation: Generation) -> Option<String> {
+    let required = |name| secret.consumers.get(name).is_some_and(|consumer| consumer.required);
+    secret.replicas.iter().filter(|((name, _), _)| required(name)).find_map(|((name, replica), state)| {
+        let said = state.failed.get(&generation)?;
+        Some(format!("{name} {replica} could not use {generation}: {}", said.reason))
+    })
+}
+
+/// Waits for who is missing, and at the deadline does as the policy says. `excuse` is what `force` lets pass.
+pub(super) fn stragglers(
+    secret: &Secret,
+    step: Step,
+    missing: Vec<(crate::ids::ConsumerName, crate::ids::Replica)>,
+    excuse: Generation,
+) -> Say {
+    let rotation = secret.rotation.as_ref();
+    let policy = rotation.map(|rotation| (&rotation.pins.policy.stragglers, rotation.patience));
+    let due = policy.filter(|(stragglers, since)| {
+        stragglers.deadline_ms.is_some_and(|deadline_ms| Timer::new(*since, deadline_ms).over(secret.steady))
+    });
+    let Some((stragglers, _)) = due else { return Say::Wait(None, Waiting::Consumers { step, missing }) };
+    let names: Vec<_> = missing.iter().map(|(name, replica)| format!("{name} {replica}")).collect();
+    let detail = format!("{step}: no answer in time from {}", names.join(", "));
+    let prepares = rotation.is_some_and(|rotation| rotation.preparing());
+    match stragglers.then {
+        AtDeadline::Force => {
+            Say::Record(vec![Event::Overridden { generation: excuse, reason: detail, author: Author::policy() }])
+        }
+        AtDeadline::Rollback if prepares => Say::Record(vec![Event::RollingBack { reason: detail, author: None }]),
+        AtDeadline::Rollback | AtDeadline::Hold => hold(HoldReason::Stragglers, detail),
+    }
+}
+
+/// Pending becomes current: one durable write.
+pub(super) fn commit(secret: &Secret, now: Millis) -> Option<Say> {
+    at(secret, now, Step::Commit).then(|| Say::Record(vec![Event::Committed]))
+}

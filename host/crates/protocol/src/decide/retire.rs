@@ -1,0 +1,134 @@
+//! Credentials that end: open a job for each place, switch off on evidence, soak, remove, close, erase.
+
+use super::Say;
+use super::build;
+use crate::action::Waiting;
+use crate::event::{Event, RetireCause};
+use crate::generation::{Credential, Role};
+use crate::ids::Millis;
+use crate::retirement::{Job, Retirement};
+use crate::state::Secret;
+use crate::step::{CallKind, Ending, Phase, PlanKind, Step};
+
+/// Opens a job at every place for each credential whose turn it is.
+pub(super) fn open(secret: &Secret, _: Millis) -> Option<Say> {
+    let mut events = Vec::new();
+    for credential in secret.generations.values() {
+        let Some(cause) = cause(secret, credential) else { continue };
+        let open = |place: &&crate::ids::Place| secret.retirement(credential.number, place).is_none();
+        events.extend(credential.lingering().filter(open).map(|place| Event::RetirementOpened {
+            generation: credential.number,
+            place: place.clone(),
+            cause,
+            id: None,
+        }));
+    }
+    (!events.is_empty()).then_some(Say::Record(events))
+}
+
+/// Why a credential ends, if it is its turn.
+fn cause(secret: &Secret, credential: &Credential) -> Option<RetireCause> {
+    if credential.imported {
+        return None;
+    }
+    let rotation = secret.rotation.as_ref();
+    let phase = rotation.map(|rotation| rotation.phase);
+    match secret.role(credential.number)? {
+        Role::Pending => (phase == Some(Phase::RollingBack)).then_some(RetireCause::RolledBack),
+        Role::Current => {
+            let retires = rotation.is_some_and(|rotation| rotation.kind == PlanKind::Retire);
+            (retires && secret.may_end_previous()).then_some(RetireCause::Ended)
+        }
+        Role::Previous => match phase {
+            None | Some(Phase::Prepare) => Some(RetireCause::Superseded),
+            Some(Phase::Commit) if rotation.is_some_and(|rotation| rotation.kind != PlanKind::Retire) => {
+                secret.may_end_previous().then_some(RetireCause::Superseded)
+            }
+            Some(_) => None,
+        },
+        // Left by a rotation that is over: a newer one took its part, or it was never committed.
+        Role::Retiring => {
+            let newer = secret.current.is_some_and(|current| current > credential.number);
+            Some(if newer { RetireCause::Superseded } else { RetireCause::RolledBack })
+        }
+    }
+}
+
+/// Closes what has ended.
+pub(super) fn close(secret: &Secret, _: Millis) -> Option<Say> {
+    let mut events = Vec::new();
+    for job in secret.retirements.keys() {
+        let superseded = !secret.may_close(job, false);
+        if superseded && !secret.may_close(job, true) {
+            continue;
+        }
+        events.push(Event::RetirementClosed {
+            generation: job.generation,
+            place: job.place.clone(),
+            id: job.orphan.clone(),
+            superseded,
+        });
+    }
+    (!events.is_empty()).then_some(Say::Record(events))
+}
+
+/// Erases generations that nobody can need any more.
+pub(super) fn erase(secret: &Secret, _: Millis) -> Option<Say> {
+    let done = secret.generations.keys().copied().find(|generation| secret.may_erase(*generation))?;
+    Some(Say::Record(vec![Event::Erased { generation: done }]))
+}
+
+/// Switches off what may end, where the target can do that softly.
+pub(super) fn disable(secret: &Secret, now: Millis) -> Option<Say> {
+    each(secret, |job, retirement| {
+        let wanted = retirement.pins.profile.soft_disable && retirement.disabled.is_none();
+        wanted.then(|| gated(secret, now, CallKind::Disable, job, retirement))
+    })
+}
+
+/// Removes what was switched off long enough.
+pub(super) fn destroy(secret: &Secret, now: Millis) -> Option<Say> {
+    each(secret, |job, retirement| {
+        let wanted = !retirement.pins.profile.soft_disable || retirement.disabled.is_some();
+        wanted.then(|| gated(secret, now, CallKind::Destroy, job, retirement))
+    })
+}
+
+fn gated(secret: &Secret, now: Millis, kind: CallKind, job: &Job, retirement: &Retirement) -> Say {
+    let step = if kind == CallKind::Destroy { Step::Destroy } else { Step::Disable };
+    if job.orphan.is_none() {
+        if let Some(newer) = secret.overwritten(job.generation, &job.place) {
+            return Say::Wait(None, Waiting::Retirement(newer, job.place.clone()));
+        }
+        let verdict = secret.may_end(job.generation, retirement.cause, kind == CallKind::Destroy, now);
+        if !verdict.open() {
+            return Say::Wait(None, Waiting::Consumers { step, missing: verdict.missing });
+        }
+    }
+    let soaked = kind != CallKind::Destroy || secret.soaked(retirement);
+    if !secret.waited(job, retirement) || !soaked {
+        return Say::Wait(None, Waiting::Timer(step));
+    }
+    build::end(secret, now, kind, job, retirement)
+}
+
+fn each(secret: &Secret, say: impl Fn(&Job, &Retirement) -> Option<Say>) -> Option<Say> {
+    let mut wait = None;
+    for (job, retirement) in secret.retirements.iter().filter(|(_, retirement)| !retirement.gone) {
+        match say(job, retirement) {
+            Some(Say::Wait(until, waiting)) => drop(wait.get_or_insert(Say::Wait(until, waiting))),
+            None => {}
+            act => return act,
+        }
+    }
+    wait
+}
+
+/// Pending has been given back to the end.
+pub(super) fn finish_rollback(secret: &Secret, _: Millis) -> Option<Say> {
+    let rotation = secret.rotation.as_ref().filter(|rotation| rotation.phase == Phase::RollingBack)?;
+    if secret.generations.contains_key(&rotation.made) {
+        return Some(Say::Wait(None, Waiting::Timer(Step::Destroy)));
+    }
+    Some(Say::Record(vec![Event::Finished { ending: Ending::RolledBack, reason: rotation.reason.clone() }]))
+}

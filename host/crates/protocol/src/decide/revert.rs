@@ -1,0 +1,47 @@
+//! Putting previous back: enable it where it was switched off, prove it, swap the roles durably. What follows is the
+//! same adopt, drain, disable and destroy as on the way forward, with the parts exchanged.
+
+use super::Say;
+use super::build::{self, Sponsor};
+use super::prepare::{each, verify_at};
+use crate::calls::Effort;
+use crate::event::Event;
+use crate::ids::{Generation, Millis};
+use crate::state::Secret;
+use crate::step::{CallKind, Phase, Step};
+
+fn going_back(secret: &Secret) -> Option<Generation> {
+    secret.rotation.as_ref().filter(|rotation| rotation.phase == Phase::Reverting).and(secret.previous)
+}
+
+/// Switches previous on wherever it is, or may be, off.
+pub(super) fn enable(secret: &Secret, now: Millis) -> Option<Say> {
+    let back = going_back(secret)?;
+    enable_at_all(secret, now, back)
+}
+
+pub(super) fn enable_at_all(secret: &Secret, now: Millis, back: Generation) -> Option<Say> {
+    let rotation = secret.rotation.as_ref()?;
+    let credential = secret.generations.get(&back)?;
+    each(
+        secret,
+        |place| credential.liveness(place).dimmed(),
+        |place| {
+            let effort = Effort { kind: CallKind::Enable, generation: back, place: place.clone(), orphan: None };
+            Some(build::attempt(secret, now, Step::Adopt, effort, Sponsor::rotation(rotation)))
+        },
+    )
+}
+
+/// Tries previous at every place. With one slot it is tried after it was installed again, as current.
+pub(super) fn prove(secret: &Secret, now: Millis) -> Option<Say> {
+    let back = going_back(secret).filter(|_| !secret.one_slot())?;
+    each(secret, |place| !secret.works_at(back, place), |place| verify_at(secret, now, back, place))
+}
+
+/// The durable swap.
+pub(super) fn swap(secret: &Secret, _: Millis) -> Option<Say> {
+    let back = going_back(secret)?;
+    let proven = secret.one_slot() || secret.everywhere(|place| secret.works_at(back, place));
+    proven.then(|| Say::Record(vec![Event::Reverted]))
+}

@@ -1,0 +1,221 @@
+//! Arms of the transition table: credentials that end. One mechanism for all of them: previous after commit, pending
+//! on rollback, current on retire, orphans, and what is compromised.
+
+use crate::calls::CallState;
+use crate::event::RetireCause;
+use crate::generation::{Liveness, Role};
+use crate::ids::{Generation, Place, TargetId};
+use crate::retirement::{Job, Overlap, Retirement};
+use crate::state::Secret;
+use crate::step::{Phase, PlanKind};
+use crate::table::Verdict;
+use crate::timers::quiet_total_ms;
+
+impl Secret {
+    /// The open retirement of a generation at a place.
+    #[must_use]
+    pub fn retirement(&self, generation: Generation, place: &Place) -> Option<&Retirement> {
+        self.retirements.get(&Job { generation, place: place.clone(), orphan: None })
+    }
+
+    pub(crate) fn retirement_opened(
+        &mut self,
+        generation: Generation,
+        place: &Place,
+        cause: RetireCause,
+        orphan: Option<&TargetId>,
+    ) -> Verdict {
+        let job = Job { generation, place: place.clone(), orphan: orphan.cloned() };
+        if self.retirements.contains_key(&job) {
+            return Err("a retirement of it is open already");
+        }
+        let (rotation, pins) = if orphan.is_some() {
+            self.loose.get(&job).cloned().ok_or("no call of ours made it")?
+        } else {
+            self.may_open(generation, place, cause)?;
+            self.sponsor().ok_or("nothing has been pinned yet")?
+        };
+        let waited = self.rotation.is_some() && self.drain_left().is_none();
+        let policy = &pins.policy;
+        let total_ms = match cause {
+            RetireCause::Superseded if !waited => {
+                let quiet_ms = pins.profile.usage.map_or(0, |signal| quiet_total_ms(policy, signal));
+                policy.overlap_min_ms.max(quiet_ms)
+            }
+            _ => 0,
+        };
+        self.loose.remove(&job);
+        let retirement = Retirement {
+            cause,
+            rotation,
+            opened_at: self.clock,
+            mark: self.seq.0 + 1,
+            overlap: Overlap { since: self.steady, total_ms },
+            disabled: None,
+            gone: false,
+            pins,
+        };
+        self.retirements.insert(job, retirement);
+        Ok(())
+    }
+
+    /// The rotation on whose behalf something is retired: the running one, or the last.
+    fn sponsor(&self) -> Option<(crate::ids::RotationId, std::sync::Arc<crate::event::Pins>)> {
+        if let Some(rotation) = &self.rotation {
+            return Some((rotation.id.clone(), rotation.pins.clone()));
+        }
+        let other = self.retirements.values().next().map(|it| (it.rotation.clone(), it.pins.clone()));
+        other.or_else(|| self.pins.clone().map(|pins| (crate::ids::RotationId::none(), pins)))
+    }
+
+    fn may_open(&self, generation: Generation, place: &Place, cause: RetireCause) -> Verdict {
+        let credential = self.generations.get(&generation).ok_or("no such generation")?;
+        if !credential.liveness(place).lingers() {
+            return Err("nothing of it is left there");
+        }
+        let phase = self.rotation.as_ref().map(|rotation| rotation.phase);
+        let retires = self.rotation.as_ref().is_some_and(|rotation| rotation.kind == PlanKind::Retire);
+        let role = self.role(generation);
+        let legal = match cause {
+            RetireCause::Superseded => match (role, phase) {
+                (Some(Role::Retiring), _) | (Some(Role::Previous), None | Some(Phase::Prepare)) => true,
+                (Some(Role::Previous), Some(Phase::Commit)) => !retires && self.may_end_previous(),
+                _ => false,
+            },
+            RetireCause::RolledBack => match role {
+                Some(Role::Pending) => phase == Some(Phase::RollingBack) && !credential.imported,
+                role => role == Some(Role::Retiring),
+            },
+            RetireCause::Ended => retires && role == Some(Role::Current) && self.may_end_previous(),
+            RetireCause::Orphan => false,
+            RetireCause::Compromised => credential.compromised.is_some() && role != Some(Role::Pending),
+        };
+        if legal { Ok(()) } else { Err("it is not its turn to end") }
+    }
+
+    /// The running rotation has adopted and drained.
+    pub(crate) fn may_end_previous(&self) -> bool {
+        self.rotation.as_ref().is_some_and(|rotation| rotation.draining.is_some()) && self.drain_left().is_none()
+            || self.excused() && self.drain_left().is_none()
+    }
+
+    pub(crate) fn retirement_closed(
+        &mut self,
+        generation: Generation,
+        place: &Place,
+        orphan: Option<&TargetId>,
+        superseded: bool,
+    ) -> Verdict {
+        let job = Job { generation, place: place.clone(), orphan: orphan.cloned() };
+        if !self.may_close(&job, superseded) {
+            return Err("it has not ended, or is not known to have");
+        }
+        self.retirements.remove(&job);
+        if superseded {
+            if let Some(standing) = self.generations.get_mut(&generation).map(|it| it.standing(place)) {
+                standing.liveness = Liveness::Gone;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a retirement has come to its end: the credential is gone, or its slot holds a newer one.
+    pub(crate) fn may_close(&self, job: &Job, superseded: bool) -> bool {
+        let Some(retirement) = self.retirements.get(job) else { return false };
+        if job.orphan.is_some() {
+            return retirement.gone && !superseded;
+        }
+        if self.calls_about(job.generation, &job.place) {
+            return false;
+        }
+        if superseded {
+            let newer = self.overwritten(job.generation, &job.place);
+            return newer.is_some_and(|newer| self.works_at(newer, &job.place));
+        }
+        let liveness = self.generations.get(&job.generation).map(|it| it.liveness(&job.place));
+        liveness.is_none_or(|liveness| !liveness.lingers())
+    }
+
+    /// A call that changes a generation at a place is running, resumable or in doubt.
+    pub(crate) fn calls_about(&self, generation: Generation, place: &Place) -> bool {
+        self.calls.values().any(|call| {
+            call.generation == generation
+                && call.place == *place
+                && call.orphan.is_none()
+                && call.kind.mutates()
+                && call.state != CallState::Closed
+                && !self.without_effect(call)
+        })
+    }
+
+    /// An interrupted call that had sent nothing: nothing happened, and nobody will take it up again.
+    pub(crate) fn without_effect(&self, call: &crate::calls::OpenCall) -> bool {
+        matches!(call.state, CallState::Interrupted { .. })
+            && call.sents.is_empty()
+            && !call.acted
+            && !self.still_wanted(call)
+    }
+
+    pub(crate) fn erased(&mut self, generation: Generation) -> Verdict {
+        if !self.may_erase(generation) {
+            return Err("it may still be live somewhere, or somebody may need its value");
+        }
+        self.generations.remove(&generation);
+        self.slots.retain(|_, holder| *holder != generation);
+        self.replicas.values_mut().for_each(|replica| replica.forget(generation));
+        self.efforts.retain(|effort, _| effort.generation != generation || effort.orphan.is_some());
+        if self.previous == Some(generation) {
+            self.previous = None;
+        }
+        if self.current == Some(generation) {
+            self.current = None;
+        }
+        Ok(())
+    }
+
+    /// Whether a generation's value and record can go: no place holds it, no call about it is open, no role needs it.
+    pub(crate) fn may_erase(&self, generation: Generation) -> bool {
+        let Some(credential) = self.generations.get(&generation) else { return false };
+        let imported = credential.imported;
+        let lingers = credential.lingering().next().is_some() && !imported;
+        let retired = self.retirements.keys().any(|job| job.generation == generation && job.orphan.is_none());
+        let called = self.calls.values().any(|call| {
+            call.generation == generation
+                && call.kind.mutates()
+                && call.state != CallState::Closed
+                && !self.without_effect(call)
+                && call.orphan.is_none()
+        });
+        if lingers || retired || called {
+            return false;
+        }
+        let phase = self.rotation.as_ref().map(|rotation| rotation.phase);
+        match self.role(generation) {
+            Some(Role::Retiring) => true,
+            Some(Role::Pending) => phase == Some(Phase::RollingBack),
+            Some(Role::Previous) => self.previous_done(generation),
+            Some(Role::Current) => self
+                .rotation
+                .as_ref()
+                .is_some_and(|rotation| rotation.kind == PlanKind::Retire && rotation.draining.is_some()),
+            None => false,
+        }
+    }
+
+    /// Nobody can need the previous value any more: its successor is proven, and everyone who must uses it.
+    fn previous_done(&self, generation: Generation) -> bool {
+        let waiting =
+            self.rotation.as_ref().is_some_and(|rotation| rotation.committing() && self.excused_or_switched(rotation));
+        let idle = self.rotation.is_none();
+        (waiting || idle) && self.may_end(generation, RetireCause::Superseded, true, self.clock).open()
+    }
+
+    fn excused_or_switched(&self, rotation: &crate::rotation::Rotation) -> bool {
+        rotation.draining.is_some() || self.all_switched(rotation, self.clock)
+    }
+
+    /// Drops the record of calls whose outcome can tell nothing new.
+    pub(crate) fn forget_closed_calls(&mut self) {
+        self.calls.retain(|_, call| call.state != CallState::Closed);
+    }
+}

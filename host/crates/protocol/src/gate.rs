@@ -1,0 +1,228 @@
+//! The evidence gates: who has to have said what before a step is taken. Each is evaluated on the state given, so that
+//! an intent appended on exactly that state is transactional. Never counts a word beyond its weight.
+//!
+//! Weights (DESIGN §2): `store` never satisfies anything; `holder` (an agent's or SDK's own proof of possession) is
+//! enough for `ready` and never for `adopted`; `attested` counts only where the consumer's declaration asks for no
+//! more than that, and until it expires.
+
+use crate::event::RetireCause;
+use crate::evidence::{EvidenceKind, Purpose};
+use crate::generation::{Liveness, Verified};
+use crate::ids::{ConsumerName, Generation, Millis, Place, Replica};
+use crate::membership::{ReplicaState, Statement};
+use crate::policy::{ConsumerPolicy, ConsumerRole, Members, Quorum};
+use crate::state::Secret;
+use crate::step::Phase;
+use crate::timers::Timer;
+
+/// Who is missing at a gate. Empty: it is open.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Verdict {
+    /// Replicas that have not answered; unnamed ones of a counted membership show as `#1`, `#2`, …
+    pub missing: Vec<(ConsumerName, Replica)>,
+    /// Something other than consumers stands in the way.
+    pub blocked: Option<&'static str>,
+}
+
+impl Verdict {
+    /// Whether the gate is open.
+    #[must_use]
+    pub fn open(&self) -> bool {
+        self.missing.is_empty() && self.blocked.is_none()
+    }
+
+    const fn shut(why: &'static str) -> Self {
+        Self { missing: Vec::new(), blocked: Some(why) }
+    }
+}
+
+/// Whether evidence of this kind is weighty enough for a purpose, given the least the declaration asks for.
+#[must_use]
+pub fn weighs(purpose: Purpose, least: EvidenceKind, kind: EvidenceKind) -> bool {
+    match kind {
+        EvidenceKind::Store => false,
+        EvidenceKind::Attested => least == EvidenceKind::Attested,
+        EvidenceKind::Holder => {
+            purpose != Purpose::Adopted && !matches!(least, EvidenceKind::Process | EvidenceKind::Target)
+        }
+        EvidenceKind::Process => least != EvidenceKind::Target,
+        EvidenceKind::Target => true,
+    }
+}
+
+impl ReplicaState {
+    /// Whether it has said that it uses or accepts a generation no longer.
+    pub(crate) fn let_go(&self, generation: Generation) -> bool {
+        self.released.contains_key(&generation) || self.dropped.contains_key(&generation)
+    }
+}
+
+impl Secret {
+    /// May pending become current: every required consumer has tried it, every verifier accepts both.
+    #[must_use]
+    pub fn ready(&self, generation: Generation, now: Millis) -> Verdict {
+        if self.generations.get(&generation).is_some_and(|it| it.overridden) {
+            return Verdict::default();
+        }
+        self.gate(
+            |_| true,
+            |consumer, replica| {
+                let said = replica.ready.get(&generation);
+                said.is_some_and(|said| weighs(Purpose::Ready, consumer.ready, said.kind) && said.stands(now))
+            },
+        )
+    }
+
+    /// Has everyone who must switched to this generation.
+    #[must_use]
+    pub fn adopted(&self, generation: Generation, now: Millis) -> Verdict {
+        self.gate(uses, |consumer, replica| {
+            let said = replica.adopted.as_ref().filter(|(adopted, _)| *adopted == generation);
+            said.is_some_and(|(_, said)| adoption_counts(consumer, said, now))
+        })
+    }
+
+    /// Has every verifier stopped accepting this generation.
+    #[must_use]
+    pub fn dropped(&self, generation: Generation) -> Verdict {
+        self.gate(|consumer| !uses(consumer), |_, replica| replica.dropped.contains_key(&generation))
+    }
+
+    /// Has everyone who must let go of this generation: the secret ends.
+    #[must_use]
+    pub fn released(&self, generation: Generation) -> Verdict {
+        self.gate(|_| true, |_, replica| replica.let_go(generation))
+    }
+
+    /// May this credential be switched off, removed or overwritten now. `last`: this is its removal.
+    #[must_use]
+    pub fn may_end(&self, generation: Generation, cause: RetireCause, last: bool, now: Millis) -> Verdict {
+        let Some(credential) = self.generations.get(&generation) else { return Verdict::default() };
+        if credential.compromised.is_some_and(|exposure| exposure.at_once) {
+            return Verdict::default();
+        }
+        if cause == RetireCause::Superseded {
+            if let Some(why) = self.unsucceeded(generation) {
+                return Verdict::shut(why);
+            }
+        }
+        if credential.overridden {
+            return Verdict::default();
+        }
+        match cause {
+            RetireCause::Orphan | RetireCause::Compromised => Verdict::default(),
+            RetireCause::RolledBack => self.unstaged(generation),
+            RetireCause::Ended => self.released(generation),
+            RetireCause::Superseded => self.superseded(generation, last, now),
+        }
+    }
+
+    /// Everyone who fetched a staged generation has let it go, or its lease has run out.
+    fn unstaged(&self, generation: Generation) -> Verdict {
+        let lease_ms = self.retirements.iter().find(|(job, _)| job.generation == generation).map_or_else(
+            || self.policy().map_or(0, |policy| policy.staged_lease_ms),
+            |(_, retirement)| retirement.pins.policy.staged_lease_ms,
+        );
+        let holds = |replica: &ReplicaState| {
+            let since = replica.fetched.get(&generation);
+            !replica.let_go(generation) && since.is_some_and(|since| !Timer::new(*since, lease_ms).over(self.steady))
+        };
+        let missing = self.replicas.iter().filter(|(_, replica)| holds(replica));
+        Verdict { missing: missing.map(|(who, _)| who.clone()).collect(), blocked: None }
+    }
+
+    /// Why no successor stands in for it. No evidence and no override makes up for that: the secret would be lost.
+    fn unsucceeded(&self, generation: Generation) -> Option<&'static str> {
+        let Some(current) = self.current.filter(|current| *current != generation) else {
+            return Some("it is the one in use");
+        };
+        if !self.places().iter().all(|place| self.works_at(current, place)) {
+            return Some("its successor is not proven at every place");
+        }
+        let reverting = self.rotation.as_ref().is_some_and(|rotation| rotation.phase == Phase::Reverting);
+        (reverting && self.previous == Some(generation)).then_some("it is being put back")
+    }
+
+    /// Everyone who must uses a successor.
+    fn superseded(&self, generation: Generation, last: bool, now: Millis) -> Verdict {
+        let mut verdict = self.gate(uses, |consumer, replica| {
+            let said = replica.adopted.as_ref().filter(|(adopted, _)| {
+                *adopted != generation && (self.current == Some(*adopted) || self.previous == Some(*adopted))
+            });
+            said.is_some_and(|(_, said)| adoption_counts(consumer, said, now))
+        });
+        if last {
+            verdict.missing.extend(self.dropped(generation).missing);
+        }
+        verdict
+    }
+
+    /// Whether a generation is live at a place and was seen to work there (or cannot be tried, its value unknown).
+    pub(crate) fn works_at(&self, generation: Generation, place: &Place) -> bool {
+        self.generations.get(&generation).is_some_and(|credential| {
+            let standing = credential.at(place);
+            standing.liveness == Liveness::Live && (standing.verified == Verified::Works || !credential.known())
+        })
+    }
+
+    /// Required replicas, of consumers that `concerns`, for which `said` does not hold: quorum per consumer.
+    fn gate(
+        &self,
+        concerns: impl Fn(&ConsumerPolicy) -> bool,
+        said: impl Fn(&ConsumerPolicy, &ReplicaState) -> bool,
+    ) -> Verdict {
+        let quorum = self.policy().map_or(Quorum::All, |policy| policy.stragglers.quorum);
+        let mut missing = Vec::new();
+        for consumer in self.consumers.values().filter(|consumer| consumer.required && concerns(consumer)) {
+            let (answered, silent) = self.tally(consumer, &said);
+            if answered < needed(quorum, consumer, answered + silent.len()) {
+                missing.extend(silent.into_iter().map(|replica| (consumer.name.clone(), replica)));
+            }
+        }
+        Verdict { missing, blocked: None }
+    }
+
+    /// How many replicas of a consumer have answered, and which have not.
+    pub(crate) fn tally(
+        &self,
+        consumer: &ConsumerPolicy,
+        said: impl Fn(&ConsumerPolicy, &ReplicaState) -> bool,
+    ) -> (usize, Vec<Replica>) {
+        match &consumer.members {
+            Members::Listed(listed) => {
+                let yes = |replica: &&Replica| {
+                    let key = (consumer.name.clone(), (*replica).clone());
+                    self.replicas.get(&key).is_some_and(|state| said(consumer, state))
+                };
+                let silent: Vec<_> = listed.iter().filter(|replica| !yes(replica)).cloned().collect();
+                (listed.len() - silent.len(), silent)
+            }
+            Members::Count(count) => {
+                let count = *count as usize;
+                let own = self.replicas.iter().filter(|((name, _), _)| *name == consumer.name);
+                let (yes, no): (Vec<_>, Vec<_>) = own.partition(|(_, state)| said(consumer, state));
+                let answered = yes.len().min(count);
+                let named = no.into_iter().map(|((_, replica), _)| replica.clone());
+                let unnamed = (1..=count).map(Replica::unnamed);
+                (answered, named.chain(unnamed).take(count - answered).collect())
+            }
+        }
+    }
+}
+
+/// How many answers a consumer owes. Verifiers always all: one that does not know the new credential refuses others.
+fn needed(quorum: Quorum, consumer: &ConsumerPolicy, members: usize) -> usize {
+    match quorum {
+        Quorum::Percent(share) if uses(consumer) => (members * usize::from(share)).div_ceil(100).max(members.min(1)),
+        Quorum::All | Quorum::Percent(_) => members,
+    }
+}
+
+/// Presents the secret, rather than accepting what others present.
+pub(crate) fn uses(consumer: &ConsumerPolicy) -> bool {
+    consumer.role == ConsumerRole::Uses
+}
+
+fn adoption_counts(consumer: &ConsumerPolicy, said: &Statement, now: Millis) -> bool {
+    weighs(Purpose::Adopted, consumer.adopted, said.kind) && said.stands(now)
+}

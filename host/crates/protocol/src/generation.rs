@@ -1,0 +1,188 @@
+//! What is known of one credential generation, place by place. Holds labels and public fields, never a value.
+
+use crate::event::Minted;
+use crate::ids::{Epoch, Generation, Millis, Place, SealLabel, Slot, TargetId};
+use crate::step::names;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// One credential generation.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Credential {
+    /// Its number.
+    pub number: Generation,
+    /// The slot it goes into, where slots are taken in turn.
+    pub slot: Option<Slot>,
+    /// What it is called; `None` until it is minted or supplied.
+    pub minted: Option<Minted>,
+    /// It existed before keybaton, and has not been committed yet: giving it back leaves the target untouched.
+    pub imported: bool,
+    /// The epoch in which it was started.
+    pub epoch: Epoch,
+    /// How it stands at each place it has ever touched.
+    pub places: BTreeMap<Place, Standing>,
+    /// Known to others: sticky.
+    pub compromised: Option<Exposure>,
+    /// A named person, or policy, lets it end without evidence.
+    pub overridden: bool,
+    /// How often it was switched on again after a retirement had begun; part of later operation ids.
+    pub recalls: u32,
+}
+
+/// How a compromise is to be answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Exposure {
+    /// It ends before consumers have switched.
+    pub at_once: bool,
+}
+
+/// A generation at one place.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Standing {
+    /// Whether the target would accept it.
+    pub liveness: Liveness,
+    /// The target's id of it here, where install told one.
+    pub id: Option<TargetId>,
+    /// `install` answered, or the value was seen to work.
+    pub installed: bool,
+    /// When a call last changed, or may have changed, how it stands: the settle time runs from there.
+    pub changed_at: Millis,
+    /// What `verify` last said since the last install.
+    pub verified: Verified,
+    /// `promote` answered.
+    pub promoted: bool,
+    /// An intent to destroy it is on record: from here nothing puts it back.
+    pub destroying: bool,
+}
+
+/// Whether the target would accept a credential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub enum Liveness {
+    /// It never reached the target.
+    #[default]
+    Absent,
+    /// A call that makes it valid has been intended.
+    Maybe,
+    /// It is valid.
+    Live,
+    /// It may be switched off: the answer is out.
+    MaybeDisabled,
+    /// It is switched off, and can be switched on again.
+    Disabled,
+    /// It is removed, or its slot was overwritten.
+    Gone,
+}
+
+/// What is known from `verify`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub enum Verified {
+    /// Not tried since the last change.
+    #[default]
+    Untried,
+    /// It works.
+    Works,
+    /// It was refused; the target may still be settling.
+    Refused {
+        /// When last.
+        at: Millis,
+        /// The plugin's reason.
+        reason: String,
+    },
+}
+
+/// The part a generation plays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Role {
+    /// Being prepared.
+    Pending,
+    /// The one to use.
+    Current,
+    /// The one used before.
+    Previous,
+    /// It has no part any more, and a retirement is open.
+    Retiring,
+}
+
+names!(Liveness {
+    Absent => "absent", Maybe => "maybe", Live => "live", MaybeDisabled => "maybe-disabled", Disabled => "disabled",
+    Gone => "gone",
+});
+names!(Role { Pending => "pending", Current => "current", Previous => "previous", Retiring => "retiring" });
+
+impl Liveness {
+    /// Whether something of it may be left at the target.
+    #[must_use]
+    pub const fn lingers(self) -> bool {
+        !matches!(self, Self::Absent | Self::Gone)
+    }
+
+    /// Whether it is, or may be, switched off.
+    #[must_use]
+    pub const fn dimmed(self) -> bool {
+        matches!(self, Self::Disabled | Self::MaybeDisabled)
+    }
+}
+
+impl Credential {
+    /// A generation that has just been given its number.
+    #[must_use]
+    pub(crate) const fn new(number: Generation, slot: Option<Slot>, epoch: Epoch) -> Self {
+        Self {
+            number,
+            slot,
+            minted: None,
+            imported: false,
+            epoch,
+            places: BTreeMap::new(),
+            compromised: None,
+            overridden: false,
+            recalls: 0,
+        }
+    }
+
+    /// How it stands at a place.
+    #[must_use]
+    pub fn at(&self, place: &Place) -> Standing {
+        self.places.get(place).cloned().unwrap_or_default()
+    }
+
+    /// Whether the target would accept it at a place.
+    #[must_use]
+    pub fn liveness(&self, place: &Place) -> Liveness {
+        self.places.get(place).map_or(Liveness::Absent, |standing| standing.liveness)
+    }
+
+    /// The target's id of it at a place.
+    #[must_use]
+    pub fn id_at(&self, place: &Place) -> Option<&TargetId> {
+        let here = self.places.get(place).and_then(|standing| standing.id.as_ref());
+        here.or_else(|| self.minted.as_ref().and_then(|minted| minted.id.as_ref()))
+    }
+
+    /// Names and seals of its secret fields, in the order of their minting; empty where the value is unknown.
+    #[must_use]
+    pub fn fields(&self) -> &[(String, SealLabel)] {
+        self.minted.as_ref().map_or(&[], |minted| &minted.fields)
+    }
+
+    /// Whether its value is sealed here, so that it can be served, verified and put back.
+    #[must_use]
+    pub fn known(&self) -> bool {
+        !self.fields().is_empty()
+    }
+
+    /// Places where something of it may be left.
+    pub fn lingering(&self) -> impl Iterator<Item = &Place> {
+        self.places.iter().filter(|(_, standing)| standing.liveness.lingers()).map(|(place, _)| place)
+    }
+
+    /// Whether a destroy has been intended anywhere.
+    #[must_use]
+    pub fn destroying(&self) -> bool {
+        self.places.values().any(|standing| standing.destroying)
+    }
+
+    pub(crate) fn standing(&mut self, place: &Place) -> &mut Standing {
+        self.places.entry(place.clone()).or_default()
+    }
+}

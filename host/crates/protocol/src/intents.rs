@@ -1,0 +1,317 @@
+//! Arms of the transition table: plugin calls about to be made. Every guard that keeps a credential alive is here, and
+//! is evaluated on the very state that the intent is appended to.
+
+use crate::calls::{CallState, Effort, OpenCall};
+use crate::event::{Event, RetireCause};
+use crate::generation::{Liveness, Verified};
+use crate::ids::{CallId, Generation, Millis, Ordinal, Place};
+use crate::retirement::{Job, Retirement};
+use crate::state::Secret;
+use crate::step::{CallKind, Phase, PlanKind, Step};
+use crate::table::Verdict;
+use crate::timers::{Timer, soak_ms};
+use std::collections::BTreeMap;
+
+impl Secret {
+    pub(crate) fn intended(&mut self, event: &Event) -> Verdict {
+        let Event::Intended { call, kind, generation, place, attempt, operation, baseline, step, id, resumes } = event
+        else {
+            return Err("it is not an intent");
+        };
+        if *call != self.next_call {
+            return Err("call numbers count up");
+        }
+        let effort = Effort { kind: *kind, generation: *generation, place: place.clone(), orphan: id.clone() };
+        self.may_resume(&effort, resumes)?;
+        self.may_intend(&effort)?;
+        let job = Job { generation: *generation, place: place.clone(), orphan: id.clone() };
+        let ends = matches!(kind, CallKind::Disable | CallKind::Destroy);
+        let retirement = self.retirements.get(&job).filter(|_| ends);
+        let (rotation, pins, phase) = match (retirement, &self.rotation) {
+            (Some(retirement), _) => (retirement.rotation.clone(), retirement.pins.clone(), None),
+            (None, Some(rotation)) => (rotation.id.clone(), rotation.pins.clone(), Some(rotation.phase)),
+            (None, None) => self.bystander().ok_or("nothing has been pinned yet")?,
+        };
+        for resumed in resumes {
+            if let Some(resumed) = self.calls.get_mut(resumed) {
+                resumed.state = CallState::Closed;
+            }
+        }
+        self.next_call = CallId(call.0 + 1);
+        self.touch(*kind, *generation, place, id.is_some(), *call);
+        self.calls.insert(
+            *call,
+            OpenCall {
+                kind: *kind,
+                step: *step,
+                generation: *generation,
+                place: place.clone(),
+                orphan: id.clone(),
+                attempt: *attempt,
+                operation: operation.clone(),
+                baseline: baseline.clone(),
+                intended_at: self.clock,
+                intended: self.steady,
+                epoch: self.epoch,
+                rotation,
+                phase,
+                pins,
+                resumes: resumes.clone(),
+                state: CallState::Running,
+                sents: BTreeMap::new(),
+                acted: false,
+            },
+        );
+        Ok(())
+    }
+
+    /// On whose behalf something is observed or tried while no rotation runs.
+    fn bystander(&self) -> Option<(crate::ids::RotationId, std::sync::Arc<crate::event::Pins>, Option<Phase>)> {
+        let retirement = self.retirements.values().next().map(|it| (it.rotation.clone(), it.pins.clone(), None));
+        retirement
+            .or_else(|| self.calls.values().next().map(|call| (call.rotation.clone(), call.pins.clone(), None)))
+            .or_else(|| self.pins.as_ref().map(|pins| (crate::ids::RotationId::none(), pins.clone(), None)))
+    }
+
+    /// What an intent alone already makes uncertain.
+    fn touch(&mut self, kind: CallKind, generation: Generation, place: &Place, orphan: bool, call: CallId) {
+        if !kind.mutates() {
+            return;
+        }
+        self.last_mutation.insert(place.clone(), call);
+        if orphan {
+            return;
+        }
+        let slot = self.slot_of(generation).map(|slot| slot.cloned());
+        let now = self.clock;
+        if let (CallKind::Install, Some(slot)) = (kind, slot) {
+            let before = self.slots.insert((place.clone(), slot), generation);
+            if let Some(other) = before.filter(|before| *before != generation) {
+                if let Some(other) = self.generations.get_mut(&other).map(|it| it.standing(place)) {
+                    other.liveness = if other.liveness.lingers() { Liveness::Maybe } else { other.liveness };
+                    other.verified = Verified::Untried;
+                    other.changed_at = now;
+                }
+            }
+        }
+        let Some(standing) = self.generations.get_mut(&generation).map(|it| it.standing(place)) else { return };
+        standing.changed_at = now;
+        match kind {
+            CallKind::Install => {
+                standing.liveness = if standing.liveness == Liveness::Live { Liveness::Live } else { Liveness::Maybe };
+                standing.verified = Verified::Untried;
+            }
+            CallKind::Disable => standing.liveness = Liveness::MaybeDisabled,
+            CallKind::Destroy => {
+                standing.destroying = true;
+                standing.liveness = Liveness::MaybeDisabled;
+            }
+            CallKind::Enable | CallKind::Create | CallKind::Promote | CallKind::Observe | CallKind::Verify => {}
+        }
+    }
+
+    fn may_resume(&self, effort: &Effort, resumes: &[CallId]) -> Verdict {
+        let resumable = |id: &CallId| {
+            self.calls.get(id).is_none_or(|call| {
+                call.effort() == *effort && call.sents.is_empty() && call.state != CallState::Running
+            })
+        };
+        if resumes.iter().all(resumable) { Ok(()) } else { Err("the call it resumes is not interrupted, or in doubt") }
+    }
+
+    /// Whether a plugin call may be made now.
+    pub(crate) fn may_intend(&self, effort: &Effort) -> Verdict {
+        let Effort { kind, generation, place, orphan } = effort;
+        if self.busy(*kind, *generation, place) {
+            return Err("a call about it is under way there, or in doubt");
+        }
+        if !kind.mutates() {
+            return self.may_look(*kind, *generation);
+        }
+        if self.frozen.is_some() {
+            return Err("the secret is frozen");
+        }
+        if self.restored.is_some() {
+            return Err("the secret was restored and has not been compared with its target");
+        }
+        match kind {
+            CallKind::Disable | CallKind::Destroy => self.may_retire(*kind, *generation, place, orphan.as_ref()),
+            _ if self.hold.is_some() => Err("the secret is held"),
+            _ if !self.places().contains(place) => Err("the target has no such place"),
+            CallKind::Create => self.may_create(*generation, place),
+            CallKind::Install => self.may_install(*generation, place),
+            CallKind::Promote => self.may_promote(*generation),
+            CallKind::Enable => self.may_enable(*generation, place),
+            CallKind::Observe | CallKind::Verify => Ok(()),
+        }
+    }
+
+    /// A call about the same credential at the same place is running or in doubt.
+    pub(crate) fn busy(&self, kind: CallKind, generation: Generation, place: &Place) -> bool {
+        self.calls.values().filter(|call| call.place == *place).any(|call| {
+            let same = match (kind, call.kind) {
+                (CallKind::Observe, CallKind::Observe) => true,
+                (CallKind::Observe, _) | (_, CallKind::Observe) => false,
+                // One slot: whatever is done there is done to both values.
+                _ => call.generation == generation || self.slot_of(generation) == Some(None),
+            };
+            same && match call.state {
+                CallState::Running | CallState::Doubt { .. } => true,
+                CallState::Interrupted { .. } => self.doubt(call).is_some(),
+                CallState::Closed => false,
+            }
+        })
+    }
+
+    fn may_look(&self, kind: CallKind, generation: Generation) -> Verdict {
+        match (kind, self.generations.get(&generation)) {
+            (CallKind::Verify, None) => Err("no such generation"),
+            (CallKind::Verify, Some(credential)) if !credential.known() => Err("its value is unknown"),
+            _ => Ok(()),
+        }
+    }
+
+    fn may_create(&self, generation: Generation, place: &Place) -> Verdict {
+        if self.step(self.clock) != Some(Step::Create) || self.pending() != Some(generation) {
+            return Err("no credential is to be minted now");
+        }
+        if self.mint_place() != Some(place) {
+            return Err("a credential is minted at the first place only");
+        }
+        self.slot_free(generation, place)
+    }
+
+    /// No create or install enters a slot whose old occupant has not ended.
+    pub(crate) fn slot_free(&self, generation: Generation, place: &Place) -> Verdict {
+        let Some(Some(slot)) = self.slot_of(generation) else { return Ok(()) };
+        let taken = self.generations.values().any(|other| {
+            other.number != generation && other.slot.as_ref() == Some(slot) && other.liveness(place).lingers()
+        });
+        if taken { Err("the slot holds a credential that has not ended") } else { Ok(()) }
+    }
+
+    fn may_install(&self, generation: Generation, place: &Place) -> Verdict {
+        let rotation = self.rotation.as_ref().ok_or("no rotation runs")?;
+        let credential = self.generations.get(&generation).ok_or("no such generation")?;
+        if credential.minted.is_none() {
+            return Err("it has not been minted and sealed");
+        }
+        if credential.compromised.is_some() {
+            return Err("it is compromised: nothing restores it");
+        }
+        if credential.destroying() {
+            return Err("a destroy of it has been intended");
+        }
+        if generation != rotation.aim || !matches!(rotation.phase, Phase::Prepare | Phase::Commit) {
+            return Err("it is not the generation to be installed");
+        }
+        self.slot_free(generation, place)?;
+        if self.one_slot() && rotation.kind == PlanKind::Rotate {
+            if !rotation.committed {
+                return Err("the target keeps one credential: pending is committed before it is installed");
+            }
+            return self.may_overwrite(generation);
+        }
+        Ok(())
+    }
+
+    /// The evidence for overwriting the only slot: everyone can fall over to the new value, or somebody answers for it.
+    fn may_overwrite(&self, generation: Generation) -> Verdict {
+        let reverted = self.rotation.as_ref().is_some_and(|rotation| rotation.reverted);
+        let excused = self.excused();
+        if reverted || excused || self.ready(generation, self.clock).open() {
+            Ok(())
+        } else {
+            Err("not everyone who must can fall over to the new value")
+        }
+    }
+
+    fn may_promote(&self, generation: Generation) -> Verdict {
+        let committing =
+            self.rotation.as_ref().is_some_and(|rotation| rotation.committing() && rotation.aim == generation);
+        if committing { Ok(()) } else { Err("only what is current is promoted") }
+    }
+
+    fn may_enable(&self, generation: Generation, place: &Place) -> Verdict {
+        let credential = self.generations.get(&generation).ok_or("no such generation")?;
+        if credential.destroying() || credential.compromised.is_some() {
+            return Err("nothing restores it");
+        }
+        if self.retirement(generation, place).is_some() {
+            return Err("it is being retired");
+        }
+        match self.role(generation) {
+            Some(crate::generation::Role::Previous | crate::generation::Role::Current) => Ok(()),
+            _ => Err("it has no part any more"),
+        }
+    }
+
+    fn may_retire(
+        &self,
+        kind: CallKind,
+        generation: Generation,
+        place: &Place,
+        orphan: Option<&crate::ids::TargetId>,
+    ) -> Verdict {
+        let job = Job { generation, place: place.clone(), orphan: orphan.cloned() };
+        let retirement = self.retirements.get(&job).ok_or("no retirement of it is open")?;
+        let destroy = kind == CallKind::Destroy;
+        if orphan.is_none() && self.overwritten(generation, place).is_some() {
+            return Err("its slot holds a newer credential");
+        }
+        if !self.may_end(generation, retirement.cause, destroy, self.clock).open() && orphan.is_none() {
+            return Err("the evidence for ending it is not there");
+        }
+        if !self.waited(&job, retirement) {
+            return Err("its time has not come");
+        }
+        if destroy && !self.soaked(retirement) {
+            return Err("it has not been switched off, or not long enough");
+        }
+        Ok(())
+    }
+
+    /// The overlap's minimum and the quiet time, where the rotation that should have waited for them is over.
+    pub(crate) fn waited(&self, job: &Job, retirement: &Retirement) -> bool {
+        let credential = self.generations.get(&job.generation);
+        let excused = credential.is_none_or(|it| it.overridden || it.compromised.is_some());
+        retirement.cause != RetireCause::Superseded || excused || retirement.overlap.over(self.steady)
+    }
+
+    /// Whether it has been switched off for as long as it is kept, where the target can do that.
+    pub(crate) fn soaked(&self, retirement: &Retirement) -> bool {
+        let soak_ms = soak_ms(retirement);
+        match retirement.disabled {
+            Some(since) => Timer::new(since, soak_ms).over(self.steady),
+            None => !retirement.pins.profile.soft_disable || soak_ms == 0,
+        }
+    }
+
+    pub(crate) fn sent(&mut self, call: CallId, ordinal: Ordinal, deadline: Millis) -> Verdict {
+        let open = self.calls.get_mut(&call).ok_or("no such call is open")?;
+        if open.state != CallState::Running {
+            return Err("the call is not running any more");
+        }
+        if !open.kind.mutates() {
+            return Err("the call changes nothing at the target");
+        }
+        if open.sents.contains_key(&ordinal) {
+            return Err("that host call has been sent already");
+        }
+        open.sents.insert(ordinal, deadline);
+        Ok(())
+    }
+
+    pub(crate) fn interrupted(&mut self, call: CallId) -> Verdict {
+        let open = self.calls.get_mut(&call).ok_or("no such call is open")?;
+        if open.state != CallState::Running {
+            return Err("the call is not running");
+        }
+        if open.kind.mutates() {
+            open.state = CallState::Interrupted { at: self.clock };
+        } else {
+            open.state = CallState::Closed;
+        }
+        Ok(())
+    }
+}

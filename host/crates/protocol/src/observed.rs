@@ -1,0 +1,183 @@
+//! Arms of the transition table: what an observation tells. It closes what is in doubt, tells orphans from strangers,
+//! and says how quiet the old credential is.
+
+use crate::calls::{CallState, Observation, OpenCall};
+use crate::event::Live;
+use crate::generation::Liveness;
+use crate::ids::{CallId, Millis, Place, TargetId};
+use crate::profile::Overlap;
+use crate::retirement::Job;
+use crate::rotation::Quiet;
+use crate::state::Secret;
+use crate::step::CallKind;
+use crate::table::Verdict;
+
+/// How coarse targets tell when they made a credential, in milliseconds (AWS, JupyterHub: whole seconds).
+pub(crate) const CREATED_AT_RESOLUTION_MS: u64 = 1_000;
+
+impl Secret {
+    /// Until when what a call sent may still take effect: `None` where it is running, resumable or closed.
+    #[must_use]
+    pub fn doubt(&self, call: &OpenCall) -> Option<Millis> {
+        match call.state {
+            CallState::Running | CallState::Closed => None,
+            CallState::Doubt { until } => Some(until),
+            CallState::Interrupted { at } => {
+                let resumable = call.sents.is_empty() && self.still_wanted(call);
+                let acted = call.acted || !call.sents.is_empty();
+                (!resumable && acted).then(|| call.latest(at))
+            }
+        }
+    }
+
+    /// Whether an interrupted call belongs to what is going on now, so that it can be taken up again.
+    pub(crate) fn still_wanted(&self, call: &OpenCall) -> bool {
+        if matches!(call.kind, CallKind::Disable | CallKind::Destroy) {
+            let orphan = call.orphan.clone();
+            return self.retirements.contains_key(&Job {
+                generation: call.generation,
+                place: call.place.clone(),
+                orphan,
+            });
+        }
+        self.rotation.as_ref().is_some_and(|rotation| {
+            rotation.id == call.rotation
+                && Some(rotation.phase) == call.phase
+                && (call.kind != CallKind::Create || self.step(self.clock) == Some(call.step))
+        })
+    }
+
+    pub(crate) fn observed(&mut self, id: CallId, look: &OpenCall, began_at: Millis, live: &[Live]) {
+        let place = &look.place;
+        self.name_unknown(place, began_at, live);
+        self.close_doubts(place, began_at);
+        self.listen(look, live);
+        self.observations.insert(place.clone(), Observation { call: id, began_at, live: live.to_vec() });
+    }
+
+    /// The instant after which everything a call in doubt sent has shown, if it ever will.
+    pub(crate) fn settled(&self, call: &OpenCall) -> Option<Millis> {
+        self.doubt(call).map(|until| until.plus(call.pins.profile.settle_ms))
+    }
+
+    fn close_doubts(&mut self, place: &Place, began_at: Millis) {
+        let open =
+            |call: &OpenCall| call.place == *place && self.settled(call).is_some_and(|settled| settled <= began_at);
+        let closed: Vec<_> = self.calls.iter().filter(|(_, call)| open(call)).map(|(id, _)| *id).collect();
+        for id in closed {
+            if let Some(call) = self.calls.get_mut(&id) {
+                call.state = CallState::Closed;
+                call.sents.clear();
+            }
+        }
+    }
+
+    /// Ids at the target that are no generation's and no job's.
+    fn name_unknown(&mut self, place: &Place, began_at: Millis, live: &[Live]) {
+        let slotted =
+            self.profile().is_some_and(|profile| matches!(profile.overlap, Overlap::None | Overlap::Alternate(_)));
+        if slotted && !self.target_mints() {
+            return;
+        }
+        let known = |id: &TargetId| self.claims(place, id);
+        let unknown: Vec<&Live> = live.iter().filter(|entry| !known(&entry.id)).collect();
+        let minting = |call: &&OpenCall| call.kind == CallKind::Create && call.place == *place;
+        let mints: Vec<OpenCall> =
+            self.calls.values().filter(minting).filter(|call| call.state != CallState::Closed).cloned().collect();
+        let pending = mints.iter().any(|call| self.settled(call).is_none_or(|settled| settled > began_at));
+        let mut strangers = Vec::new();
+        for entry in &unknown {
+            match self.maker(entry, &unknown, &mints, began_at) {
+                Some(call) => {
+                    let orphan = Some(entry.id.clone());
+                    let job = Job { generation: call.generation, place: place.clone(), orphan };
+                    self.loose.insert(job, (call.rotation.clone(), call.pins.clone()));
+                }
+                None => strangers.push((place.clone(), entry.id.clone())),
+            }
+        }
+        self.foreign.retain(|(at, id)| at != place || live.iter().any(|entry| entry.id == *id));
+        self.strangers.retain(|(at, _)| at != place);
+        // While a mint may still be under way, what is unknown may be its work: it is not named yet.
+        if !pending {
+            let unnamed = strangers.into_iter().filter(|stranger| !self.foreign.contains(stranger));
+            self.strangers.extend(unnamed.collect::<Vec<_>>());
+        }
+    }
+
+    /// The lost mint that made a credential: absent from its baseline, younger than it, never used, the only such one,
+    /// of this epoch. Anything less certain is a stranger's.
+    fn maker<'a>(
+        &self,
+        entry: &Live,
+        unknown: &[&Live],
+        mints: &'a [OpenCall],
+        began_at: Millis,
+    ) -> Option<&'a OpenCall> {
+        let fits = |entry: &Live, call: &OpenCall| {
+            let young = entry.created_at.is_some_and(|made| made.plus(CREATED_AT_RESOLUTION_MS) > call.intended_at);
+            let unused = entry.last_used_at.is_none() && entry.live_uses.unwrap_or(0) == 0;
+            !call.baseline.contains(&entry.id)
+                && !self.foreign.contains(&(call.place.clone(), entry.id.clone()))
+                && young
+                && unused
+                && call.epoch == self.epoch
+        };
+        mints.iter().find(|call| {
+            let settled = self.settled(call).is_some_and(|settled| settled <= began_at);
+            let only = unknown.iter().filter(|other| fits(other, call)).count() == 1;
+            settled && only && fits(entry, call)
+        })
+    }
+
+    /// Whether an id at a place is a generation's, or an open job's.
+    fn claims(&self, place: &Place, id: &TargetId) -> bool {
+        let generation = self.generations.values().any(|credential| credential.id_at(place) == Some(id));
+        let orphan = |job: &Job| job.place == *place && job.orphan.as_ref() == Some(id);
+        generation || self.retirements.keys().any(orphan) || self.loose.keys().any(orphan)
+    }
+
+    /// What the target tells of the use of the credential that is to end.
+    fn listen(&mut self, look: &OpenCall, live: &[Live]) {
+        let Some(old) = self.ending().and_then(|old| self.generations.get(&old)) else { return };
+        if old.liveness(&look.place) != Liveness::Live {
+            return;
+        }
+        let (id, slot) = (old.id_at(&look.place), old.slot.as_ref());
+        let entry = live.iter().find(|entry| id == Some(&entry.id) || (slot.is_some() && entry.slot.as_ref() == slot));
+        let last_used_at = entry.and_then(|entry| entry.last_used_at);
+        let sessions = entry.and_then(|entry| entry.live_uses).unwrap_or(0);
+        let Some(rotation) = self.rotation.as_mut() else { return };
+        let Some(draining) = rotation.draining.filter(|draining| draining.steady <= look.intended) else { return };
+        let before = rotation.quiet.get(&look.place).copied();
+        let reference = before.map_or(Some(draining.at), |quiet| quiet.last_used_at.max(Some(draining.at)));
+        let used = sessions > 0 || last_used_at > reference;
+        let from = match before {
+            Some(quiet) if !used && quiet.clean => quiet.from,
+            _ => look.intended,
+        };
+        let quiet = Quiet { from, to: look.intended, last_used_at, clean: !used };
+        rotation.quiet.insert(look.place.clone(), quiet);
+        if used {
+            let old = old_of(rotation, self.current, self.previous);
+            self.contradict(old);
+        }
+    }
+
+    pub(crate) fn foreign_seen(&mut self, place: &Place, id: &TargetId) -> Verdict {
+        let stranger = (place.clone(), id.clone());
+        if !self.strangers.remove(&stranger) {
+            return Err("it was not seen, or is no stranger");
+        }
+        self.foreign.insert(stranger);
+        Ok(())
+    }
+}
+
+fn old_of(
+    rotation: &crate::rotation::Rotation,
+    current: Option<crate::ids::Generation>,
+    previous: Option<crate::ids::Generation>,
+) -> Option<crate::ids::Generation> {
+    if rotation.kind == crate::step::PlanKind::Retire { current } else { previous }
+}

@@ -1,0 +1,265 @@
+//! Arms of the transition table: what came of plugin calls and of what they sent. Accepted wherever the secret stands:
+//! an outcome is a fact, however late it comes.
+
+use crate::calls::{CallState, OpenCall, Tries};
+use crate::event::{HostAnswer, Minted, Outcome};
+use crate::fault::{FailureClass, Fault};
+use crate::generation::{Liveness, Verified};
+use crate::ids::{CallId, Generation, Millis, Ordinal, Place};
+use crate::policy::Attempts;
+use crate::retirement::Job;
+use crate::state::Secret;
+use crate::step::CallKind;
+use crate::table::Verdict;
+
+/// The pause after so many failed attempts, in milliseconds: doubles each time up to the policy's longest.
+#[must_use]
+pub fn pause_ms(attempts: &Attempts, failed: u32) -> u64 {
+    let doublings = failed.saturating_sub(1).min(63);
+    attempts.base_ms.saturating_mul(1 << doublings).min(attempts.max_ms)
+}
+
+impl Secret {
+    pub(crate) fn answered(&mut self, call: CallId, ordinal: Ordinal, answer: HostAnswer) -> Verdict {
+        if call >= self.next_call {
+            return Err("no such call was ever intended");
+        }
+        let Some(open) = self.calls.get_mut(&call) else { return Ok(()) };
+        match answer {
+            // It stays open until its deadline: only an observation begun after that can tell.
+            HostAnswer::Lost => {}
+            HostAnswer::NotDone => drop(open.sents.remove(&ordinal)),
+            HostAnswer::Answered => {
+                open.sents.remove(&ordinal);
+                open.acted = true;
+            }
+        }
+        if let CallState::Doubt { .. } = open.state {
+            if open.sents.is_empty() && !open.acted {
+                self.calls.remove(&call);
+            } else {
+                let until = open.latest(self.clock);
+                open.state = CallState::Doubt { until };
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn ended(&mut self, call: CallId, outcome: &Outcome) -> Verdict {
+        if call >= self.next_call {
+            return Err("no such call was ever intended");
+        }
+        // Long closed: an observation has told since then what became of it.
+        let Some(open) = self.calls.get(&call).cloned() else { return Ok(()) };
+        if !fits(open.kind, outcome) {
+            return Err("that is no outcome of such a call");
+        }
+        let late = open.state == CallState::Closed;
+        if let Some(until) = self.left_in_doubt(&open, outcome).filter(|_| !late) {
+            if let Some(open) = self.calls.get_mut(&call) {
+                open.state = CallState::Doubt { until };
+            }
+        } else {
+            self.calls.remove(&call);
+        }
+        match outcome {
+            Outcome::Failed(fault) if !late => self.failed(&open, fault),
+            Outcome::Failed(_) => {}
+            _ => {
+                self.efforts.remove(&open.effort());
+                self.succeeded(call, &open, outcome);
+            }
+        }
+        Ok(())
+    }
+
+    /// Until when what a call sent may still take effect, if it ended without that being known.
+    fn left_in_doubt(&self, open: &OpenCall, outcome: &Outcome) -> Option<Millis> {
+        let failed = match outcome {
+            Outcome::Failed(fault) => Some(fault.class),
+            _ => None,
+        };
+        let minting = open.kind == CallKind::Create && self.target_mints() && open.acted;
+        let in_doubt = !open.sents.is_empty()
+            || (failed == Some(FailureClass::Ambiguous) && open.kind.mutates())
+            || (failed.is_some() && minting);
+        in_doubt.then(|| open.latest(self.clock))
+    }
+
+    fn failed(&mut self, open: &OpenCall, fault: &Fault) {
+        let attempts = &open.pins.policy.attempts;
+        let pause_ms = pause_ms(attempts, open.attempt).max(fault.retry_after_ms.unwrap_or(0));
+        let hopeless =
+            matches!(fault.class, FailureClass::Permanent | FailureClass::Denied | FailureClass::Unsupported);
+        let tries = Tries {
+            count: open.attempt,
+            not_before: self.clock.plus(pause_ms),
+            fault: fault.clone(),
+            exhausted: hopeless || open.attempt >= attempts.cap,
+        };
+        self.efforts.insert(open.effort(), tries);
+    }
+
+    fn succeeded(&mut self, call: CallId, open: &OpenCall, outcome: &Outcome) {
+        let job = Job { generation: open.generation, place: open.place.clone(), orphan: open.orphan.clone() };
+        match (open.kind, outcome) {
+            (CallKind::Create, Outcome::Created(minted)) => self.created(open, minted),
+            (CallKind::Observe, Outcome::Observed { began_at, live }) => self.observed(call, open, *began_at, live),
+            (CallKind::Verify, outcome) => self.tried(open.generation, &open.place, outcome),
+            (CallKind::Destroy, _) => {
+                if let Some(retirement) = self.retirements.get_mut(&job) {
+                    retirement.gone = true;
+                }
+                if job.orphan.is_none() {
+                    self.now_stands(open.generation, &open.place, Liveness::Gone);
+                }
+            }
+            (CallKind::Disable, _) => {
+                let steady = self.steady;
+                if let Some(retirement) = self.retirements.get_mut(&job) {
+                    retirement.disabled = Some(steady);
+                }
+                if job.orphan.is_none() {
+                    self.now_stands(open.generation, &open.place, Liveness::Disabled);
+                }
+            }
+            (CallKind::Enable, _) => self.now_stands(open.generation, &open.place, Liveness::Live),
+            (CallKind::Promote, _) => self.promoted(open.generation, &open.place),
+            (CallKind::Install, Outcome::Done(facts)) => self.installed(open, facts),
+            _ => {}
+        }
+    }
+
+    fn now_stands(&mut self, generation: Generation, place: &Place, liveness: Liveness) {
+        let now = self.clock;
+        let Some(credential) = self.generations.get_mut(&generation) else { return };
+        let standing = credential.standing(place);
+        // What is gone stays gone: an older answer that comes late tells of an older time.
+        if standing.liveness != Liveness::Gone {
+            standing.liveness = liveness;
+            standing.changed_at = now;
+            standing.verified = Verified::Untried;
+        }
+    }
+
+    fn promoted(&mut self, generation: Generation, place: &Place) {
+        for credential in self.generations.values_mut() {
+            if let Some(standing) = credential.places.get_mut(place) {
+                standing.promoted = credential.number == generation;
+            }
+        }
+    }
+
+    fn created(&mut self, open: &OpenCall, minted: &Minted) {
+        let mints = self.target_mints();
+        let wanted = self.pending() == Some(open.generation);
+        let now = self.clock;
+        if let Some(id) = &minted.id {
+            self.foreign.remove(&(open.place.clone(), id.clone()));
+            self.strangers.remove(&(open.place.clone(), id.clone()));
+        }
+        let credential = self.generations.get_mut(&open.generation);
+        match credential {
+            Some(credential) if credential.minted.is_none() && wanted => {
+                credential.minted = Some(minted.clone());
+                if mints {
+                    let standing = credential.standing(&open.place);
+                    standing.liveness = Liveness::Live;
+                    standing.changed_at = now;
+                }
+            }
+            Some(credential) if credential.id_at(&open.place) == minted.id.as_ref() => {}
+            // It came too late, or second: what the target minted is live, and has to be ended.
+            _ => {
+                if let Some(id) = minted.id.as_ref().filter(|_| mints) {
+                    let orphan = Some(id.clone());
+                    let job = Job { generation: open.generation, place: open.place.clone(), orphan };
+                    if !self.retirements.contains_key(&job) {
+                        self.loose.insert(job, (open.rotation.clone(), open.pins.clone()));
+                    }
+                }
+            }
+        }
+    }
+
+    fn installed(&mut self, open: &OpenCall, facts: &[(String, String)]) {
+        let slot = self.slot_of(open.generation).map(|slot| slot.cloned());
+        let newest = slot.and_then(|slot| self.slots.get(&(open.place.clone(), slot)).copied());
+        if newest.is_some_and(|newest| newest != open.generation) {
+            return;
+        }
+        self.now_stands(open.generation, &open.place, Liveness::Live);
+        let id = facts.iter().find(|(name, _)| name == "id").and_then(|(_, id)| id.parse().ok());
+        if let Some(credential) = self.generations.get_mut(&open.generation) {
+            let standing = credential.standing(&open.place);
+            standing.installed = true;
+            standing.id = id.or_else(|| standing.id.take());
+            if let Some(minted) = &mut credential.minted {
+                minted.facts.extend(facts.iter().filter(|(name, _)| name != "id").cloned());
+            }
+        }
+        self.overwrite(open.generation, &open.place);
+    }
+
+    /// The others of a slot that was written are gone there.
+    fn overwrite(&mut self, generation: Generation, place: &Place) {
+        let Some(slot) = self.slot_of(generation).map(|slot| slot.cloned()) else { return };
+        let others: Vec<_> = self
+            .generations
+            .keys()
+            .copied()
+            .filter(|other| *other != generation && self.slot_of(*other).map(|it| it.cloned()) == Some(slot.clone()))
+            .collect();
+        for other in others {
+            if let Some(standing) = self.generations.get_mut(&other).and_then(|it| it.places.get_mut(place)) {
+                if standing.liveness.lingers() {
+                    standing.liveness = if slot.is_none() { Liveness::Absent } else { Liveness::Gone };
+                    standing.installed = false;
+                    standing.verified = Verified::Untried;
+                }
+            }
+        }
+    }
+
+    fn tried(&mut self, generation: Generation, place: &Place, outcome: &Outcome) {
+        let works = matches!(outcome, Outcome::Works);
+        if let Some(restored) = self.restored.as_mut().filter(|_| self.current == Some(generation)) {
+            restored.tried.insert(place.clone(), works);
+        }
+        let now = self.clock;
+        let one_slot = self.one_slot();
+        let Some(standing) = self.generations.get_mut(&generation).map(|it| it.standing(place)) else { return };
+        match outcome {
+            Outcome::Works => {
+                standing.verified = Verified::Works;
+                if one_slot && standing.liveness != Liveness::Gone {
+                    // The login that works is the truth about the only slot.
+                    standing.liveness = Liveness::Live;
+                    standing.installed = true;
+                    self.slots.insert((place.clone(), None), generation);
+                    self.overwrite(generation, place);
+                }
+            }
+            Outcome::Refused(reason) => {
+                standing.verified = Verified::Refused { at: now, reason: reason.clone() };
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Whether a call of this kind can end so.
+const fn fits(kind: CallKind, outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Created(_) => matches!(kind, CallKind::Create),
+        Outcome::Done(_) => {
+            matches!(
+                kind,
+                CallKind::Install | CallKind::Promote | CallKind::Disable | CallKind::Enable | CallKind::Destroy
+            )
+        }
+        Outcome::Works | Outcome::Refused(_) => matches!(kind, CallKind::Verify),
+        Outcome::Observed { .. } => matches!(kind, CallKind::Observe),
+        Outcome::Failed(_) => true,
+    }
+}

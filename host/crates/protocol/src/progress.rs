@@ -1,0 +1,213 @@
+//! How far the running rotation has come, read off the facts: the step it is at is the first that is not done. There
+//! is no step counter to go stale; when evidence is withdrawn or a place is added, an earlier step is simply not done.
+
+use crate::evidence::Purpose;
+use crate::gate::uses;
+use crate::generation::Liveness;
+use crate::ids::{ConsumerName, Generation, Millis, Place, Replica};
+use crate::policy::{Members, WaveSize};
+use crate::profile::Minter;
+use crate::rotation::Rotation;
+use crate::state::Secret;
+use crate::step::{Phase, PlanKind, Step};
+use crate::timers::{Timer, quiet_total_ms};
+
+impl Secret {
+    /// The step the running rotation is at; `None` where every step is done, or it is going back.
+    #[must_use]
+    pub fn step(&self, now: Millis) -> Option<Step> {
+        let rotation = self.rotation.as_ref()?;
+        if !matches!(rotation.phase, Phase::Prepare | Phase::Commit) {
+            return None;
+        }
+        rotation.plan.iter().copied().find(|step| !self.done(rotation, *step, now))
+    }
+
+    fn done(&self, rotation: &Rotation, step: Step, now: Millis) -> bool {
+        match step {
+            Step::Create => self.generations.get(&rotation.made).is_none_or(|made| made.minted.is_some()),
+            Step::Install => self.everywhere(|place| self.installed_at(rotation.aim, place)),
+            Step::Verify => self.everywhere(|place| self.works_at(rotation.aim, place)),
+            Step::Stage => rotation.committed || (rotation.staged.is_some() && self.ready(rotation.aim, now).open()),
+            Step::Commit => rotation.committed,
+            Step::Adopt => rotation.draining.is_some() || self.switched(rotation, now),
+            Step::Drain => self.ending().is_none_or(|old| self.ending_begun(old)),
+            Step::Disable => self.ending().is_none_or(|old| {
+                self.generations.get(&old).is_none_or(|it| {
+                    it.places.values().all(|at| matches!(at.liveness, Liveness::Disabled) || !at.liveness.lingers())
+                })
+            }),
+            Step::Destroy => self.ending().is_none(),
+        }
+    }
+
+    /// The generation that the running rotation brings to its end: previous, or for `retire` the current one.
+    #[must_use]
+    pub fn ending(&self) -> Option<Generation> {
+        let rotation = self.rotation.as_ref()?;
+        match rotation.kind {
+            PlanKind::Retire => self.current,
+            PlanKind::Issue | PlanKind::Adopt | PlanKind::Rotate => self.previous,
+        }
+    }
+
+    fn ending_begun(&self, old: Generation) -> bool {
+        self.generations
+            .get(&old)
+            .is_none_or(|credential| credential.lingering().all(|place| self.retirement(old, place).is_some()))
+    }
+
+    pub(crate) fn everywhere(&self, holds: impl Fn(&Place) -> bool) -> bool {
+        self.places().iter().all(holds)
+    }
+
+    /// Whether `install` has done its work at a place, or the value was seen to work there.
+    pub(crate) fn installed_at(&self, generation: Generation, place: &Place) -> bool {
+        self.generations.get(&generation).is_some_and(|credential| {
+            let standing = credential.at(place);
+            standing.liveness == Liveness::Live && standing.installed
+        })
+    }
+
+    /// Where `create` is called: a credential is minted once, whatever the number of places.
+    pub(crate) fn mint_place(&self) -> Option<&Place> {
+        self.places().first()
+    }
+
+    pub(crate) fn target_mints(&self) -> bool {
+        self.profile().is_some_and(|profile| profile.minter == Minter::Target)
+    }
+
+    /// Whether `promote` has been called at a place, where the target has such a notion.
+    pub(crate) fn promoted_at(&self, generation: Generation, place: &Place) -> bool {
+        !self.profile().is_some_and(|profile| profile.promotes)
+            || self.generations.get(&generation).is_some_and(|credential| credential.at(place).promoted)
+    }
+
+    /// Promoted everywhere, every wave through, and everyone who must has switched; or somebody answered for it.
+    fn switched(&self, rotation: &Rotation, now: Millis) -> bool {
+        self.everywhere(|place| self.promoted_at(rotation.aim, place)) && self.all_switched(rotation, now)
+    }
+
+    /// The adopt gate: open for good once the generation that ends was overridden or has to end at once.
+    pub(crate) fn all_switched(&self, rotation: &Rotation, now: Millis) -> bool {
+        let Some(old) = self.ending() else { return true };
+        let excused = self
+            .generations
+            .get(&old)
+            .is_some_and(|old| old.overridden || old.compromised.is_some_and(|exposure| exposure.at_once));
+        excused || (!rotation.wave.failed && self.last_wave(rotation) && self.adopted(rotation.aim, now).open())
+    }
+
+    /// Whether the wave that may switch is the last one.
+    pub(crate) fn last_wave(&self, rotation: &Rotation) -> bool {
+        self.wave_end(rotation, rotation.wave.number) >= self.order().len()
+    }
+
+    /// Every replica that switches, in the order of the waves.
+    pub(crate) fn order(&self) -> Vec<(ConsumerName, Replica)> {
+        let mut order = Vec::new();
+        for consumer in self.consumers.values().filter(|consumer| uses(consumer)) {
+            match &consumer.members {
+                Members::Listed(listed) => {
+                    order.extend(listed.iter().map(|replica| (consumer.name.clone(), replica.clone())));
+                }
+                Members::Count(count) => {
+                    let own = self.replicas.keys().filter(|(name, _)| *name == consumer.name);
+                    let named: Vec<_> = own.map(|(_, replica)| replica.clone()).collect();
+                    let silent = (*count as usize).saturating_sub(named.len());
+                    let unnamed = (1..=silent).map(Replica::unnamed);
+                    order.extend(named.into_iter().chain(unnamed).map(|replica| (consumer.name.clone(), replica)));
+                }
+            }
+        }
+        order
+    }
+
+    /// How many replicas, in order, may switch once this wave is open.
+    pub(crate) fn wave_end(&self, rotation: &Rotation, wave: u32) -> usize {
+        let total = self.order().len();
+        let sizes = &rotation.pins.policy.waves.sizes;
+        if wave as usize + 1 > sizes.len() {
+            return total;
+        }
+        let size = |size: &WaveSize| match size {
+            WaveSize::Count(count) => *count as usize,
+            WaveSize::Percent(share) => (total * usize::from(*share)).div_ceil(100),
+            WaveSize::Rest => total,
+        };
+        sizes.iter().take(wave as usize + 1).map(size).sum::<usize>().min(total)
+    }
+
+    /// Members of the open waves that have to switch and have not.
+    #[must_use]
+    pub fn wave_missing(&self, now: Millis) -> Vec<(ConsumerName, Replica)> {
+        let Some(rotation) = &self.rotation else { return Vec::new() };
+        let open: Vec<_> = self.order().into_iter().take(self.wave_end(rotation, rotation.wave.number)).collect();
+        self.adopted(rotation.aim, now).missing.into_iter().filter(|replica| open.contains(replica)).collect()
+    }
+
+    /// Whether a replica may switch now: its wave is open and fewer than `max_unavailable` before it are switching.
+    pub(crate) fn may_switch(&self, consumer: &ConsumerName, replica: &Replica, now: Millis) -> bool {
+        let Some(rotation) = &self.rotation else { return true };
+        if rotation.wave.failed {
+            return false;
+        }
+        let limit = rotation.pins.policy.waves.max_unavailable as usize;
+        let open = self.order().into_iter().take(self.wave_end(rotation, rotation.wave.number));
+        let mut switching = 0;
+        for (name, other) in open {
+            let done = self.said_adopted(&name, &other, rotation.aim, now);
+            if name == *consumer && other == *replica {
+                return done || limit == 0 || switching < limit;
+            }
+            switching += usize::from(!done);
+        }
+        false
+    }
+
+    fn said_adopted(&self, consumer: &ConsumerName, replica: &Replica, aim: Generation, now: Millis) -> bool {
+        let Some(policy) = self.consumers.get(consumer) else { return true };
+        self.replicas.get(&(consumer.clone(), replica.clone())).is_some_and(|state| {
+            state.adopted.as_ref().is_some_and(|(adopted, said)| {
+                *adopted == aim && said.stands(now) && crate::gate::weighs(Purpose::Adopted, policy.adopted, said.kind)
+            })
+        })
+    }
+
+    /// What is left of the overlap's minimum and the quiet time: `None` where both are over.
+    pub(crate) fn drain_left(&self) -> Option<DrainLeft> {
+        let rotation = self.rotation.as_ref()?;
+        let old = self.generations.get(&self.ending()?)?;
+        if old.compromised.is_some() {
+            return None;
+        }
+        let Some(draining) = rotation.draining else { return Some(DrainLeft::Timer) };
+        if !Timer::new(draining.steady, rotation.pins.policy.overlap_min_ms).over(self.steady) {
+            return Some(DrainLeft::Timer);
+        }
+        let signal = rotation.pins.profile.usage.filter(|_| !old.overridden)?;
+        let total_ms = quiet_total_ms(&rotation.pins.policy, signal);
+        let mut left = None;
+        for place in old.lingering() {
+            let seen = rotation.quiet.get(place);
+            if seen.is_some_and(|quiet| quiet.clean && quiet.to.since(quiet.from) >= total_ms) {
+                continue;
+            }
+            match seen {
+                Some(quiet) if !Timer::new(quiet.from, total_ms).over(self.steady) => left = Some(DrainLeft::Timer),
+                _ => return Some(DrainLeft::Look(place.clone())),
+            }
+        }
+        left
+    }
+}
+
+/// What a drain is waiting for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum DrainLeft {
+    /// Time.
+    Timer,
+    /// A look at the target's account of use at this place.
+    Look(Place),
+}

@@ -1,0 +1,364 @@
+//! The state of one secret: the fold of its journal. Read by everyone, changed by [`Secret::record`] alone.
+
+use crate::calls::{CallState, Effort, Observation, OpenCall, Tries};
+use crate::event::{HoldReason, Pins};
+use crate::generation::{Credential, Role};
+use crate::ids::{
+    Author, CallId, ConsumerName, Epoch, Generation, Millis, Place, Replica, RotationId, SecretName, Seq, Slot, Steady,
+    TargetId,
+};
+use crate::membership::ReplicaState;
+use crate::policy::{ConsumerPolicy, Policy};
+use crate::profile::{Overlap, Profile};
+use crate::retirement::{Job, Retirement};
+use crate::rotation::Rotation;
+use crate::step::{Ending, Phase};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+
+/// One managed secret, as its journal tells.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Secret {
+    pub(crate) name: SecretName,
+    pub(crate) seq: Seq,
+    pub(crate) clock: Millis,
+    pub(crate) steady: Steady,
+    pub(crate) epoch: Epoch,
+    pub(crate) next: Generation,
+    pub(crate) next_call: CallId,
+    pub(crate) generations: BTreeMap<Generation, Credential>,
+    pub(crate) current: Option<Generation>,
+    pub(crate) previous: Option<Generation>,
+    pub(crate) rotation: Option<Rotation>,
+    pub(crate) pins: Option<Arc<Pins>>,
+    pub(crate) calls: BTreeMap<CallId, OpenCall>,
+    pub(crate) last_mutation: BTreeMap<Place, CallId>,
+    pub(crate) efforts: BTreeMap<Effort, Tries>,
+    pub(crate) observations: BTreeMap<Place, Observation>,
+    pub(crate) retirements: BTreeMap<Job, Retirement>,
+    /// Minted by a call of ours, and nobody's job yet.
+    pub(crate) loose: BTreeMap<Job, (RotationId, Arc<Pins>)>,
+    /// Newest install in each slot at each place (`None`: the only slot of a target without overlap).
+    pub(crate) slots: BTreeMap<(Place, Option<Slot>), Generation>,
+    pub(crate) foreign: BTreeSet<(Place, TargetId)>,
+    pub(crate) strangers: BTreeSet<(Place, TargetId)>,
+    pub(crate) consumers: BTreeMap<ConsumerName, ConsumerPolicy>,
+    pub(crate) replicas: BTreeMap<(ConsumerName, Replica), ReplicaState>,
+    pub(crate) hold: Option<Hold>,
+    pub(crate) frozen: Option<Author>,
+    pub(crate) restored: Option<Restored>,
+    pub(crate) setbacks: u32,
+    pub(crate) managed: bool,
+    pub(crate) finished: Option<(Millis, Ending, String)>,
+}
+
+/// Why nothing moves, and since when.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Hold {
+    /// Why.
+    pub reason: HoldReason,
+    /// For people.
+    pub detail: String,
+    /// Since when.
+    pub since: Millis,
+}
+
+/// What has been compared with the target since a restore.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Restored {
+    /// The first call of the new life.
+    pub first_call: CallId,
+    /// Places whose current credential was tried, and whether it worked.
+    pub tried: BTreeMap<Place, bool>,
+}
+
+/// Where a secret stands, as the transition table distinguishes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Stand {
+    /// No rotation runs.
+    Idle,
+    /// A rotation is preparing.
+    Prepare,
+    /// A rotation is committing.
+    Commit,
+    /// Pending is being given back.
+    RollingBack,
+    /// Previous is being put back.
+    Reverting,
+}
+
+impl fmt::Display for Stand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Idle => "while no rotation runs",
+            Self::Prepare => "in prepare",
+            Self::Commit => "in commit",
+            Self::RollingBack => "while rolling back",
+            Self::Reverting => "while reverting",
+        })
+    }
+}
+
+impl Secret {
+    /// A secret with an empty journal.
+    #[must_use]
+    pub const fn new(name: SecretName) -> Self {
+        Self {
+            name,
+            seq: Seq(0),
+            clock: Millis(0),
+            steady: Steady(0),
+            epoch: Epoch(0),
+            next: Generation(1),
+            next_call: CallId(1),
+            generations: BTreeMap::new(),
+            current: None,
+            previous: None,
+            rotation: None,
+            pins: None,
+            calls: BTreeMap::new(),
+            last_mutation: BTreeMap::new(),
+            efforts: BTreeMap::new(),
+            observations: BTreeMap::new(),
+            retirements: BTreeMap::new(),
+            loose: BTreeMap::new(),
+            slots: BTreeMap::new(),
+            foreign: BTreeSet::new(),
+            strangers: BTreeSet::new(),
+            consumers: BTreeMap::new(),
+            replicas: BTreeMap::new(),
+            hold: None,
+            frozen: None,
+            restored: None,
+            setbacks: 0,
+            managed: true,
+            finished: None,
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub const fn name(&self) -> &SecretName {
+        &self.name
+    }
+
+    /// Sequence of the last recorded event; what decisions and intents are appended after.
+    #[must_use]
+    pub const fn seq(&self) -> Seq {
+        self.seq
+    }
+
+    /// Instant of the last recorded event.
+    #[must_use]
+    pub const fn clock(&self) -> Millis {
+        self.clock
+    }
+
+    /// The installation epoch it lives in.
+    #[must_use]
+    pub const fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// The number the next generation gets.
+    #[must_use]
+    pub const fn next_generation(&self) -> Generation {
+        self.next
+    }
+
+    /// The generation in use.
+    #[must_use]
+    pub const fn current(&self) -> Option<Generation> {
+        self.current
+    }
+
+    /// The generation used before, while it has not ended.
+    #[must_use]
+    pub const fn previous(&self) -> Option<Generation> {
+        self.previous
+    }
+
+    /// The generation being prepared or given back.
+    #[must_use]
+    pub fn pending(&self) -> Option<Generation> {
+        let rotation = self.rotation.as_ref()?;
+        (!rotation.committed && rotation.kind != crate::step::PlanKind::Retire).then_some(rotation.made)
+    }
+
+    /// The running rotation.
+    #[must_use]
+    pub const fn rotation(&self) -> Option<&Rotation> {
+        self.rotation.as_ref()
+    }
+
+    /// Every generation that may still exist somewhere.
+    #[must_use]
+    pub const fn generations(&self) -> &BTreeMap<Generation, Credential> {
+        &self.generations
+    }
+
+    /// One generation.
+    #[must_use]
+    pub fn generation(&self, generation: Generation) -> Option<&Credential> {
+        self.generations.get(&generation)
+    }
+
+    /// The part a generation plays now.
+    #[must_use]
+    pub fn role(&self, generation: Generation) -> Option<Role> {
+        if self.current == Some(generation) {
+            Some(Role::Current)
+        } else if self.pending() == Some(generation) {
+            Some(Role::Pending)
+        } else if self.previous == Some(generation) {
+            Some(Role::Previous)
+        } else {
+            self.generations.contains_key(&generation).then_some(Role::Retiring)
+        }
+    }
+
+    /// What the newest rotation runs, or ran, on.
+    #[must_use]
+    pub fn pins(&self) -> Option<&Arc<Pins>> {
+        self.rotation.as_ref().map(|rotation| &rotation.pins).or(self.pins.as_ref())
+    }
+
+    /// Every set of pins still needed: of the running rotation and of each open retirement. Their plugin bytes stay.
+    pub fn pinned(&self) -> impl Iterator<Item = &Arc<Pins>> {
+        let jobs = self.retirements.values().map(|retirement| &retirement.pins);
+        let calls = self.calls.values().map(|call| &call.pins);
+        self.rotation.iter().map(|rotation| &rotation.pins).chain(jobs).chain(calls)
+    }
+
+    /// Plugin calls not heard of to the end.
+    #[must_use]
+    pub const fn calls(&self) -> &BTreeMap<CallId, OpenCall> {
+        &self.calls
+    }
+
+    /// Calls that the journal believes some host is at: recovery appends `Interrupted` for those it is not at.
+    pub fn running_calls(&self) -> impl Iterator<Item = CallId> {
+        self.calls.iter().filter(|(_, call)| call.state == CallState::Running).map(|(id, _)| *id)
+    }
+
+    /// Open retirements.
+    #[must_use]
+    pub const fn retirements(&self) -> &BTreeMap<Job, Retirement> {
+        &self.retirements
+    }
+
+    /// Credentials at the target that keybaton did not make.
+    #[must_use]
+    pub const fn foreign(&self) -> &BTreeSet<(Place, TargetId)> {
+        &self.foreign
+    }
+
+    /// Consumers, as last declared, added and listed.
+    #[must_use]
+    pub const fn consumers(&self) -> &BTreeMap<ConsumerName, ConsumerPolicy> {
+        &self.consumers
+    }
+
+    /// What replicas have shown of themselves.
+    #[must_use]
+    pub const fn replicas(&self) -> &BTreeMap<(ConsumerName, Replica), ReplicaState> {
+        &self.replicas
+    }
+
+    /// Why nothing moves, if so.
+    #[must_use]
+    pub const fn hold(&self) -> Option<&Hold> {
+        self.hold.as_ref()
+    }
+
+    /// Who froze it, if it is frozen.
+    #[must_use]
+    pub const fn frozen(&self) -> Option<&Author> {
+        self.frozen.as_ref()
+    }
+
+    /// Failed attempts at calls, by what they were tried for.
+    #[must_use]
+    pub const fn efforts(&self) -> &BTreeMap<Effort, Tries> {
+        &self.efforts
+    }
+
+    /// Rotations in a row that were given back for a fault.
+    #[must_use]
+    pub const fn setbacks(&self) -> u32 {
+        self.setbacks
+    }
+
+    /// Whether the declaration is still there.
+    #[must_use]
+    pub const fn managed(&self) -> bool {
+        self.managed
+    }
+
+    /// How the last rotation ended: when, how, why.
+    #[must_use]
+    pub const fn finished(&self) -> Option<&(Millis, Ending, String)> {
+        self.finished.as_ref()
+    }
+
+    /// Whether a rotation must be started without waiting for its due time: the current value is known to others.
+    #[must_use]
+    pub fn must_rotate(&self) -> bool {
+        let current = self.current.and_then(|current| self.generations.get(&current));
+        self.rotation.is_none() && self.restored.is_none() && current.is_some_and(|it| it.compromised.is_some())
+    }
+
+    /// Whether anything is left to do or to wait for.
+    #[must_use]
+    pub fn at_rest(&self) -> bool {
+        self.rotation.is_none() && self.retirements.is_empty() && self.calls.is_empty() && self.loose.is_empty()
+    }
+
+    /// Where it stands, as the transition table distinguishes it.
+    #[must_use]
+    pub const fn stand(&self) -> Stand {
+        match &self.rotation {
+            None => Stand::Idle,
+            Some(rotation) => match rotation.phase {
+                Phase::Prepare => Stand::Prepare,
+                Phase::Commit => Stand::Commit,
+                Phase::RollingBack => Stand::RollingBack,
+                Phase::Reverting => Stand::Reverting,
+            },
+        }
+    }
+
+    pub(crate) fn policy(&self) -> Option<&Policy> {
+        self.pins().map(|pins| &pins.policy)
+    }
+
+    pub(crate) fn profile(&self) -> Option<&Profile> {
+        self.pins().map(|pins| &pins.profile)
+    }
+
+    pub(crate) fn places(&self) -> &[Place] {
+        self.pins().map_or(&[], |pins| &pins.places)
+    }
+
+    /// Whether the target keeps one credential only, so that installing the new one ends the old.
+    pub(crate) fn one_slot(&self) -> bool {
+        self.profile().is_some_and(|profile| profile.overlap == Overlap::None)
+    }
+
+    /// The slot a generation goes into, where the target has slots that an install overwrites.
+    pub(crate) fn slot_of(&self, generation: Generation) -> Option<Option<&Slot>> {
+        match self.profile()?.overlap {
+            Overlap::None => Some(None),
+            Overlap::Alternate(_) => Some(self.generations.get(&generation)?.slot.as_ref()),
+            Overlap::Native(_) | Overlap::Replace => None,
+        }
+    }
+
+    /// Whether the slot of a generation holds a newer install at a place: ending it there would end the newer one.
+    pub(crate) fn overwritten(&self, generation: Generation, place: &Place) -> Option<Generation> {
+        let slot = self.slot_of(generation)?.cloned();
+        let holder = *self.slots.get(&(place.clone(), slot))?;
+        (holder != generation).then_some(holder)
+    }
+}

@@ -1,0 +1,168 @@
+//! Arms of the transition table: what consumers fetch and say. A statement binds to one life of one replica, and is
+//! withdrawn by a restart, by a report of another generation, and by the target's account of the old one's use.
+
+use crate::evidence::{Evidence, EvidenceKind, Purpose};
+use crate::ids::{ConsumerName, Generation, Incarnation, Replica};
+use crate::membership::{ReplicaState, Statement};
+use crate::state::Secret;
+use crate::table::Verdict;
+
+impl Secret {
+    fn replica(
+        &mut self,
+        consumer: &ConsumerName,
+        replica: &Replica,
+        incarnation: &Incarnation,
+    ) -> Result<&mut ReplicaState, &'static str> {
+        if !self.consumers.contains_key(consumer) {
+            return Err("no such consumer is declared");
+        }
+        let key = (consumer.clone(), replica.clone());
+        if self.replicas.get(&key).is_some_and(|state| state.past.contains(incarnation)) {
+            return Err("that life of the replica is over");
+        }
+        let state = self.replicas.entry(key).or_insert_with(|| ReplicaState::new(incarnation.clone()));
+        if state.incarnation != *incarnation {
+            state.restart(incarnation);
+        }
+        Ok(state)
+    }
+
+    pub(crate) fn fetched(
+        &mut self,
+        consumer: &ConsumerName,
+        replica: &Replica,
+        incarnation: &Incarnation,
+        generation: Generation,
+    ) -> Verdict {
+        if !self.generations.contains_key(&generation) {
+            return Err("no such generation");
+        }
+        let steady = self.steady;
+        let state = self.replica(consumer, replica, incarnation)?;
+        state.fetched.insert(generation, steady);
+        state.released.remove(&generation);
+        state.dropped.remove(&generation);
+        Ok(())
+    }
+
+    pub(crate) fn stated(&mut self, evidence: &Evidence) -> Verdict {
+        let Evidence { consumer, replica, incarnation, generation, purpose, kind, reason, attested } = evidence;
+        if !self.generations.contains_key(generation) {
+            return Err("no such generation");
+        }
+        if (*kind == EvidenceKind::Attested) != attested.is_some() {
+            return Err("a person's word needs a name, and only that");
+        }
+        let statement = Statement { kind: *kind, at: self.clock, reason: reason.clone(), attested: attested.clone() };
+        let state = self.replica(consumer, replica, incarnation)?;
+        match purpose {
+            Purpose::Ready => {
+                state.failed.remove(generation);
+                state.ready.insert(*generation, statement);
+            }
+            Purpose::Failed => {
+                state.ready.remove(generation);
+                state.failed.insert(*generation, statement);
+            }
+            // One replica uses one generation: what it said of another is withdrawn with this.
+            Purpose::Adopted => {
+                state.released.remove(generation);
+                state.dropped.remove(generation);
+                let settle = state
+                    .adopted
+                    .as_ref()
+                    .is_none_or(|(adopted, said)| adopted != generation || rank(said.kind) <= rank(*kind));
+                if settle {
+                    state.adopted = Some((*generation, statement));
+                }
+            }
+            Purpose::Released => drop(state.released.insert(*generation, statement)),
+            Purpose::Dropped => drop(state.dropped.insert(*generation, statement)),
+            Purpose::Cry => {
+                state.withdraw(*generation);
+                self.cried(consumer, *generation);
+            }
+        }
+        self.settle_wave();
+        Ok(())
+    }
+
+    pub(crate) fn withdrawn(&mut self, consumer: &ConsumerName, replica: &Replica) -> Verdict {
+        let state = self.replicas.get_mut(&(consumer.clone(), replica.clone())).ok_or("no such replica")?;
+        state.ready.clear();
+        state.adopted = None;
+        state.released.clear();
+        state.dropped.clear();
+        self.settle_wave();
+        Ok(())
+    }
+
+    /// A required consumer cannot work with what it adopted: previous is to be there again, and adopt starts over.
+    fn cried(&mut self, consumer: &ConsumerName, generation: Generation) {
+        let required = self.consumers.get(consumer).is_some_and(|policy| policy.required);
+        let Some(rotation) = self.rotation.as_mut() else { return };
+        if !required || !rotation.committing() || rotation.aim != generation {
+            return;
+        }
+        let heard = rotation.cries.entry(consumer.clone()).or_default();
+        *heard += 1;
+        let again = *heard > 1 && rotation.cries.len() == 1;
+        let old = match rotation.kind {
+            crate::step::PlanKind::Retire => self.current,
+            _ => self.previous,
+        };
+        let beyond = old
+            .and_then(|old| self.generations.get(&old))
+            .is_none_or(|old| old.destroying() || old.compromised.is_some());
+        if again || beyond {
+            return;
+        }
+        if let Some(rotation) = self.rotation.as_mut() {
+            rotation.draining = None;
+            rotation.quiet.clear();
+        }
+        if let Some(old) = old {
+            self.recall(old);
+        }
+    }
+
+    /// The target's account of use speaks against those who had only a word, or that very account, for their switch.
+    pub(crate) fn contradict(&mut self, old: Option<Generation>) {
+        for state in self.replicas.values_mut() {
+            let weak = state.adopted.as_ref().is_some_and(|(adopted, said)| {
+                Some(*adopted) != old && matches!(said.kind, EvidenceKind::Target | EvidenceKind::Attested)
+            });
+            if weak {
+                state.adopted = None;
+            }
+        }
+        if let Some(rotation) = self.rotation.as_mut() {
+            rotation.cries.values_mut().for_each(|cries| *cries = 0);
+        }
+    }
+
+    /// The soak of a wave runs from when all of it has switched, and starts anew when somebody falls back.
+    pub(crate) fn settle_wave(&mut self) {
+        let (now, steady) = (self.clock, self.steady);
+        let committing = self.rotation.as_ref().is_some_and(|rotation| rotation.committing());
+        if !committing {
+            return;
+        }
+        let missing = !self.wave_missing(now).is_empty();
+        if let Some(rotation) = self.rotation.as_mut() {
+            rotation.wave.settled = if missing { None } else { rotation.wave.settled.or(Some(steady)) };
+        }
+    }
+}
+
+/// How far one account outweighs another of the same statement.
+const fn rank(kind: EvidenceKind) -> u8 {
+    match kind {
+        EvidenceKind::Store => 0,
+        EvidenceKind::Attested => 1,
+        EvidenceKind::Holder => 2,
+        EvidenceKind::Process => 3,
+        EvidenceKind::Target => 4,
+    }
+}

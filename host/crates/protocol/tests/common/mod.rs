@@ -1,0 +1,311 @@
+//! Drives the protocol in tests: declarations by name, a target that answers at once, consumers that answer on call.
+//! Every event goes through `record`, and a refused one fails the test.
+
+#![expect(dead_code, reason = "each test file uses its own part of this")]
+
+use keybaton_protocol::action::{Action, Call, Waiting};
+use keybaton_protocol::command::Command;
+use keybaton_protocol::event::{Event, Minted, Outcome, Pins};
+use keybaton_protocol::evidence::{Evidence, EvidenceKind, Purpose};
+use keybaton_protocol::fault::{Blame, FailureClass, Fault};
+use keybaton_protocol::ids::{Author, Digest, Generation, Millis, Place, RotationId};
+use keybaton_protocol::policy::{
+    AtDeadline, Attempts, ConsumerPolicy, ConsumerRole, Members, Policy, Quorum, Stragglers, Waves,
+};
+use keybaton_protocol::profile::{Minter, Overlap, Profile};
+use keybaton_protocol::step::{CallKind, PlanKind};
+use keybaton_protocol::{Secret, admit, decide};
+
+pub(crate) fn id<T: std::str::FromStr>(text: &str) -> T
+where
+    T::Err: std::fmt::Debug,
+{
+    text.parse().unwrap()
+}
+
+pub(crate) fn consumer(name: &str, replicas: &[&str]) -> ConsumerPolicy {
+    ConsumerPolicy {
+        name: id(name),
+        role: ConsumerRole::Uses,
+        required: true,
+        members: Members::Listed(replicas.iter().map(|replica| id(replica)).collect()),
+        ready: EvidenceKind::Holder,
+        adopted: EvidenceKind::Process,
+        uses_every_ms: None,
+    }
+}
+
+pub(crate) fn verifier(name: &str, replicas: &[&str]) -> ConsumerPolicy {
+    ConsumerPolicy { role: ConsumerRole::Verifies, ..consumer(name, replicas) }
+}
+
+pub(crate) fn policy(consumers: Vec<ConsumerPolicy>) -> Policy {
+    Policy {
+        consumers,
+        stragglers: Stragglers { quorum: Quorum::All, deadline_ms: None, then: AtDeadline::Hold, max_age_ms: None },
+        waves: Waves::default(),
+        overlap_min_ms: 0,
+        quiet_ms: 0,
+        soak_ms: 0,
+        staged_lease_ms: 10_000,
+        attempts: Attempts { cap: 3, base_ms: 100, max_ms: 1_000 },
+        call_timeout_ms: 5_000,
+        accept_gap: true,
+    }
+}
+
+pub(crate) fn profile(overlap: Overlap) -> Profile {
+    let soft_disable = !matches!(overlap, Overlap::None | Overlap::Replace);
+    Profile {
+        minter: if matches!(overlap, Overlap::Native(_)) { Minter::Target } else { Minter::Host },
+        clobbers_slot: matches!(overlap, Overlap::None | Overlap::Alternate(_)),
+        overlap,
+        soft_disable,
+        reinstall: true,
+        promotes: false,
+        usage: None,
+        settle_ms: 0,
+    }
+}
+
+pub(crate) fn native() -> Profile {
+    profile(Overlap::Native(2))
+}
+
+pub(crate) fn alternate() -> Profile {
+    profile(Overlap::Alternate(vec![id("app_a"), id("app_b")]))
+}
+
+pub(crate) fn replace() -> Profile {
+    profile(Overlap::Replace)
+}
+
+pub(crate) fn one_slot() -> Profile {
+    profile(Overlap::None)
+}
+
+pub(crate) fn pins(profile: Profile, policy: Policy) -> Box<Pins> {
+    Box::new(Pins {
+        spec: Digest([1; 32]),
+        plugin: id("postgres-password"),
+        component: Digest([2; 32]),
+        profile,
+        policy,
+        settings: "{}".to_owned(),
+        target: "db".to_owned(),
+        places: vec![Place::only()],
+    })
+}
+
+pub(crate) fn author() -> Author {
+    id("ada")
+}
+
+pub(crate) fn minted(generation: u32, id: Option<&str>) -> Minted {
+    Minted {
+        id: id.map(self::id),
+        attributes: vec![("username".to_owned(), format!("app-{generation}"))],
+        facts: Vec::new(),
+        fields: vec![("password".to_owned(), self::id("password"))],
+    }
+}
+
+pub(crate) fn fault(class: FailureClass) -> Outcome {
+    Outcome::Failed(Fault {
+        class,
+        blame: Blame::Target,
+        code: "test.fault".to_owned(),
+        message: "it did not work".to_owned(),
+        retry_after_ms: None,
+    })
+}
+
+/// A secret, a clock, and the record of what was done.
+pub(crate) struct Sim {
+    pub(crate) secret: Secret,
+    pub(crate) now: Millis,
+    pub(crate) journal: Vec<(Millis, Event)>,
+    pub(crate) done: Vec<String>,
+    pub(crate) rotations: u32,
+    /// What the target lists.
+    pub(crate) live: Vec<keybaton_protocol::event::Live>,
+}
+
+impl Sim {
+    pub(crate) fn new() -> Self {
+        Self {
+            secret: Secret::new(id("prod/app")),
+            now: Millis(1_000_000),
+            journal: Vec::new(),
+            done: Vec::new(),
+            rotations: 0,
+            live: Vec::new(),
+        }
+    }
+
+    /// A secret that has a current credential under this profile, which consumers use.
+    pub(crate) fn issued(profile: Profile, policy: Policy) -> Self {
+        let mut sim = Self::new();
+        sim.start(PlanKind::Issue, profile, policy);
+        sim.run();
+        assert_eq!(sim.secret.current(), Some(Generation(1)), "{:#?}", sim.done);
+        sim.done.clear();
+        sim
+    }
+
+    /// As `issued`, and a rotation to generation 2 has been started.
+    pub(crate) fn rotating(profile: Profile, policy: Policy) -> Self {
+        let mut sim = Self::issued(profile.clone(), policy.clone());
+        sim.start(PlanKind::Rotate, profile, policy);
+        sim
+    }
+
+    pub(crate) fn record(&mut self, event: Event) {
+        self.secret.record(self.now, &event).unwrap_or_else(|error| panic!("{error}\n{:#?}", self.done));
+        self.journal.push((self.now, event));
+    }
+
+    pub(crate) fn command(&mut self, command: &Command) {
+        let events = admit(&self.secret, command, self.now).unwrap_or_else(|error| panic!("{error}"));
+        events.into_iter().for_each(|event| self.record(event));
+    }
+
+    pub(crate) fn refused(&self, command: &Command) -> String {
+        admit(&self.secret, command, self.now).expect_err("it was admitted").to_string()
+    }
+
+    pub(crate) fn start(&mut self, kind: PlanKind, profile: Profile, policy: Policy) {
+        self.rotations += 1;
+        let rotation: RotationId = id(&format!("r{}", self.rotations));
+        let pins = pins(profile, policy);
+        self.command(&Command::Start { rotation, kind, cause: "operator".to_owned(), author: author(), pins });
+    }
+
+    pub(crate) fn decide(&self) -> Action {
+        decide(&self.secret, self.now)
+    }
+
+    /// Carries out one decision; says what is waited for when there is nothing to do.
+    pub(crate) fn step(&mut self) -> Option<Waiting> {
+        match self.decide() {
+            Action::Record(events) => {
+                for event in events {
+                    self.done.push(event.name().to_owned());
+                    self.record(event);
+                }
+                None
+            }
+            Action::Call(call) => {
+                let call = *Box::new(call);
+                self.intend(&call);
+                let outcome = self.answer(&call);
+                self.record(Event::Ended { call: call.call, outcome });
+                None
+            }
+            Action::Wait { waiting, .. } => Some(waiting),
+            Action::Idle => Some(Waiting::Frozen),
+        }
+    }
+
+    pub(crate) fn intend(&mut self, call: &Call) {
+        self.done.push(format!("{} {}", call.kind, call.generation.0));
+        self.record(call.intent());
+    }
+
+    /// What a target answers that does as it is told.
+    pub(crate) fn answer(&mut self, call: &Call) -> Outcome {
+        let number = call.generation.0;
+        match call.kind {
+            CallKind::Create => {
+                let mints = call.pins.profile.minter == Minter::Target;
+                let name = format!("k{number}");
+                if mints {
+                    self.live.push(live(&name, self.now));
+                }
+                Outcome::Created(minted(number, mints.then_some(name.as_str())))
+            }
+            CallKind::Verify => Outcome::Works,
+            CallKind::Observe => Outcome::Observed { began_at: self.now, live: self.live.clone() },
+            CallKind::Destroy => {
+                let gone = call.id.clone();
+                self.live.retain(|live| Some(&live.id) != gone.as_ref());
+                Outcome::Done(Vec::new())
+            }
+            _ => Outcome::Done(Vec::new()),
+        }
+    }
+
+    /// Goes on until there is nothing to do without time or other facts.
+    pub(crate) fn run(&mut self) -> Waiting {
+        for _ in 0..500 {
+            if let Some(waiting) = self.step() {
+                return waiting;
+            }
+        }
+        panic!("it never comes to rest: {:#?}", self.done);
+    }
+
+    /// Goes on, and lets time pass wherever that is what is waited for, for at most so long.
+    pub(crate) fn run_for(&mut self, ms: u64) -> Waiting {
+        let end = self.now.plus(ms);
+        loop {
+            let waiting = self.run();
+            match self.decide() {
+                Action::Wait { until: Some(until), .. } if until <= end => self.now = until.max(self.now.plus(1)),
+                _ => {
+                    self.now = end;
+                    return waiting;
+                }
+            }
+        }
+    }
+
+    pub(crate) fn fetch(&mut self, consumer: &str, replica: &str, generation: u32) {
+        self.command(&Command::Fetch {
+            consumer: id(consumer),
+            replica: id(replica),
+            incarnation: id("life-1"),
+            generation: Generation(generation),
+        });
+    }
+
+    pub(crate) fn say(&mut self, consumer: &str, replica: &str, purpose: Purpose, generation: u32) {
+        let kind = if purpose == Purpose::Adopted { EvidenceKind::Process } else { EvidenceKind::Holder };
+        self.command(&Command::State(evidence(consumer, replica, purpose, generation, kind)));
+    }
+
+    pub(crate) fn rotation_over(&self) -> bool {
+        self.secret.rotation().is_none()
+    }
+}
+
+pub(crate) fn evidence(
+    consumer: &str,
+    replica: &str,
+    purpose: Purpose,
+    generation: u32,
+    kind: EvidenceKind,
+) -> Evidence {
+    Evidence {
+        consumer: id(consumer),
+        replica: id(replica),
+        incarnation: id("life-1"),
+        generation: Generation(generation),
+        purpose,
+        kind,
+        reason: String::new(),
+        attested: None,
+    }
+}
+
+pub(crate) fn live(name: &str, created_at: Millis) -> keybaton_protocol::event::Live {
+    keybaton_protocol::event::Live {
+        id: id(name),
+        slot: None,
+        active: true,
+        created_at: Some(created_at),
+        expires_at: None,
+        last_used_at: None,
+        live_uses: None,
+    }
+}
