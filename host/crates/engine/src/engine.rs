@@ -1,5 +1,6 @@
 //! The facade: everything the API, the CLI and the host may ask of the engine. Decides nothing itself.
 
+use crate::board::{Board, Cell};
 use crate::declared::Declared;
 use crate::error::EngineError;
 use crate::options::Options;
@@ -8,11 +9,16 @@ use crate::ports::journal::{Freeze, Journal, Scope};
 use crate::ports::rotator::Rotator;
 use crate::ports::secret::SecretBytes;
 use crate::requests::{Accepted, Acknowledgement, Challenge, Challenged, Changed, Delivery, Fetch};
-use crate::views::{Examination, HistoryEntry, StatusView, Summary};
+use crate::scheduler::{self, Brake, Kind};
+use crate::shared::Shared;
+use crate::views::{self, Examination, HistoryEntry, Standing, StatusView, Summary};
+use crate::{begin, consumers, declare, examine};
 use keybaton_protocol::command::Command;
-use keybaton_protocol::ids::{Author, Namespace, RotationId, SecretName, Seq};
+use keybaton_protocol::evidence::EvidenceKind;
+use keybaton_protocol::ids::{Author, Generation, Millis, Namespace, RotationId, SecretName, Seq, Slot, TargetId};
 use keybaton_protocol::step::PlanKind;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::broadcast;
 
 /// What the engine is built of.
@@ -32,14 +38,16 @@ pub struct Parts {
 /// A running engine. Cheap to clone; all clones are the same one.
 #[derive(Clone)]
 pub struct Engine {
-    parts: Arc<Parts>,
+    shared: Arc<Shared>,
 }
 
 /// A credential that exists, to be taken over.
 #[derive(Debug)]
 pub struct Import {
     /// The target's own id of it, where it has one.
-    pub id: Option<keybaton_protocol::ids::TargetId>,
+    pub id: Option<TargetId>,
+    /// The slot it is in, where the target has slots taken in turn; `None` is the first.
+    pub slot: Option<Slot>,
     /// Secret fields; none: the value is unknown, and the secret can't be served before its first rotation.
     pub fields: Vec<(String, SecretBytes)>,
     /// Public fields.
@@ -65,20 +73,30 @@ impl Engine {
     /// # Errors
     /// The journal can't be read: nothing was started.
     pub async fn start(parts: Parts) -> Result<Self, EngineError> {
-        parts.journal.index().await?;
-        Ok(Self {
-            parts: Arc::new(parts),
-        })
+        let epoch = parts.journal.epoch().await?;
+        let index = parts.journal.index().await?;
+        let freezes = parts.journal.freezes().await?;
+        let mut board = Board::new(Brake::new(parts.options.brake_after, parts.options.brake_ms));
+        for line in index {
+            let id = board.index(&line.secret, line.mark);
+            if line.mark.open {
+                board.set_timer(id, Kind::Wake, Some(Millis(0)));
+            }
+        }
+        freezes.into_iter().for_each(|freeze| board.freeze(freeze));
+        let shared = Arc::new(Shared::new(parts, epoch, board));
+        shared.tasks.spawn(scheduler::run(Arc::clone(&shared)));
+        Ok(Self { shared })
     }
 
     /// Makes these the declarations: new ones are scheduled, changed ones re-scheduled, absent ones become unmanaged
-    /// (never destroyed). Running rotations keep what they were started on.
+    /// (never destroyed). Running rotations keep what they were started on. `author` is who applied them, or
+    /// [`Author::host`] at a start.
     ///
     /// # Errors
     /// The journal failed; call it again with the same declarations.
-    pub async fn declare(&self, all: Vec<Declared>) -> Result<(), EngineError> {
-        drop(all);
-        Err(EngineError::Stopping)
+    pub async fn declare(&self, all: Vec<Declared>, author: Author) -> Result<(), EngineError> {
+        declare::declare(&self.shared, all, author).await
     }
 
     /// What a declaration would do, without doing it: asks the plugin, and the target where it can be reached.
@@ -86,19 +104,20 @@ impl Engine {
     /// # Errors
     /// The plugin could not be asked at all.
     pub async fn examine(&self, declared: &Declared) -> Result<Examination, EngineError> {
-        self.parts
-            .rotator
-            .profile(&declared.plugin, &declared.settings)
-            .await
-            .map_err(EngineError::Plugin)?;
-        Err(EngineError::Stopping)
+        examine::examine(&self.shared, declared).await
     }
 
     /// One line per secret, by name.
     #[must_use]
     pub fn list(&self, query: &ListQuery) -> Vec<Summary> {
-        let _ = query;
-        Vec::new()
+        let limit = if query.limit == 0 { PAGE } else { query.limit };
+        let board = self.shared.board();
+        board
+            .after(query.after.as_ref())
+            .filter(|cell| query.namespace.as_ref().is_none_or(|it| it == cell.name.namespace()))
+            .take(limit)
+            .map(summary)
+            .collect()
     }
 
     /// Everything that may be shown of one secret.
@@ -106,20 +125,23 @@ impl Engine {
     /// # Errors
     /// Unknown secret, or the journal failed.
     pub async fn status(&self, secret: &SecretName) -> Result<StatusView, EngineError> {
-        Err(EngineError::Unknown(secret.clone()))
+        let id = self.shared.find(secret)?;
+        let (summary, blocked) = {
+            let board = self.shared.board();
+            let cell = board.cell(id);
+            (summary(cell), cell.blocked.as_ref().map(|why| why.text()))
+        };
+        consumers::look(&self.shared, id, |state, now| views::status(state, now, summary, blocked)).await
     }
 
     /// Its journal for people, oldest first, after a position.
     ///
     /// # Errors
     /// Unknown secret, or the journal failed.
-    pub async fn history(
-        &self,
-        secret: &SecretName,
-        after: Seq,
-    ) -> Result<Vec<HistoryEntry>, EngineError> {
-        let _ = after;
-        Err(EngineError::Unknown(secret.clone()))
+    pub async fn history(&self, secret: &SecretName, after: Seq) -> Result<Vec<HistoryEntry>, EngineError> {
+        self.shared.find(secret)?;
+        let events = self.shared.journal.read(secret, Seq(0)).await?;
+        Ok(views::entries(&events).into_iter().filter(|entry| entry.seq > after.0).collect())
     }
 
     /// Starts a rotation now (`issue`, `rotate`, `retire`): pins the declaration and the plugin, and refuses what the
@@ -134,21 +156,17 @@ impl Engine {
         cause: &str,
         author: Author,
     ) -> Result<RotationId, EngineError> {
-        let _ = (kind, cause, author);
-        Err(EngineError::Unknown(secret.clone()))
+        let id = self.shared.find(secret)?;
+        begin::begin(&self.shared, id, kind, cause, author, None).await
     }
 
     /// Takes over a credential that exists: sealed, observed and verified; nothing changes at the target.
     ///
     /// # Errors
     /// See [`EngineError`]; nothing was recorded or sealed.
-    pub async fn import(
-        &self,
-        secret: &SecretName,
-        import: Import,
-    ) -> Result<RotationId, EngineError> {
-        drop(import);
-        Err(EngineError::Unknown(secret.clone()))
+    pub async fn import(&self, secret: &SecretName, import: Import) -> Result<RotationId, EngineError> {
+        let id = self.shared.find(secret)?;
+        begin::import(&self.shared, id, import).await
     }
 
     /// Anything else people and authorities may ask of one secret (rollback, revert, abandon, release, override,
@@ -158,8 +176,17 @@ impl Engine {
     /// # Errors
     /// See [`EngineError`]; nothing was recorded.
     pub async fn command(&self, secret: &SecretName, command: Command) -> Result<Seq, EngineError> {
-        drop(command);
-        Err(EngineError::Unknown(secret.clone()))
+        let id = self.shared.find(secret)?;
+        let own_way = match &command {
+            Command::Start { .. } | Command::Import { .. } | Command::Fetch { .. } => true,
+            Command::State(evidence) => evidence.kind != EvidenceKind::Attested,
+            _ => false,
+        };
+        if own_way {
+            let reason = "this is asked in a way of its own".to_owned();
+            return Err(EngineError::Refused { secret: secret.clone(), code: "invalid", reason });
+        }
+        begin::ask(&self.shared, id, command, Vec::new(), None).await
     }
 
     /// After a restore: observes the target, compares, and lets the secret go on if it agrees.
@@ -167,8 +194,15 @@ impl Engine {
     /// # Errors
     /// See [`EngineError`].
     pub async fn reconcile(&self, secret: &SecretName, author: Author) -> Result<Seq, EngineError> {
-        drop(author);
-        Err(EngineError::Unknown(secret.clone()))
+        let id = self.shared.find(secret)?;
+        let reported = self.shared.reported(id);
+        let next = consumers::look(&self.shared, id, move |state, _| {
+            let seen = state.replicas().values().flat_map(|it| it.fetched.keys().copied()).max();
+            let past = seen.max(reported).map_or(state.next_generation(), |it| Generation(it.0.saturating_add(1)));
+            past.max(state.next_generation())
+        })
+        .await?;
+        begin::ask(&self.shared, id, Command::Reconcile { author, next }, Vec::new(), None).await
     }
 
     /// Stops new mutations in a scope, durably; what was sent finishes.
@@ -176,8 +210,10 @@ impl Engine {
     /// # Errors
     /// The journal failed: not frozen.
     pub async fn freeze(&self, scope: Scope, author: Author) -> Result<(), EngineError> {
-        drop((scope, author));
-        Err(EngineError::Stopping)
+        let freeze = Freeze { scope, author, at: self.shared.wall() };
+        self.shared.journal.freeze(freeze.clone()).await?;
+        self.shared.board().freeze(freeze);
+        Ok(())
     }
 
     /// Lifts a freeze.
@@ -185,14 +221,15 @@ impl Engine {
     /// # Errors
     /// The journal failed: still frozen.
     pub async fn thaw(&self, scope: Scope, author: Author) -> Result<(), EngineError> {
-        drop((scope, author));
-        Err(EngineError::Stopping)
+        self.shared.journal.thaw(scope.clone(), author, self.shared.wall()).await?;
+        self.shared.thaw(&scope);
+        Ok(())
     }
 
     /// Standing freezes of more than one secret.
     #[must_use]
     pub fn freezes(&self) -> Vec<Freeze> {
-        Vec::new()
+        self.shared.board().freezes()
     }
 
     /// What a replica may hold now. The fetch of anything new is journalled before its bytes are given out.
@@ -200,10 +237,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::NotYours`] for every secret that is not declared for this consumer, existing or not.
     pub async fn fetch(&self, fetch: Fetch) -> Result<Delivery, EngineError> {
-        Err(EngineError::NotYours {
-            secret: fetch.secret,
-            consumer: fetch.consumer,
-        })
+        consumers::fetch(&self.shared, fetch).await
     }
 
     /// A nonce for one statement of one replica.
@@ -211,40 +245,50 @@ impl Engine {
     /// # Errors
     /// [`EngineError::NotYours`].
     pub async fn challenge(&self, challenge: Challenge) -> Result<Challenged, EngineError> {
-        Err(EngineError::NotYours {
-            secret: challenge.secret,
-            consumer: challenge.consumer,
-        })
+        consumers::challenge(&self.shared, challenge).await
     }
 
     /// Checks the proof and journals the statement. The nonce is used up whatever the answer.
     ///
     /// # Errors
     /// [`EngineError::Proof`] with the reason; [`EngineError::Refused`] where the statement is not asked for.
-    pub async fn acknowledge(
-        &self,
-        acknowledgement: Acknowledgement,
-    ) -> Result<Accepted, EngineError> {
-        let Challenge {
-            secret, consumer, ..
-        } = acknowledgement.challenge;
-        Err(EngineError::NotYours { secret, consumer })
+    pub async fn acknowledge(&self, acknowledgement: Acknowledgement) -> Result<Accepted, EngineError> {
+        consumers::acknowledge(&self.shared, acknowledgement).await
     }
 
     /// Announcements of every journal that grows. A lagging receiver is told so and looks at what it cares for.
     #[must_use]
     pub fn subscribe(&self) -> broadcast::Receiver<Changed> {
-        broadcast::channel(self.parts.options.announcements).1
+        self.shared.announce.subscribe()
     }
 
     /// Metrics as OpenMetrics text.
     #[must_use]
     pub fn metrics(&self) -> String {
-        String::new()
+        self.shared.metrics.text()
     }
 
     /// Stops starting, lets plugin calls in flight end and journals how, within `shutdown_ms`. Answers whether all did.
     pub async fn shutdown(&self) -> bool {
-        true
+        self.shared.stop();
+        self.shared.bell.notify_one();
+        let patience = Duration::from_millis(self.shared.options.shutdown_ms);
+        tokio::time::timeout(patience, self.shared.tasks.idle()).await.is_ok()
+    }
+}
+
+/// Lines of a list where no limit is asked for.
+const PAGE: usize = 1_000;
+
+fn summary(cell: &Cell) -> Summary {
+    let spec = cell.spec.as_ref();
+    Summary {
+        secret: cell.name.to_string(),
+        plugin: spec.map(|spec| spec.plugin.to_string()),
+        connection: spec.map(|spec| spec.connection.to_string()),
+        standing: if spec.is_none() && cell.journalled { Standing::Unmanaged } else { cell.standing },
+        rotated_at: cell.mark.rotated_at.map(|at| at.0),
+        due_at: cell.due.map(|at| at.0),
+        paused: spec.is_some_and(|spec| spec.paused),
     }
 }

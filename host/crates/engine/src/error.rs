@@ -20,6 +20,8 @@ pub enum EngineError {
     Refused {
         /// Which secret.
         secret: SecretName,
+        /// Stable word for programs: `unknown`, `conflict`, `held`, `frozen`, `gone`, `invalid`, `stale`, `weak`.
+        code: &'static str,
         /// Why, and what would be allowed.
         reason: String,
     },
@@ -48,6 +50,12 @@ pub enum EngineError {
     /// The store did not take or give; nothing was done on it.
     #[error("the journal failed")]
     Journal(#[from] JournalError),
+    /// The store failed while others' requests were in the same write; nothing was done.
+    #[error("the store failed: {0}")]
+    Store(String),
+    /// Another host leads this secret at the moment.
+    #[error("another host leads {0} at the moment; ask it, or ask again when its lease has run out")]
+    Elsewhere(SecretName),
     /// More requests wait than the engine's bound; ask again later.
     #[error("too many requests wait; try again in a moment")]
     Overloaded,
@@ -60,9 +68,5 @@ pub enum EngineError {
 }
 
 fn list(findings: &[Finding]) -> String {
-    findings
-        .iter()
-        .map(|f| f.message.as_str())
-        .collect::<Vec<_>>()
-        .join("; ")
+    findings.iter().map(|f| f.message.as_str()).collect::<Vec<_>>().join("; ")
 }

@@ -3,13 +3,29 @@
 //! Everything asked of it goes through [`Engine`]. Secret bytes pass through [`requests::Delivery`] and
 //! [`ports::secret`] only; no view, error, log line or metric can hold one.
 
+mod actor;
+mod begin;
+mod board;
+mod call;
+mod consumers;
+mod declare;
 pub mod declared;
 mod engine;
 mod error;
+mod examine;
+#[cfg(feature = "test-harness")]
+pub mod harness;
+mod limits;
+mod metrics;
+mod nonces;
 mod options;
 pub mod ports;
 pub mod proof;
 pub mod requests;
+mod scheduler;
+mod scrub;
+mod shared;
+mod tasks;
 pub mod views;
 
 pub use engine::{Engine, Import, ListQuery, Parts};

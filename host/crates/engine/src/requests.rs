@@ -24,10 +24,14 @@ pub struct Fetch {
 pub struct Delivery {
     /// The installation's epoch; part of every proof.
     pub epoch: Epoch,
+    /// The running rotation, or [`RotationId::none`]; part of every proof.
+    pub rotation: RotationId,
     /// Newest first. Empty before the first credential exists.
     pub generations: Vec<Delivered>,
     /// What the host waits for from this replica.
     pub asks: Vec<Ask>,
+    /// How long a pending generation may be held without fetching it again, in milliseconds, while one is offered.
+    pub staged_lease_ms: Option<u64>,
     /// The journal position this answers for; anything newer is announced by [`Changed`].
     pub seq: Seq,
 }

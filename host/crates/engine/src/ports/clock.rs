@@ -1,4 +1,5 @@
-//! Time and chance as the engine is given them. Nothing else in this crate may read a clock or draw a number.
+//! Time and chance as the engine is given them. Nothing else in this crate reads a wall clock or draws
+//! a number; pauses and lease lengths are measured with tokio's monotonic clock.
 
 use keybaton_protocol::ids::Millis;
 

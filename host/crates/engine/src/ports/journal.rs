@@ -4,8 +4,8 @@ use super::secret::Seal;
 use async_trait::async_trait;
 use keybaton_protocol::event::Event;
 use keybaton_protocol::ids::{
-    Author, CallId, ConnectionName, Digest, Epoch, Fence, Generation, Millis, Namespace, Ordinal,
-    PluginName, SecretName, Seq,
+    Author, CallId, ConnectionName, Digest, Epoch, Fence, Generation, Millis, Namespace, Ordinal, PluginName,
+    SecretName, Seq,
 };
 
 /// One atomic write to the journal of one secret.
@@ -178,22 +178,11 @@ pub trait Journal: Send + Sync {
     /// Replies of the host calls within one plugin call, by ordinal.
     async fn replies(&self, secret: &SecretName, call: CallId) -> Result<Vec<Reply>, JournalError>;
     /// Opens one sealed value.
-    async fn unseal(
-        &self,
-        secret: &SecretName,
-        generation: Generation,
-        label: &str,
-    ) -> Result<Seal, JournalError>;
+    async fn unseal(&self, secret: &SecretName, generation: Generation, label: &str) -> Result<Seal, JournalError>;
     /// The random 32-byte salt of a generation, for proofs of possession; made with its data key.
-    async fn salt(&self, secret: &SecretName, generation: Generation)
-    -> Result<Seal, JournalError>;
+    async fn salt(&self, secret: &SecretName, generation: Generation) -> Result<Seal, JournalError>;
     /// Takes or renews the lease on a secret; a new holder gets a higher fence.
-    async fn lease(
-        &self,
-        secret: &SecretName,
-        holder: &str,
-        for_ms: u64,
-    ) -> Result<Lease, JournalError>;
-    /// The installation's epoch.
+    async fn lease(&self, secret: &SecretName, holder: &str, for_ms: u64) -> Result<Lease, JournalError>;
+    /// The installation's epoch: 0 until the first restore, one more after each.
     async fn epoch(&self) -> Result<Epoch, JournalError>;
 }

@@ -5,8 +5,7 @@ use async_trait::async_trait;
 use keybaton_protocol::event::{HostAnswer, Outcome};
 use keybaton_protocol::fault::Fault;
 use keybaton_protocol::ids::{
-    Digest, Generation, Millis, OperationId, Ordinal, Place, PluginName, RotationId, SealLabel,
-    SecretName, TargetId,
+    Digest, Generation, Millis, OperationId, Ordinal, Place, PluginName, RotationId, SealLabel, SecretName, TargetId,
 };
 use keybaton_protocol::profile::Profile;
 use keybaton_protocol::step::CallKind;
@@ -108,19 +107,10 @@ pub struct CallRequest {
 pub trait CallRecorder: Send + Sync {
     /// The journalled answer to this host call of a resumed step, if there is one.
     /// A different request under the same ordinal is the guest's fault.
-    async fn recorded(
-        &self,
-        ordinal: Ordinal,
-        request: Digest,
-    ) -> Result<Option<RecordedReply>, RecordError>;
+    async fn recorded(&self, ordinal: Ordinal, request: Digest) -> Result<Option<RecordedReply>, RecordError>;
     /// Makes durable that a mutating host call is about to leave. `summary` is redacted, for people.
-    async fn sent(
-        &self,
-        ordinal: Ordinal,
-        request: Digest,
-        deadline: Millis,
-        summary: &str,
-    ) -> Result<(), RecordError>;
+    async fn sent(&self, ordinal: Ordinal, request: Digest, deadline: Millis, summary: &str)
+    -> Result<(), RecordError>;
     /// Makes durable how it ended, what the guest is told, and every secret it yielded, before the guest sees it.
     async fn answered(
         &self,

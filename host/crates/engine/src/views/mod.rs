@@ -1,5 +1,11 @@
 //! What people and tools are shown of a secret. No type here can hold a secret value. Times in Unix milliseconds.
 
+mod history;
+mod status;
+
+pub(crate) use history::entries;
+pub(crate) use status::status;
+
 use serde::{Deserialize, Serialize};
 
 /// How a secret stands, in one word.

@@ -1,0 +1,176 @@
+//! Taking in what came: facts are folded whatever the state, requests are put to the protocol, looks wait for the write.
+
+use super::Actor;
+use super::batch::{Answer, Batch};
+use super::message::{Asked, Fact, Fetching, Item, Offered, OfferedGeneration};
+use super::turn::Setback;
+use crate::error::EngineError;
+use crate::ports::rotator::RecordError;
+use crate::ports::secret::Seal;
+use crate::requests::Ask;
+use keybaton_protocol::admit::{Refusal, admit};
+use keybaton_protocol::command::Command;
+use keybaton_protocol::event::Event;
+use keybaton_protocol::ids::Generation;
+use keybaton_protocol::offer::offer;
+
+impl Actor {
+    /// Takes in every item; each gets its place in the batch's answers.
+    pub(super) async fn take_in(&mut self, items: &mut [Item], batch: &mut Batch) -> Result<(), Setback> {
+        for item in items {
+            let answer = match item {
+                Item::Fact(fact) => self.fact(fact, batch).await?,
+                Item::Command(asked) => self.command(asked, batch).await?,
+                Item::Fetch(fetching) => self.fetch(fetching, batch).await?,
+                Item::Look(_) => Answer::None,
+                Item::TookOver(took) => {
+                    self.state().trail.spec = Some(took.spec);
+                    Answer::Recorded
+                }
+            };
+            batch.answers.push(answer);
+        }
+        Ok(())
+    }
+
+    async fn fact(&mut self, fact: &mut Fact, batch: &mut Batch) -> Result<Answer, Setback> {
+        if let Some(call) = fact.ends {
+            self.running.remove(&call);
+        }
+        if let Some(deadline) = fact.leaves {
+            let left_ms = deadline.since(self.now());
+            let fence = if self.broken { None } else { self.fence(left_ms).await? };
+            let Some(fence) = fence else {
+                fact.done.take().map(|done| done.send(Err(RecordError::Lease)));
+                return Ok(Answer::None);
+            };
+            batch.fence = Some(fence);
+        }
+        let at = self.now();
+        let options = &self.shared.options;
+        let loaded = self.loaded.as_mut().expect("loaded at the start of the turn");
+        for event in &fact.events {
+            // A fact that the state refuses was recorded before: a write that failed had been kept after all.
+            match loaded.fold(at, event, options) {
+                Ok(()) => batch.push(event.clone()),
+                Err(detail) => {
+                    tracing::warn!(secret = %self.name, event = event.name(), detail, "a fact was on record already");
+                }
+            }
+        }
+        let copies = fact.seals.iter().map(|(generation, seal)| (*generation, duplicate(seal)));
+        batch.seals.extend(copies);
+        batch.replies.extend(fact.replies.iter().cloned());
+        Ok(Answer::Recorded)
+    }
+
+    async fn command(&mut self, asked: &mut Asked, batch: &mut Batch) -> Result<Answer, Setback> {
+        let Some(done) = asked.done.as_ref() else { return Ok(Answer::None) };
+        if done.is_closed() {
+            // Whoever asked has gone and can't be told: better not done than done unseen.
+            asked.done = None;
+            return Ok(Answer::None);
+        }
+        let now = self.now();
+        let admitted = admit(&self.state().secret, &asked.command, now);
+        let events = match admitted {
+            Ok(events) => events,
+            Err(refusal) => {
+                let refused = self.refused(&refusal);
+                asked.done.take().map(|done| done.send(Err(refused)));
+                return Ok(Answer::None);
+            }
+        };
+        if events.is_empty() {
+            return Ok(Answer::Accepted(self.state().secret.seq()));
+        }
+        let Some(fence) = self.fence(0).await? else {
+            let elsewhere = EngineError::Elsewhere((*self.name).clone());
+            asked.done.take().map(|done| done.send(Err(elsewhere)));
+            return Ok(Answer::None);
+        };
+        batch.fence = Some(fence);
+        if let Some(generation) = supplied(&events) {
+            batch.seals.extend(asked.supplied.iter().map(|seal| (generation, duplicate(seal))));
+        }
+        for event in events {
+            self.fold(event, batch)?;
+        }
+        if let Some(permit) = asked.permit.take() {
+            self.permit = Some(permit);
+        }
+        Ok(Answer::Accepted(self.state().secret.seq()))
+    }
+
+    async fn fetch(&mut self, fetching: &mut Fetching, batch: &mut Batch) -> Result<Answer, Setback> {
+        let now = self.now();
+        let fetch = &fetching.fetch;
+        let offered = offer(&self.state().secret, &fetch.consumer, &fetch.replica, now);
+        for generation in &offered.generations {
+            let command = Command::Fetch {
+                consumer: fetch.consumer.clone(),
+                replica: fetch.replica.clone(),
+                incarnation: fetch.incarnation.clone(),
+                generation: generation.generation,
+            };
+            let events = match admit(&self.state().secret, &command, now) {
+                Ok(events) => events,
+                Err(refusal) => {
+                    let refused = self.refused(&refusal);
+                    fetching.done.take().map(|done| done.send(Err(refused)));
+                    return Ok(Answer::None);
+                }
+            };
+            for event in events {
+                // A fetch is a fact: recorded without a fence, and before its bytes are given out.
+                self.fold(event, batch)?;
+            }
+        }
+        let loaded = self.state();
+        let rotation = offered.rotation;
+        let generations = offered
+            .generations
+            .into_iter()
+            .map(|it| OfferedGeneration {
+                use_now: offered.use_now == Some(it.generation),
+                generation: it.generation,
+                role: it.role.name(),
+                attributes: it.attributes,
+                fields: it.fields,
+            })
+            .collect();
+        let asks = offered
+            .asked
+            .into_iter()
+            .map(|ask| Ask {
+                purpose: ask.purpose,
+                generation: ask.generation,
+                rotation: rotation.clone(),
+                deadline: ask.deadline,
+            })
+            .collect();
+        Ok(Answer::Offered(Offered {
+            rotation,
+            generations,
+            asks,
+            staged_lease_ms: offered.staged_lease_ms,
+            seq: loaded.secret.seq(),
+        }))
+    }
+
+    fn refused(&self, refusal: &Refusal) -> EngineError {
+        EngineError::Refused { secret: (*self.name).clone(), code: refusal.code, reason: refusal.to_string() }
+    }
+}
+
+fn duplicate(seal: &Seal) -> Seal {
+    Seal { label: seal.label.clone(), bytes: seal.bytes.duplicate() }
+}
+
+/// The generation whose values come with these events.
+fn supplied(events: &[Event]) -> Option<Generation> {
+    events.iter().find_map(|event| match event {
+        Event::Supplied { generation, .. } => Some(*generation),
+        _ => None,
+    })
+}

@@ -1,0 +1,152 @@
+//! A secret's state in memory: the fold of its journal, and what the index keeps of it. Recovery is this replay.
+
+use crate::board::Face;
+use crate::options::Options;
+use crate::ports::journal::{Journal, JournalError, Mark};
+use crate::views::Standing;
+use keybaton_protocol::event::{Event, Outcome};
+use keybaton_protocol::ids::{Digest, Generation, Millis, SecretName, Seq, TargetId};
+use keybaton_protocol::state::Secret;
+use keybaton_protocol::step::{Ending, PlanKind};
+
+/// The state, and the marks that follow from the same events.
+pub(crate) struct Loaded {
+    pub(crate) secret: Secret,
+    pub(crate) trail: Trail,
+    /// As the index has it, so that only changes are written.
+    pub(crate) marked: Mark,
+}
+
+/// What the due time and the list need, folded beside the protocol's state.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Trail {
+    rotated_at: Option<Millis>,
+    expires_at: Option<Millis>,
+    not_before: Option<Millis>,
+    failures: u32,
+    closed: bool,
+    kind: Option<PlanKind>,
+    pub(crate) spec: Option<Digest>,
+}
+
+impl Loaded {
+    /// Replays a journal.
+    pub(crate) async fn read(
+        journal: &dyn Journal,
+        name: &SecretName,
+        marked: Mark,
+        options: &Options,
+    ) -> Result<Self, JournalError> {
+        let events = journal.read(name, Seq(0)).await?;
+        let mut loaded = Self { secret: Secret::new(name.clone()), trail: Trail::default(), marked };
+        loaded.trail.spec = marked.spec;
+        for recorded in events {
+            loaded.fold(recorded.at, &recorded.event, options).map_err(|detail| JournalError::Damaged {
+                detail: format!("{name} at {}: {detail}", recorded.seq.0),
+            })?;
+        }
+        Ok(loaded)
+    }
+
+    /// Takes one event in. An error leaves the state unusable: load it again.
+    pub(crate) fn fold(&mut self, at: Millis, event: &Event, options: &Options) -> Result<(), String> {
+        self.secret.record(at, event).map_err(|illegal| illegal.to_string())?;
+        self.trail.note(at, event, &self.secret, options);
+        Ok(())
+    }
+
+    /// What the index is to say.
+    pub(crate) fn mark(&self) -> Mark {
+        let trail = &self.trail;
+        Mark {
+            open: !self.secret.at_rest() || self.secret.must_rotate(),
+            rotated_at: trail.rotated_at,
+            expires_at: trail.expires_at,
+            not_before: trail.not_before,
+            failures: trail.failures,
+            closed: trail.closed,
+            spec: trail.spec,
+        }
+    }
+
+    /// How it stands, for the board.
+    pub(crate) fn face(&self, waits: bool) -> Face {
+        Face {
+            standing: self.standing(waits),
+            rotating: self.secret.rotation().is_some(),
+            urgent: self.secret.must_rotate(),
+            mark: self.marked,
+        }
+    }
+
+    fn standing(&self, waits: bool) -> Standing {
+        let secret = &self.secret;
+        if secret.hold().is_some() {
+            Standing::Held
+        } else if secret.frozen().is_some() {
+            Standing::Frozen
+        } else if secret.rotation().is_some() {
+            if waits { Standing::Waiting } else { Standing::Rotating }
+        } else if !secret.at_rest() {
+            Standing::Retiring
+        } else if !secret.managed() {
+            Standing::Unmanaged
+        } else if self.trail.closed {
+            Standing::Ended
+        } else if secret.current().is_some() {
+            Standing::Idle
+        } else {
+            Standing::New
+        }
+    }
+}
+
+impl Trail {
+    /// What the newest rotation is, or was, for.
+    pub(crate) const fn kind(&self) -> Option<PlanKind> {
+        self.kind
+    }
+
+    fn note(&mut self, at: Millis, event: &Event, secret: &Secret, options: &Options) {
+        match event {
+            Event::Started { kind, pins, .. } => {
+                self.kind = Some(*kind);
+                self.spec = Some(pins.spec);
+                self.closed = false;
+            }
+            Event::Committed => {
+                self.rotated_at = Some(at);
+                self.expires_at = None;
+            }
+            Event::Reverted => self.rotated_at = Some(at),
+            Event::Ended { outcome: Outcome::Observed { live, .. }, .. } => {
+                let expiry = secret.current().and_then(|current| {
+                    live.iter().find(|one| is_current(secret, current, &one.id)).map(|one| one.expires_at)
+                });
+                self.expires_at = expiry.unwrap_or(self.expires_at);
+            }
+            Event::Finished { ending, .. } => self.finished(at, *ending, options),
+            Event::Unmanaged { .. } => self.closed = true,
+            _ => {}
+        }
+    }
+
+    fn finished(&mut self, at: Millis, ending: Ending, options: &Options) {
+        if ending == Ending::Completed {
+            self.failures = 0;
+            self.not_before = None;
+            self.closed = self.kind == Some(PlanKind::Retire);
+        } else {
+            let pause = options.restart_base_ms.saturating_mul(1 << self.failures.min(20)).min(options.restart_max_ms);
+            self.failures = self.failures.saturating_add(1);
+            self.not_before = Some(at.plus(pause));
+        }
+    }
+}
+
+fn is_current(secret: &Secret, current: Generation, id: &TargetId) -> bool {
+    secret.generation(current).is_some_and(|it| {
+        it.minted.as_ref().and_then(|minted| minted.id.as_ref()) == Some(id)
+            || it.places.values().any(|standing| standing.id.as_ref() == Some(id))
+    })
+}

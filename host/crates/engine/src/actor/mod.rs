@@ -1,0 +1,163 @@
+//! One task per secret that has something to do: takes in facts and requests, decides, writes, acts on what is written.
+//! The only place that appends events. What it shows to anybody is durable.
+
+mod batch;
+mod intake;
+mod launch;
+mod lease;
+mod loaded;
+mod message;
+mod pace;
+mod turn;
+mod write;
+
+pub(crate) use launch::Launch;
+pub(crate) use loaded::Loaded;
+pub(crate) use message::{Asked, Fact, Fetching, Item, Message, Offered, TookOver};
+
+use crate::board::{Face, SecretId};
+use crate::scheduler::{Kind, StartPermit};
+use crate::shared::Shared;
+use keybaton_protocol::ids::{CallId, Millis, SecretName};
+use lease::Held;
+use pace::Pace;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// A secret's actor.
+pub(crate) struct Actor {
+    shared: Arc<Shared>,
+    id: SecretId,
+    name: Arc<SecretName>,
+    mailbox: mpsc::Receiver<Message>,
+    loaded: Option<Box<Loaded>>,
+    /// Calls that tasks of this process are at.
+    running: HashSet<CallId>,
+    lease: Option<Held>,
+    /// Held while the rotation that cadence started moves.
+    permit: Option<StartPermit>,
+    /// Set when the protocol contradicted itself: facts are still taken, nothing is decided until a restart.
+    broken: bool,
+    /// Set where another host leads: what is in memory is read again before it is decided on.
+    behind: bool,
+    /// How it stands, as the board was last told.
+    shown: Option<Face>,
+    pace: Pace,
+}
+
+/// What to do after a turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pause {
+    /// Look again at once.
+    No,
+    /// Until a message comes or this many milliseconds have passed.
+    For(u64),
+    /// Until a message comes; after the lingering time, go, and be woken at this instant.
+    Linger(Option<Millis>),
+}
+
+/// Runs a secret's actor until it has nothing to do.
+pub(crate) async fn run(shared: Arc<Shared>, id: SecretId, mailbox: mpsc::Receiver<Message>) {
+    let name = Arc::clone(&shared.board().cell(id).name);
+    let mut actor = Actor {
+        shared,
+        id,
+        name,
+        mailbox,
+        loaded: None,
+        running: HashSet::new(),
+        lease: None,
+        permit: None,
+        broken: false,
+        behind: false,
+        shown: None,
+        pace: Pace::default(),
+    };
+    let mut kept = Vec::new();
+    let mut pause = Pause::For(0);
+    loop {
+        let mut items = std::mem::take(&mut kept);
+        if !actor.receive(&mut items, pause).await {
+            actor.leave(pause).await;
+            return;
+        }
+        (kept, pause) = actor.turn(items).await;
+    }
+}
+
+impl Actor {
+    /// `max(wall, last event)`.
+    fn now(&self) -> Millis {
+        let last = self.loaded.as_ref().map_or(Millis(0), |loaded| loaded.secret.clock());
+        self.shared.wall().max(last)
+    }
+
+    /// Waits as long as the pause says, then takes what has come. `false`: nothing came and nothing keeps it here.
+    async fn receive(&mut self, items: &mut Vec<Item>, pause: Pause) -> bool {
+        let stopping = self.shared.is_stopping();
+        let (ms, stays) = match pause {
+            Pause::No => (0, true),
+            Pause::For(ms) => (ms, true),
+            // A call in flight is heard to its end here, so that its outcome meets the state it was decided on.
+            Pause::Linger(_) if !self.running.is_empty() => (self.shared.options.lease_ms, true),
+            Pause::Linger(_) => (self.linger_ms(), false),
+        };
+        let idle = items.is_empty() && self.running.is_empty();
+        if stopping && idle && self.mailbox.is_empty() {
+            return false;
+        }
+        let mut came = true;
+        if ms > 0 {
+            let shared = Arc::clone(&self.shared);
+            tokio::select! {
+                biased;
+                message = self.mailbox.recv() => take(items, message),
+                () = tokio::time::sleep(Duration::from_millis(ms)) => came = stays,
+                () = shared.stopped(), if !stopping => {}
+            }
+        } else if !stays && self.mailbox.is_empty() {
+            came = false;
+        }
+        while items.len() < self.shared.options.batch {
+            let Ok(message) = self.mailbox.try_recv() else { break };
+            take(items, Some(message));
+            came = true;
+        }
+        came || !items.is_empty()
+    }
+
+    /// How long a secret that only waits is kept: not at all when too many are.
+    fn linger_ms(&self) -> u64 {
+        let crowded = self.shared.actors().len() > self.shared.options.loaded;
+        if crowded { 0 } else { self.shared.options.linger_ms }
+    }
+
+    /// Goes, leaving a timer behind where something is still to be done. What came meanwhile is handed on.
+    async fn leave(mut self, pause: Pause) {
+        if let Pause::Linger(Some(at)) = pause {
+            if self.shared.board().set_timer(self.id, Kind::Wake, Some(at)) {
+                self.shared.bell.notify_one();
+            }
+        }
+        {
+            // Closed before it is taken off the map: whoever finds it closed begins a new actor.
+            self.mailbox.close();
+            let mut actors = self.shared.actors();
+            if actors.get(&self.id).is_some_and(mpsc::Sender::is_closed) {
+                actors.remove(&self.id);
+            }
+            self.shared.metrics.loaded.set(i64::try_from(actors.len()).unwrap_or(i64::MAX));
+        }
+        while let Some(message) = self.mailbox.recv().await {
+            self.shared.deliver(self.id, message).await;
+        }
+    }
+}
+
+fn take(items: &mut Vec<Item>, message: Option<Message>) {
+    if let Some(Message::Item(item)) = message {
+        items.push(item);
+    }
+}

@@ -1,0 +1,140 @@
+//! The append, and what may happen only once it is durable: answers, calls, announcements.
+
+use super::Actor;
+use super::batch::Batch;
+use super::message::Item;
+use super::turn::Setback;
+use crate::ports::journal::JournalError;
+use crate::requests::Changed;
+use keybaton_protocol::event::{Event, Outcome};
+use keybaton_protocol::fault::{Blame, Fault};
+use keybaton_protocol::ids::Seq;
+use keybaton_protocol::step::PlanKind;
+use tokio::time::Instant;
+
+impl Actor {
+    /// Writes the batch, if there is anything in it.
+    pub(super) async fn write(&mut self, batch: &mut Batch, before: Seq) -> Result<(), Setback> {
+        let mark = self.state().mark();
+        let moved = mark != self.state().marked;
+        if batch.is_empty() && !moved {
+            return Ok(());
+        }
+        let notes = self.notes(&batch.events);
+        let at = self.now();
+        let expected = self.state().secret.seq();
+        let append = batch.take_append(&self.name, before, at, moved.then_some(mark));
+        let began = Instant::now();
+        let written = self.shared.journal.append(append).await;
+        self.shared.metrics.append_seconds.observe(began.elapsed().as_secs_f64());
+        match written {
+            Ok(seq) => {
+                self.shared.metrics.appends.inc();
+                self.state().marked = mark;
+                self.count(notes);
+                self.announce(seq);
+                if seq != expected {
+                    // Another host's facts came in between; they are read before anything is shown or decided.
+                    self.loaded = None;
+                    self.load().await.map_err(Setback::Store)?;
+                }
+                Ok(())
+            }
+            Err(JournalError::Conflict { .. }) => {
+                self.shared.metrics.conflicts.inc();
+                Err(Setback::Again)
+            }
+            Err(JournalError::Fenced { .. }) => {
+                self.lease = None;
+                Err(Setback::Again)
+            }
+            Err(error) => Err(Setback::Store(error)),
+        }
+    }
+
+    /// After a write, or where there was nothing to write: answers, calls, the board.
+    pub(super) fn settle(&mut self, items: &mut Vec<Item>, batch: Batch) {
+        for launch in batch.launches {
+            self.launch(launch);
+        }
+        for (item, answer) in items.drain(..).zip(batch.answers) {
+            if let Item::Look(look) = item {
+                let now = self.now();
+                look(&self.state().secret, now);
+            } else {
+                item.answer(answer);
+            }
+        }
+        if let Some(loaded) = &self.loaded {
+            let face = loaded.face(self.running.is_empty());
+            if self.shown.as_ref() != Some(&face) {
+                if self.shared.board().face(self.id, &face) {
+                    self.shared.bell.notify_one();
+                }
+                self.shown = Some(face);
+            }
+        }
+    }
+
+    fn announce(&self, seq: Seq) {
+        if self.shared.announce.receiver_count() > 0 {
+            // Nobody listening any more is no error.
+            let _ = self.shared.announce.send(Changed { secret: (*self.name).clone(), seq });
+        }
+    }
+
+    /// What metrics and the brake are told of events about to be written, once they are.
+    fn notes(&self, events: &[Event]) -> Vec<Note> {
+        let kind = self.loaded.as_ref().and_then(|loaded| loaded.trail.kind());
+        let note = |event: &Event| match event {
+            Event::Started { kind, .. } => Some(Note::Started(kind.name())),
+            Event::Finished { ending, .. } => {
+                Some(Note::Finished(kind.map_or("unknown", PlanKind::name), ending.name()))
+            }
+            Event::Held { reason, .. } => Some(Note::Held(reason.name())),
+            Event::Ended { outcome: Outcome::Failed(fault), .. } => Some(Note::Failed(fault.clone())),
+            Event::Ended { outcome: Outcome::Created(_) | Outcome::Done(_), .. } => Some(Note::Worked),
+            _ => None,
+        };
+        events.iter().filter_map(note).collect()
+    }
+
+    fn count(&self, notes: Vec<Note>) {
+        let metrics = &self.shared.metrics;
+        for note in notes {
+            match note {
+                Note::Started(kind) => metrics.started(kind),
+                Note::Finished(kind, ending) => metrics.finished(kind, ending),
+                Note::Held(reason) => metrics.held(reason),
+                Note::Failed(fault) => self.failed(&fault),
+                Note::Worked => {
+                    let mut board = self.shared.board();
+                    if let Some(spec) = board.cell(self.id).spec.clone() {
+                        board.brake.success(&spec.plugin, &spec.connection);
+                    }
+                }
+            }
+        }
+    }
+
+    fn failed(&self, fault: &Fault) {
+        let Some(pins) = self.loaded.as_ref().and_then(|loaded| loaded.secret.pins()) else { return };
+        self.shared.metrics.fault(pins.plugin.as_str(), fault);
+        let mut board = self.shared.board();
+        let Some(spec) = board.cell(self.id).spec.clone().filter(|_| fault.blame != Blame::Consumer) else {
+            return;
+        };
+        if board.brake.fault(&spec.plugin, &spec.connection, pins.component, self.shared.wall()) {
+            tracing::warn!(plugin = %spec.plugin, connection = %spec.connection, %fault, "the brake is on: no further rotation is started here for a while");
+        }
+    }
+}
+
+/// What metrics and the brake are told.
+enum Note {
+    Started(&'static str),
+    Finished(&'static str, &'static str),
+    Held(&'static str),
+    Failed(Fault),
+    Worked,
+}

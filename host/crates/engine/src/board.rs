@@ -1,0 +1,359 @@
+//! What is known of every secret without its journal: a few hundred bytes each, and who is due, waiting or rotating.
+//! One lock, never held across an await; no secret bytes, no events.
+
+use crate::declared::{Anchor, Cadence, Declared, Stagger};
+use crate::ports::journal::{Freeze, Mark, Scope};
+use crate::scheduler::{Blocked, Brake, Kind, ReadyQueue, Stamps, Timers, WaitKey, Waiters, next_due};
+use crate::views::Standing;
+use keybaton_protocol::ids::{ConnectionName, Digest, Millis, Place, PluginName, SecretName};
+use keybaton_protocol::policy::Policy;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::hash::Hash;
+use std::sync::Arc;
+
+/// A secret's number in this process.
+pub(crate) type SecretId = u32;
+
+/// A declaration as kept: whatever secrets have in common is kept once.
+pub(crate) struct Spec {
+    pub(crate) digest: Digest,
+    pub(crate) plugin: Arc<PluginName>,
+    pub(crate) connection: Arc<ConnectionName>,
+    pub(crate) target: Arc<str>,
+    pub(crate) places: Arc<[Place]>,
+    pub(crate) settings: Arc<str>,
+    pub(crate) policy: Arc<Policy>,
+    pub(crate) cadence: Option<Arc<dyn Cadence>>,
+    pub(crate) stagger: Option<Arc<Stagger>>,
+    pub(crate) after: Arc<[SecretName]>,
+    pub(crate) paused: bool,
+}
+
+/// One secret.
+pub(crate) struct Cell {
+    pub(crate) name: Arc<SecretName>,
+    pub(crate) spec: Option<Arc<Spec>>,
+    pub(crate) mark: Mark,
+    pub(crate) due: Option<Millis>,
+    pub(crate) blocked: Option<Box<Blocked>>,
+    pub(crate) standing: Standing,
+    /// Whether a rotation is open, for groups and dependencies.
+    pub(crate) rotating: bool,
+    /// Whether its current value is known to others.
+    pub(crate) urgent: bool,
+    /// Whether it has a journal.
+    pub(crate) journalled: bool,
+    stamps: Stamps,
+}
+
+impl Cell {
+    pub(crate) fn anchor(&self) -> Anchor {
+        Anchor { rotated_at: self.mark.rotated_at, expires_at: self.mark.expires_at }
+    }
+}
+
+/// A stagger group.
+#[derive(Debug, Default)]
+pub(crate) struct Group {
+    pub(crate) rotating: u32,
+    pub(crate) last_start: Option<Millis>,
+}
+
+/// All of them.
+pub(crate) struct Board {
+    by_name: BTreeMap<Arc<SecretName>, SecretId>,
+    cells: Vec<Cell>,
+    timers: Timers,
+    groups: HashMap<String, Group>,
+    waiters: Waiters,
+    pub(crate) ready: ReadyQueue,
+    pub(crate) brake: Brake,
+    freezes: BTreeMap<Scope, Freeze>,
+    /// Due and not started, by due instant.
+    overdue: BTreeSet<(Millis, SecretId)>,
+}
+
+/// How a secret stands after a write, as its actor saw it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Face {
+    pub(crate) standing: Standing,
+    pub(crate) rotating: bool,
+    /// Its current value is known to others: it starts without waiting for its due time.
+    pub(crate) urgent: bool,
+    pub(crate) mark: Mark,
+}
+
+impl Board {
+    pub(crate) fn new(brake: Brake) -> Self {
+        Self {
+            by_name: BTreeMap::new(),
+            cells: Vec::new(),
+            timers: Timers::default(),
+            groups: HashMap::new(),
+            waiters: Waiters::default(),
+            ready: ReadyQueue::default(),
+            brake,
+            freezes: BTreeMap::new(),
+            overdue: BTreeSet::new(),
+        }
+    }
+
+    pub(crate) fn find(&self, name: &SecretName) -> Option<SecretId> {
+        self.by_name.get(name).copied()
+    }
+
+    pub(crate) fn cell(&self, id: SecretId) -> &Cell {
+        &self.cells[id as usize]
+    }
+
+    pub(crate) fn cells(&self) -> &[Cell] {
+        &self.cells
+    }
+
+    /// Names after one, in order.
+    pub(crate) fn after<'a>(&'a self, name: Option<&SecretName>) -> impl Iterator<Item = &'a Cell> {
+        use std::ops::Bound;
+        let from = name.map_or(Bound::Unbounded, Bound::Excluded);
+        self.by_name.range::<SecretName, _>((from, Bound::Unbounded)).map(|(_, id)| self.cell(*id))
+    }
+
+    /// The number of a name, new if need be.
+    pub(crate) fn admit(&mut self, name: &SecretName) -> SecretId {
+        if let Some(id) = self.find(name) {
+            return id;
+        }
+        let id = SecretId::try_from(self.cells.len()).expect("fewer than four thousand million secrets");
+        let name = Arc::new(name.clone());
+        self.by_name.insert(Arc::clone(&name), id);
+        self.cells.push(Cell {
+            name,
+            spec: None,
+            mark: Mark::default(),
+            due: None,
+            blocked: None,
+            standing: Standing::New,
+            rotating: false,
+            urgent: false,
+            journalled: false,
+            stamps: Stamps::default(),
+        });
+        id
+    }
+
+    /// Takes over a line of the index.
+    pub(crate) fn index(&mut self, name: &SecretName, mark: Mark) -> SecretId {
+        let id = self.admit(name);
+        let cell = &mut self.cells[id as usize];
+        cell.mark = mark;
+        cell.journalled = true;
+        cell.rotating = mark.open;
+        cell.standing = match (mark.open, mark.closed, mark.rotated_at) {
+            (true, _, _) => Standing::Waiting,
+            (_, true, _) => Standing::Ended,
+            (_, _, Some(_)) => Standing::Idle,
+            _ => Standing::New,
+        };
+        id
+    }
+
+    /// Declares one secret and schedules it.
+    pub(crate) fn declare(&mut self, name: &SecretName, spec: Arc<Spec>) -> SecretId {
+        let id = self.admit(name);
+        let was_rotating = self.cell(id).rotating;
+        self.count(id, false);
+        self.cells[id as usize].spec = Some(spec);
+        self.count(id, was_rotating);
+        self.schedule(id);
+        id
+    }
+
+    /// Takes a declaration away; the secret stays.
+    pub(crate) fn undeclare(&mut self, id: SecretId) {
+        let was_rotating = self.cell(id).rotating;
+        self.count(id, false);
+        self.cells[id as usize].spec = None;
+        self.count(id, was_rotating);
+        self.schedule(id);
+    }
+
+    /// Computes the due instant from the mark, once, and sets it.
+    pub(crate) fn schedule(&mut self, id: SecretId) -> bool {
+        let due = next_due(self.cell(id)).filter(|_| !self.cell(id).mark.closed);
+        self.no_longer_overdue(id);
+        self.cells[id as usize].due = due;
+        self.cells[id as usize].blocked = None;
+        self.set_timer(id, Kind::Due, due)
+    }
+
+    /// Sets a timer; answers whether it is the earliest now, so that the scheduler must look again.
+    pub(crate) fn set_timer(&mut self, id: SecretId, kind: Kind, at: Option<Millis>) -> bool {
+        let cells = &mut self.cells;
+        let earliest = self.timers.set(id, &mut cells[id as usize].stamps, kind, at);
+        let cells = &self.cells;
+        self.timers.tidy(|id| cells[id as usize].stamps);
+        earliest
+    }
+
+    pub(crate) fn next_timer(&self) -> Option<Millis> {
+        self.timers.next()
+    }
+
+    pub(crate) fn pop_timer(&mut self, now: Millis) -> Option<(SecretId, Kind)> {
+        let cells = &self.cells;
+        let (id, kind, _) = self.timers.pop(now, |id| cells[id as usize].stamps)?;
+        Some((id, kind))
+    }
+
+    /// A secret is due: it queues for a start.
+    pub(crate) fn due(&mut self, id: SecretId) {
+        if let Some(due) = self.cell(id).due {
+            self.overdue.insert((due, id));
+        }
+        self.ready.push(id);
+    }
+
+    /// It starts, is put off, or will never start by itself.
+    pub(crate) fn no_longer_overdue(&mut self, id: SecretId) {
+        if let Some(due) = self.cell(id).due {
+            self.overdue.remove(&(due, id));
+        }
+    }
+
+    pub(crate) fn overdue(&self) -> (usize, Option<Millis>) {
+        (self.overdue.len(), self.overdue.first().map(|(due, _)| *due))
+    }
+
+    pub(crate) fn block(&mut self, id: SecretId, why: Blocked) {
+        self.cells[id as usize].blocked = Some(Box::new(why));
+    }
+
+    pub(crate) fn wait_behind(&mut self, key: WaitKey, id: SecretId) {
+        self.waiters.add(key, id);
+    }
+
+    pub(crate) fn group(&mut self, name: &str) -> &mut Group {
+        if !self.groups.contains_key(name) {
+            self.groups.insert(name.to_owned(), Group::default());
+        }
+        self.groups.get_mut(name).expect("inserted above")
+    }
+
+    /// A start by cadence was let through.
+    pub(crate) fn starting(&mut self, id: SecretId, now: Millis) {
+        self.no_longer_overdue(id);
+        self.cells[id as usize].blocked = None;
+        if let Some(stagger) = self.cell(id).spec.as_ref().and_then(|spec| spec.stagger.clone()) {
+            self.group(&stagger.group).last_start = Some(now);
+        }
+        self.count(id, true);
+    }
+
+    /// A start was refused: asked again after a pause, with the reason on show.
+    pub(crate) fn refused(&mut self, id: SecretId, why: &str, again_at: Millis) {
+        self.count(id, false);
+        let cell = &mut self.cells[id as usize];
+        cell.mark.not_before = Some(again_at);
+        self.schedule(id);
+        self.block(id, Blocked::Refused(why.into()));
+    }
+
+    /// Takes over how a secret stands. Answers whether the scheduler has to look again.
+    pub(crate) fn face(&mut self, id: SecretId, face: &Face) -> bool {
+        let old = self.cell(id).mark;
+        let cell = &mut self.cells[id as usize];
+        cell.journalled = true;
+        cell.standing = face.standing;
+        cell.mark = face.mark;
+        let urgency = std::mem::replace(&mut cell.urgent, face.urgent);
+        let mut look = self.count(id, face.rotating);
+        let moved = |mark: &Mark| (mark.rotated_at, mark.expires_at, mark.not_before, mark.closed);
+        if moved(&old) != moved(&face.mark) || urgency != face.urgent {
+            look |= self.schedule(id);
+        }
+        look
+    }
+
+    /// Counts a rotation in or out of its group. Answers whether somebody waited for it.
+    fn count(&mut self, id: SecretId, rotating: bool) -> bool {
+        let cell = &mut self.cells[id as usize];
+        if cell.rotating == rotating {
+            return false;
+        }
+        cell.rotating = rotating;
+        let stagger = cell.spec.as_ref().and_then(|spec| spec.stagger.clone());
+        let mut freed = if rotating { Vec::new() } else { self.waiters.take(&WaitKey::Secret(id)) };
+        if let Some(stagger) = stagger {
+            let group = self.group(&stagger.group);
+            group.rotating = if rotating { group.rotating + 1 } else { group.rotating.saturating_sub(1) };
+            if !rotating {
+                freed.extend(self.waiters.take(&WaitKey::Group(stagger.group.clone())));
+            }
+        }
+        let any = !freed.is_empty();
+        freed.into_iter().for_each(|id| self.ready.push(id));
+        any
+    }
+
+    pub(crate) fn freeze(&mut self, freeze: Freeze) {
+        self.freezes.entry(freeze.scope.clone()).or_insert(freeze);
+    }
+
+    /// Lifts a freeze; whoever waited for it asks again.
+    pub(crate) fn thaw(&mut self, scope: &Scope) {
+        self.freezes.remove(scope);
+        self.waiters.take(&WaitKey::Thaw).into_iter().for_each(|id| self.ready.push(id));
+    }
+
+    pub(crate) fn freezes(&self) -> Vec<Freeze> {
+        self.freezes.values().cloned().collect()
+    }
+
+    pub(crate) fn is_frozen(&self, id: SecretId) -> bool {
+        let cell = self.cell(id);
+        self.freezes.keys().any(|scope| match scope {
+            Scope::Host => true,
+            Scope::Namespace(namespace) => namespace == cell.name.namespace(),
+            Scope::Connection(connection) => cell.spec.as_ref().is_some_and(|s| *s.connection == *connection),
+            Scope::Plugin(plugin) => cell.spec.as_ref().is_some_and(|s| *s.plugin == *plugin),
+        })
+    }
+}
+
+/// Keeps equal parts of declarations once, while a set of them is taken in.
+#[derive(Default)]
+pub(crate) struct Interner {
+    plugins: HashSet<Arc<PluginName>>,
+    connections: HashSet<Arc<ConnectionName>>,
+    targets: HashSet<Arc<str>>,
+    places: HashSet<Arc<[Place]>>,
+    policies: HashSet<Arc<Policy>>,
+    after: HashSet<Arc<[SecretName]>>,
+    staggers: HashSet<Arc<Stagger>>,
+}
+
+fn once<T: ?Sized + Eq + Hash>(known: &mut HashSet<Arc<T>>, value: Arc<T>) -> Arc<T> {
+    if let Some(kept) = known.get(&*value) {
+        return Arc::clone(kept);
+    }
+    known.insert(Arc::clone(&value));
+    value
+}
+
+impl Interner {
+    pub(crate) fn spec(&mut self, declared: Declared) -> (SecretName, Arc<Spec>) {
+        let spec = Spec {
+            digest: declared.spec,
+            plugin: once(&mut self.plugins, Arc::new(declared.plugin)),
+            connection: once(&mut self.connections, Arc::new(declared.connection)),
+            target: once(&mut self.targets, declared.target),
+            places: once(&mut self.places, declared.places),
+            settings: declared.settings,
+            policy: once(&mut self.policies, declared.policy),
+            cadence: declared.cadence,
+            stagger: declared.stagger.map(|stagger| once(&mut self.staggers, stagger)),
+            after: once(&mut self.after, declared.after),
+            paused: declared.paused,
+        };
+        (declared.name, Arc::new(spec))
+    }
+}

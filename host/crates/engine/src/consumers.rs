@@ -1,0 +1,230 @@
+//! Fetch, challenge, acknowledge: what a consumer is given, and what of its word is believed.
+
+use crate::actor::{Fetching, Item, Message, Offered};
+use crate::begin::ask;
+use crate::board::SecretId;
+use crate::error::EngineError;
+use crate::nonces::Given;
+use crate::ports::journal::JournalError;
+use crate::ports::secret::SecretBytes;
+use crate::proof::{self, ProofError};
+use crate::requests::{Accepted, Acknowledgement, Challenge, Challenged, Delivered, Delivery, Fetch, Nonce};
+use crate::scrub::scrub;
+use crate::shared::Shared;
+use keybaton_protocol::command::Command;
+use keybaton_protocol::evidence::{Evidence, EvidenceKind, Purpose};
+use keybaton_protocol::ids::{ConsumerName, Generation, SealLabel, SecretName};
+use std::sync::{Arc, PoisonError};
+use tokio::sync::oneshot;
+
+/// Most characters of a reason that are kept.
+const REASON_MAX: usize = 500;
+
+/// Times a fetch is done again because a generation ended while its values were being opened.
+const FETCH_AGAIN: usize = 3;
+
+pub(crate) async fn fetch(shared: &Arc<Shared>, fetch: Fetch) -> Result<Delivery, EngineError> {
+    let id = admitted(shared, &fetch.secret, &fetch.consumer).await?;
+    for _ in 0..FETCH_AGAIN {
+        let offered = offered(shared, id, fetch.clone()).await?;
+        match open(shared, &fetch.secret, offered).await {
+            Err(EngineError::Journal(JournalError::NoSeal { .. })) => {}
+            done => return done,
+        }
+    }
+    Err(EngineError::Overloaded)
+}
+
+async fn offered(shared: &Arc<Shared>, id: SecretId, fetch: Fetch) -> Result<Offered, EngineError> {
+    let (done, told) = oneshot::channel();
+    shared.ask(id, Message::Item(Item::Fetch(Fetching { fetch, done: Some(done) })))?;
+    told.await.unwrap_or(Err(EngineError::Stopping))
+}
+
+/// Opens the values of what may be given out.
+async fn open(shared: &Shared, secret: &SecretName, offered: Offered) -> Result<Delivery, EngineError> {
+    let mut generations = Vec::with_capacity(offered.generations.len());
+    for it in offered.generations {
+        let fields = unseal(shared, secret, it.generation, &it.fields).await?;
+        let salt = shared.journal.salt(secret, it.generation).await?.bytes;
+        generations.push(Delivered {
+            generation: it.generation,
+            role: it.role,
+            use_now: it.use_now,
+            attributes: it.attributes,
+            fields,
+            salt,
+        });
+    }
+    Ok(Delivery {
+        epoch: shared.epoch,
+        rotation: offered.rotation,
+        generations,
+        asks: offered.asks,
+        staged_lease_ms: offered.staged_lease_ms,
+        seq: offered.seq,
+    })
+}
+
+async fn unseal(
+    shared: &Shared,
+    secret: &SecretName,
+    generation: Generation,
+    fields: &[(String, SealLabel)],
+) -> Result<Vec<(String, SecretBytes)>, JournalError> {
+    let mut out = Vec::with_capacity(fields.len());
+    for (field, label) in fields {
+        let seal = shared.journal.unseal(secret, generation, label.as_str()).await?;
+        out.push((field.clone(), seal.bytes));
+    }
+    Ok(out)
+}
+
+pub(crate) async fn challenge(shared: &Arc<Shared>, challenge: Challenge) -> Result<Challenged, EngineError> {
+    admitted(shared, &challenge.secret, &challenge.consumer).await?;
+    let now = shared.wall();
+    let nonce = Nonce(shared.random_bytes());
+    let expires_at = now.plus(shared.options.nonce_ms);
+    let given = Given { challenge, epoch: shared.epoch, expires_at };
+    let mut nonces = shared.nonces.lock().unwrap_or_else(PoisonError::into_inner);
+    if nonces.give(nonce, given, now) {
+        Ok(Challenged { nonce, epoch: shared.epoch, expires_at })
+    } else {
+        Err(EngineError::Overloaded)
+    }
+}
+
+pub(crate) async fn acknowledge(shared: &Arc<Shared>, said: Acknowledgement) -> Result<Accepted, EngineError> {
+    let id = admitted(shared, &said.challenge.secret, &said.challenge.consumer).await?;
+    let reason = match check(shared, id, &said).await? {
+        Ok(reason) => reason,
+        Err(error) => return Err(refused(shared, &said, error)),
+    };
+    let challenge = said.challenge;
+    let evidence = Evidence {
+        consumer: challenge.consumer,
+        replica: challenge.replica,
+        incarnation: challenge.incarnation,
+        generation: challenge.generation,
+        purpose: challenge.purpose,
+        kind: said.kind,
+        reason,
+        attested: None,
+    };
+    let seq = ask(shared, id, Command::State(evidence), Vec::new(), None).await?;
+    Ok(Accepted { seq })
+}
+
+/// Counts and logs a lie or a mistake; the journal keeps accepted statements only.
+fn refused(shared: &Shared, said: &Acknowledgement, error: ProofError) -> EngineError {
+    shared.metrics.proof_refused(name(error));
+    let Challenge { secret, consumer, replica, purpose, .. } = &said.challenge;
+    tracing::warn!(%secret, %consumer, %replica, purpose = purpose.name(), %error, "a statement is refused");
+    EngineError::Proof(error)
+}
+
+/// Whether the statement is this consumer's and proven; answers its reason, scrubbed. The outer error is the store's
+/// or the engine's.
+async fn check(
+    shared: &Arc<Shared>,
+    id: SecretId,
+    said: &Acknowledgement,
+) -> Result<Result<String, ProofError>, EngineError> {
+    // First the nonce: it is used up whatever else is wrong.
+    let taken = {
+        let mut nonces = shared.nonces.lock().unwrap_or_else(PoisonError::into_inner);
+        nonces.take(&said.nonce, &said.challenge, shared.wall())
+    };
+    let given = match taken {
+        Ok(given) => given,
+        Err(error) => return Ok(Err(error)),
+    };
+    if !matches!(said.kind, EvidenceKind::Store | EvidenceKind::Holder | EvidenceKind::Process) {
+        return Ok(Err(ProofError::Kind));
+    }
+    let generation = said.challenge.generation;
+    let fields =
+        look(shared, id, move |secret, _| secret.generation(generation).map(|it| it.fields().to_vec())).await?;
+    let secret = &said.challenge.secret;
+    let opened = match fields {
+        None => {
+            shared.report(id, generation);
+            return Ok(Err(ProofError::Stale));
+        }
+        Some(fields) => unseal(shared, secret, generation, &fields).await,
+    };
+    let (values, salt) = match opened {
+        Ok(values) => (values, shared.journal.salt(secret, generation).await),
+        Err(JournalError::NoSeal { .. }) => return Ok(Err(ProofError::Stale)),
+        Err(error) => return Err(error.into()),
+    };
+    let fields: Vec<_> = values.iter().map(|(name, bytes)| (name.as_str(), bytes.expose())).collect();
+    if fields.is_empty() {
+        return Ok(Err(ProofError::NoSecretField));
+    }
+    let salt = salt?.bytes;
+    let proven = proof::check(&fields, salt.expose(), &given.challenge, given.epoch, &said.nonce, &said.proof);
+    drop(fields);
+    let reason = match given.challenge.purpose {
+        Purpose::Failed | Purpose::Cry => scrub(printable(&said.reason), &values),
+        _ => String::new(),
+    };
+    Ok(proven.map(|()| reason))
+}
+
+/// The secret's number, if this consumer has any business with it. Unknown secrets are answered alike.
+async fn admitted(shared: &Arc<Shared>, secret: &SecretName, consumer: &ConsumerName) -> Result<SecretId, EngineError> {
+    let not_yours = || EngineError::NotYours { secret: secret.clone(), consumer: consumer.clone() };
+    let (id, declared, journalled) = {
+        let board = shared.board();
+        let id = board.find(secret).ok_or_else(not_yours)?;
+        let cell = board.cell(id);
+        let policy = cell.spec.as_ref().map(|spec| &spec.policy);
+        let declared = policy.is_some_and(|policy| policy.consumers.iter().any(|it| it.name == *consumer));
+        (id, declared, cell.journalled)
+    };
+    if declared {
+        return Ok(id);
+    }
+    if journalled {
+        let consumer = consumer.clone();
+        let known = look(shared, id, move |state, _| state.consumers().contains_key(&consumer)).await?;
+        if known {
+            return Ok(id);
+        }
+    }
+    Err(not_yours())
+}
+
+/// Looks at the durable state of a secret.
+pub(crate) async fn look<T, F>(shared: &Arc<Shared>, id: SecretId, with: F) -> Result<T, EngineError>
+where
+    T: Send + 'static,
+    F: FnOnce(&keybaton_protocol::state::Secret, keybaton_protocol::ids::Millis) -> T + Send + 'static,
+{
+    let (done, told) = oneshot::channel();
+    let look = Box::new(move |state: &keybaton_protocol::state::Secret, now| {
+        // Whoever looked and went does not need the answer.
+        let _ = done.send(with(state, now));
+    });
+    shared.ask(id, Message::Item(Item::Look(look)))?;
+    told.await.map_err(|_| EngineError::Store("the journal could not be read".to_owned()))
+}
+
+/// A reason as it may be journalled: one line of printable text, cut.
+fn printable(reason: &str) -> String {
+    reason.chars().map(|c| if c.is_control() { ' ' } else { c }).take(REASON_MAX).collect()
+}
+
+fn name(error: ProofError) -> &'static str {
+    match error {
+        ProofError::Nonce => "nonce",
+        ProofError::Stranger => "stranger",
+        ProofError::Purpose => "purpose",
+        ProofError::Generation => "generation",
+        ProofError::Stale => "stale",
+        ProofError::Mismatch => "mismatch",
+        ProofError::NoSecretField => "no-secret-field",
+        ProofError::Kind => "kind",
+    }
+}

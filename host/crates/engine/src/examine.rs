@@ -1,0 +1,122 @@
+//! What a declaration would do, without doing it: the plugin's findings, the target's, and the protocol's.
+
+use crate::consumers::look;
+use crate::declared::{Anchor, Declared};
+use crate::error::EngineError;
+use crate::ports::rotator::{CallRequest, Finding, Profiled};
+use crate::shared::Shared;
+use crate::views::Examination;
+use keybaton_protocol::admit::admit;
+use keybaton_protocol::command::Command;
+use keybaton_protocol::event::Pins;
+use keybaton_protocol::ids::{Author, Generation, Place};
+use keybaton_protocol::profile::Overlap;
+use keybaton_protocol::state::Secret;
+use keybaton_protocol::step::{CallKind, PlanKind};
+use std::sync::Arc;
+
+/// Examines a declaration that may or may not be applied.
+pub(crate) async fn examine(shared: &Arc<Shared>, declared: &Declared) -> Result<Examination, EngineError> {
+    let mut out = Examination { blocks: Vec::new(), warns: Vec::new(), overlap: None, due_at: None };
+    let findings = shared.rotator.validate(&declared.plugin, &declared.settings).await.map_err(EngineError::Plugin)?;
+    sort(findings, &mut out);
+    if !out.blocks.is_empty() {
+        return Ok(out);
+    }
+    let profiled = match shared.rotator.profile(&declared.plugin, &declared.settings).await {
+        Ok(profiled) => profiled,
+        Err(fault) => {
+            out.blocks.push(fault.to_string());
+            return Ok(out);
+        }
+    };
+    out.overlap = Some(overlap(&profiled.profile.overlap));
+    for place in declared.places.iter() {
+        let request = request(shared, declared, &profiled, place.clone());
+        match shared.rotator.preflight(request).await {
+            Ok(findings) => sort(findings, &mut out),
+            Err(fault) => out.blocks.push(fault.to_string()),
+        }
+    }
+    protocol(shared, declared, profiled, &mut out).await?;
+    Ok(out)
+}
+
+/// Asks the protocol whether a rotation could start on this, with the secret as it stands.
+async fn protocol(
+    shared: &Arc<Shared>,
+    declared: &Declared,
+    profiled: Profiled,
+    out: &mut Examination,
+) -> Result<(), EngineError> {
+    let pins = Pins {
+        spec: declared.spec,
+        plugin: declared.plugin.clone(),
+        component: profiled.component,
+        profile: profiled.profile,
+        policy: (*declared.policy).clone(),
+        settings: declared.settings.to_string(),
+        target: declared.target.to_string(),
+        places: declared.places.to_vec(),
+    };
+    let known = {
+        let board = shared.board();
+        board.find(&declared.name).filter(|id| board.cell(*id).journalled).map(|id| (id, board.cell(id).anchor()))
+    };
+    let (refusal, anchor) = match known {
+        Some((id, anchor)) => (look(shared, id, move |secret, now| refusal(secret, pins, now)).await?, anchor),
+        None => (refusal(&Secret::new(declared.name.clone()), pins, shared.wall()), Anchor::default()),
+    };
+    out.blocks.extend(refusal);
+    out.due_at = declared.cadence.as_ref().and_then(|it| it.next_due(&declared.name, anchor)).map(|at| at.0);
+    Ok(())
+}
+
+fn refusal(secret: &Secret, pins: Pins, now: keybaton_protocol::ids::Millis) -> Option<String> {
+    if secret.rotation().is_some() {
+        return None;
+    }
+    let kind = if secret.current().is_some() { PlanKind::Rotate } else { PlanKind::Issue };
+    let rotation = "plan".parse().expect("a constant that follows the grammar");
+    let cause = "plan".to_owned();
+    let command = Command::Start { rotation, kind, cause, author: Author::host(), pins: Box::new(pins) };
+    admit(secret, &command, now).err().map(|refusal| refusal.to_string())
+}
+
+fn sort(findings: Vec<Finding>, out: &mut Examination) {
+    for finding in findings {
+        let at = if finding.path.is_empty() { String::new() } else { format!("{}: ", finding.path) };
+        let list = if finding.fatal { &mut out.blocks } else { &mut out.warns };
+        list.push(format!("{at}{}", finding.message));
+    }
+}
+
+fn request(shared: &Shared, declared: &Declared, profiled: &Profiled, place: Place) -> CallRequest {
+    CallRequest {
+        secret: declared.name.clone(),
+        rotation: None,
+        plugin: declared.plugin.clone(),
+        component: profiled.component,
+        kind: CallKind::Observe,
+        generation: Generation(0),
+        id: None,
+        operation: "plan".parse().expect("a constant that follows the grammar"),
+        attempt: 1,
+        deadline: shared.wall().plus(declared.policy.call_timeout_ms),
+        target: declared.target.to_string(),
+        place,
+        settings: declared.settings.to_string(),
+        known: Vec::new(),
+        values: Vec::new(),
+        offered: Vec::new(),
+    }
+}
+
+fn overlap(overlap: &Overlap) -> String {
+    match overlap {
+        Overlap::Native(live) => format!("native({live})"),
+        Overlap::Alternate(slots) => format!("alternate({})", slots.len()),
+        Overlap::Replace => "replace".to_owned(),
+        Overlap::None => "none".to_owned(),
+    }
+}

@@ -1,0 +1,172 @@
+//! Consumers in the same process: they fetch, prove and acknowledge through the engine's facade as a client would.
+
+use crate::Engine;
+use crate::error::EngineError;
+use crate::proof::prove;
+use crate::requests::{Acknowledgement, Ask, Challenge, Delivery, Fetch};
+use keybaton_protocol::evidence::{EvidenceKind, Purpose};
+use keybaton_protocol::ids::{ConsumerName, Generation, Incarnation, Replica, SecretName};
+use std::collections::BTreeMap;
+
+/// How a consumer behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Temper {
+    /// Does what it is asked.
+    Willing,
+    /// Can't use this generation, and says so.
+    Refuses(Generation),
+    /// Says nothing.
+    Silent,
+}
+
+/// The replicas of one secret's consumers.
+#[derive(Debug)]
+pub struct Consumers {
+    secret: SecretName,
+    replicas: Vec<One>,
+}
+
+/// One generation in a consumer's memory. It outlives the offer: giving it back is proven with it.
+#[derive(Debug)]
+struct Held {
+    fields: Vec<(String, Vec<u8>)>,
+    salt: Vec<u8>,
+}
+
+impl Held {
+    fn value(&self) -> Option<Vec<u8>> {
+        self.fields.first().map(|(_, bytes)| bytes.clone())
+    }
+}
+
+#[derive(Debug)]
+struct One {
+    consumer: ConsumerName,
+    replica: Replica,
+    incarnation: Incarnation,
+    temper: Temper,
+    held: BTreeMap<Generation, Held>,
+    uses: Option<Generation>,
+}
+
+impl Consumers {
+    /// No consumers yet.
+    #[must_use]
+    pub fn new(secret: SecretName) -> Self {
+        Self { secret, replicas: Vec::new() }
+    }
+
+    /// One more replica.
+    pub fn add(&mut self, consumer: ConsumerName, replica: Replica, temper: Temper) {
+        let incarnation = "life-1".parse().expect("printable");
+        self.replicas.push(One { consumer, replica, incarnation, temper, held: BTreeMap::new(), uses: None });
+    }
+
+    /// Every replica fetches, and answers what it is asked. Answers how many statements were accepted.
+    ///
+    /// # Errors
+    /// The engine refused a fetch; a refused statement is left for the next round.
+    pub async fn round(&mut self, engine: &Engine) -> Result<usize, EngineError> {
+        let mut accepted = 0;
+        for one in &mut self.replicas {
+            let delivery = engine.fetch(one.fetch(&self.secret)).await?;
+            one.take(&delivery);
+            if one.temper == Temper::Silent {
+                continue;
+            }
+            for ask in &delivery.asks {
+                accepted += usize::from(one.answer(engine, &self.secret, ask).await?);
+            }
+        }
+        Ok(accepted)
+    }
+
+    /// The value each replica presents now, and those it can fall over to.
+    #[must_use]
+    pub fn values(&self) -> Vec<(Option<Vec<u8>>, Vec<Vec<u8>>)> {
+        let of = |one: &One| {
+            let present = one.uses.and_then(|uses| one.held.get(&uses).and_then(Held::value));
+            (present, one.held.values().filter_map(Held::value).collect())
+        };
+        self.replicas.iter().map(of).collect()
+    }
+
+    /// A replica starts again and knows nothing.
+    pub fn restart(&mut self, index: usize, incarnation: Incarnation) {
+        let one = &mut self.replicas[index];
+        one.incarnation = incarnation;
+        one.held.clear();
+        one.uses = None;
+    }
+}
+
+impl One {
+    fn fetch(&self, secret: &SecretName) -> Fetch {
+        Fetch {
+            secret: secret.clone(),
+            consumer: self.consumer.clone(),
+            replica: self.replica.clone(),
+            incarnation: self.incarnation.clone(),
+        }
+    }
+
+    fn take(&mut self, delivery: &Delivery) {
+        for it in &delivery.generations {
+            let fields = it.fields.iter().map(|(name, bytes)| (name.clone(), bytes.expose().to_vec())).collect();
+            self.held.insert(it.generation, Held { fields, salt: it.salt.expose().to_vec() });
+            if it.use_now {
+                self.uses = Some(it.generation);
+            }
+        }
+    }
+
+    async fn answer(&mut self, engine: &Engine, secret: &SecretName, ask: &Ask) -> Result<bool, EngineError> {
+        let Some(held) = self.held.get(&ask.generation) else { return Ok(false) };
+        let purpose = match self.temper {
+            Temper::Refuses(generation) if generation == ask.generation && ask.purpose == Purpose::Ready => {
+                Purpose::Failed
+            }
+            _ => ask.purpose,
+        };
+        let challenge = Challenge {
+            secret: secret.clone(),
+            consumer: self.consumer.clone(),
+            replica: self.replica.clone(),
+            incarnation: self.incarnation.clone(),
+            rotation: ask.rotation.clone(),
+            generation: ask.generation,
+            purpose,
+        };
+        let fields: Vec<_> = held.fields.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
+        let said = acknowledgement(engine, &fields, &held.salt, challenge, EvidenceKind::Process).await?;
+        match engine.acknowledge(said).await {
+            Ok(_) => {}
+            Err(EngineError::Refused { .. } | EngineError::Proof(_)) => return Ok(false),
+            Err(error) => return Err(error),
+        }
+        if matches!(purpose, Purpose::Released | Purpose::Dropped) {
+            self.held.remove(&ask.generation);
+        }
+        Ok(true)
+    }
+}
+
+/// A statement with a right proof.
+///
+/// # Errors
+/// The engine gave no challenge.
+pub async fn acknowledgement(
+    engine: &Engine,
+    fields: &[(&str, &[u8])],
+    salt: &[u8],
+    challenge: Challenge,
+    kind: EvidenceKind,
+) -> Result<Acknowledgement, EngineError> {
+    let challenged = engine.challenge(challenge.clone()).await?;
+    let proof = prove(fields, salt, &challenge, challenged.epoch, &challenged.nonce);
+    let reason = match challenge.purpose {
+        Purpose::Failed | Purpose::Cry => "the harness could not use it".to_owned(),
+        _ => String::new(),
+    };
+    Ok(Acknowledgement { challenge, nonce: challenged.nonce, proof: proof.to_vec(), kind, reason })
+}

@@ -1,0 +1,90 @@
+//! Any journal, seen by a host that may end at any write. What was kept stays kept for the next host.
+
+use super::faults::{Dead, Moment, Trace};
+use crate::ports::journal::{Append, Freeze, Indexed, Journal, JournalError, Lease, Recorded, Reply, Scope};
+use crate::ports::secret::Seal;
+use async_trait::async_trait;
+use keybaton_protocol::ids::{Author, CallId, Epoch, Generation, Millis, SecretName, Seq};
+use std::sync::Arc;
+
+/// The journal of one life of a host.
+pub struct FaultyJournal {
+    inner: Arc<dyn Journal>,
+    trace: Arc<Trace>,
+}
+
+impl FaultyJournal {
+    /// Wraps a journal for one life.
+    #[must_use]
+    pub fn new(inner: Arc<dyn Journal>, trace: Arc<Trace>) -> Self {
+        Self { inner, trace }
+    }
+
+    fn alive(&self) -> Result<(), JournalError> {
+        if self.trace.is_dead() { Err(dead(Dead)) } else { Ok(()) }
+    }
+}
+
+fn dead(_: Dead) -> JournalError {
+    JournalError::Unavailable { detail: "this host has ended".to_owned() }
+}
+
+#[async_trait]
+impl Journal for FaultyJournal {
+    async fn append(&self, append: Append) -> Result<Seq, JournalError> {
+        self.trace.pass(Moment::BeforeAppend).map_err(dead)?;
+        let seq = self.inner.append(append).await?;
+        self.trace.pass(Moment::AfterAppend).map_err(dead)?;
+        Ok(seq)
+    }
+
+    async fn read(&self, secret: &SecretName, after: Seq) -> Result<Vec<Recorded>, JournalError> {
+        self.alive()?;
+        self.inner.read(secret, after).await
+    }
+
+    async fn index(&self) -> Result<Vec<Indexed>, JournalError> {
+        self.alive()?;
+        self.inner.index().await
+    }
+
+    async fn freezes(&self) -> Result<Vec<Freeze>, JournalError> {
+        self.alive()?;
+        self.inner.freezes().await
+    }
+
+    async fn freeze(&self, freeze: Freeze) -> Result<(), JournalError> {
+        self.alive()?;
+        self.inner.freeze(freeze).await
+    }
+
+    async fn thaw(&self, scope: Scope, author: Author, at: Millis) -> Result<(), JournalError> {
+        self.alive()?;
+        self.inner.thaw(scope, author, at).await
+    }
+
+    async fn replies(&self, secret: &SecretName, call: CallId) -> Result<Vec<Reply>, JournalError> {
+        self.alive()?;
+        self.inner.replies(secret, call).await
+    }
+
+    async fn unseal(&self, secret: &SecretName, generation: Generation, label: &str) -> Result<Seal, JournalError> {
+        self.alive()?;
+        self.inner.unseal(secret, generation, label).await
+    }
+
+    async fn salt(&self, secret: &SecretName, generation: Generation) -> Result<Seal, JournalError> {
+        self.alive()?;
+        self.inner.salt(secret, generation).await
+    }
+
+    async fn lease(&self, secret: &SecretName, holder: &str, for_ms: u64) -> Result<Lease, JournalError> {
+        self.alive()?;
+        self.inner.lease(secret, holder, for_ms).await
+    }
+
+    async fn epoch(&self) -> Result<Epoch, JournalError> {
+        self.alive()?;
+        self.inner.epoch().await
+    }
+}

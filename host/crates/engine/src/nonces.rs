@@ -1,0 +1,99 @@
+//! Challenges that are out: single-use, expiring, bounded. In memory only: a restart forgets them, and clients ask again.
+
+use crate::proof::ProofError;
+use crate::requests::{Challenge, Nonce};
+use keybaton_protocol::ids::{ConsumerName, Epoch, Millis, Namespace};
+use std::collections::{HashMap, VecDeque};
+
+/// What a nonce was given for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Given {
+    pub(crate) challenge: Challenge,
+    pub(crate) epoch: Epoch,
+    pub(crate) expires_at: Millis,
+}
+
+/// Nonces that one consumer may have out at once. A flood costs its sender only: its own oldest are forgotten.
+const PER_CONSUMER: usize = 1_024;
+
+/// The table. The caller draws the nonces.
+#[derive(Debug)]
+pub(crate) struct Nonces {
+    given: HashMap<Nonce, Given>,
+    by_consumer: HashMap<(Namespace, ConsumerName), VecDeque<Nonce>>,
+    bound: usize,
+}
+
+impl Nonces {
+    pub(crate) fn new(bound: usize) -> Self {
+        Self { given: HashMap::new(), by_consumer: HashMap::new(), bound }
+    }
+
+    /// Remembers a nonce. `false`: the table is full of nonces that are still good.
+    pub(crate) fn give(&mut self, nonce: Nonce, given: Given, now: Millis) -> bool {
+        if self.given.len() >= self.bound {
+            self.sweep(now);
+            if self.given.len() >= self.bound {
+                return false;
+            }
+        }
+        let key = (given.challenge.secret.namespace().clone(), given.challenge.consumer.clone());
+        let mine = self.by_consumer.entry(key).or_default();
+        while mine.len() >= PER_CONSUMER {
+            if let Some(oldest) = mine.pop_front() {
+                self.given.remove(&oldest);
+            }
+        }
+        mine.push_back(nonce);
+        self.given.insert(nonce, given);
+        true
+    }
+
+    /// Uses a nonce up, whatever comes of it, and tells whether it was given for exactly this.
+    pub(crate) fn take(&mut self, nonce: &Nonce, claimed: &Challenge, now: Millis) -> Result<Given, ProofError> {
+        let given = self.given.get(nonce).ok_or(ProofError::Nonce)?;
+        let owner = &given.challenge;
+        // Somebody else's nonce is left alone: a thief must not be able to use it up.
+        if owner.secret != claimed.secret
+            || owner.consumer != claimed.consumer
+            || owner.replica != claimed.replica
+            || owner.incarnation != claimed.incarnation
+        {
+            return Err(ProofError::Stranger);
+        }
+        let given = self.forget(nonce).ok_or(ProofError::Nonce)?;
+        if given.expires_at < now {
+            Err(ProofError::Nonce)
+        } else if given.challenge.purpose != claimed.purpose {
+            Err(ProofError::Purpose)
+        } else if given.challenge != *claimed {
+            Err(ProofError::Generation)
+        } else {
+            Ok(given)
+        }
+    }
+
+    fn forget(&mut self, nonce: &Nonce) -> Option<Given> {
+        let given = self.given.remove(nonce)?;
+        let key = (given.challenge.secret.namespace().clone(), given.challenge.consumer.clone());
+        if let Some(mine) = self.by_consumer.get_mut(&key) {
+            // Taken soon after it was given, so it is near the end.
+            if let Some(at) = mine.iter().rposition(|other| other == nonce) {
+                mine.remove(at);
+            }
+            if mine.is_empty() {
+                self.by_consumer.remove(&key);
+            }
+        }
+        Some(given)
+    }
+
+    fn sweep(&mut self, now: Millis) {
+        self.given.retain(|_, given| given.expires_at >= now);
+        let given = &self.given;
+        self.by_consumer.retain(|_, mine| {
+            mine.retain(|nonce| given.contains_key(nonce));
+            !mine.is_empty()
+        });
+    }
+}

@@ -1,0 +1,175 @@
+//! What all parts of a running engine share, and how a secret's actor is reached. Holds no state of any one secret.
+
+use crate::actor::{self, Message};
+use crate::board::{Board, SecretId};
+use crate::error::EngineError;
+use crate::limits::Limits;
+use crate::metrics::Metrics;
+use crate::nonces::Nonces;
+use crate::options::Options;
+use crate::ports::clock::{Clock, Random};
+use crate::ports::journal::{Journal, Scope};
+use crate::ports::rotator::Rotator;
+use crate::requests::Changed;
+use crate::tasks::Tasks;
+use keybaton_protocol::ids::{Epoch, Generation, Millis, SecretName};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{Notify, Semaphore, broadcast, mpsc, watch};
+
+/// The running engine's common parts.
+pub(crate) struct Shared {
+    pub(crate) journal: Arc<dyn Journal>,
+    pub(crate) rotator: Arc<dyn Rotator>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<dyn Random>,
+    pub(crate) options: Options,
+    pub(crate) epoch: Epoch,
+    pub(crate) bell: Arc<Notify>,
+    pub(crate) starts: Arc<Semaphore>,
+    pub(crate) loading: Semaphore,
+    pub(crate) limits: Limits,
+    pub(crate) metrics: Metrics,
+    pub(crate) announce: broadcast::Sender<Changed>,
+    pub(crate) tasks: Arc<Tasks>,
+    pub(crate) nonces: Mutex<Nonces>,
+    /// Secrets whose actors found their scope frozen; woken by a thaw. Bounded by the number of secrets.
+    pub(crate) stalled: Mutex<HashSet<SecretId>>,
+    /// The highest generation a consumer claimed to hold that the journal does not know (after a restore).
+    reported: Mutex<HashMap<SecretId, Generation>>,
+    board: Mutex<Board>,
+    actors: Mutex<HashMap<SecretId, mpsc::Sender<Message>>>,
+    stop: watch::Sender<bool>,
+}
+
+impl Shared {
+    pub(crate) fn new(parts: crate::Parts, epoch: Epoch, board: Board) -> Self {
+        let options = parts.options;
+        Self {
+            journal: parts.journal,
+            rotator: parts.rotator,
+            clock: parts.clock,
+            random: parts.random,
+            epoch,
+            bell: Arc::new(Notify::new()),
+            starts: Arc::new(Semaphore::new(options.rotations_at_once.max(1))),
+            loading: Semaphore::new(LOADING_AT_ONCE),
+            limits: Limits::new(options.calls_at_once, options.calls_per_connection),
+            metrics: Metrics::new(),
+            announce: broadcast::channel(options.announcements.max(1)).0,
+            tasks: Arc::default(),
+            nonces: Mutex::new(Nonces::new(options.nonces)),
+            stalled: Mutex::default(),
+            reported: Mutex::default(),
+            board: Mutex::new(board),
+            actors: Mutex::default(),
+            stop: watch::channel(false).0,
+            options,
+        }
+    }
+
+    /// The wall clock. Of a secret's events, see its actor: `max(wall, last event)`.
+    pub(crate) fn wall(&self) -> Millis {
+        self.clock.wall()
+    }
+
+    /// A poisoned lock is taken over: the board is rebuilt from journals and declarations at the next start anyway,
+    /// and a panic under it has been reported.
+    pub(crate) fn board(&self) -> MutexGuard<'_, Board> {
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn find(&self, secret: &SecretName) -> Result<SecretId, EngineError> {
+        self.board().find(secret).ok_or_else(|| EngineError::Unknown(secret.clone()))
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        *self.stop.borrow()
+    }
+
+    pub(crate) fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    /// Resolves when the engine begins to stop.
+    pub(crate) async fn stopped(&self) {
+        // The sender lives in this very struct, so waiting can't fail.
+        let _ = self.stop.subscribe().wait_for(|stop| *stop).await;
+    }
+
+    pub(crate) fn actors(&self) -> MutexGuard<'_, HashMap<SecretId, mpsc::Sender<Message>>> {
+        self.actors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reaches a secret's actor with a fact that must not be lost: waits for room.
+    pub(crate) async fn deliver(self: &Arc<Self>, id: SecretId, mut message: Message) {
+        loop {
+            match self.mailbox(id).send(message).await {
+                Ok(()) => return,
+                Err(gone) => message = gone.0,
+            }
+        }
+    }
+
+    /// Reaches a secret's actor with a request that can be refused.
+    pub(crate) fn ask(self: &Arc<Self>, id: SecretId, mut message: Message) -> Result<(), EngineError> {
+        if self.is_stopping() {
+            return Err(EngineError::Stopping);
+        }
+        loop {
+            match self.mailbox(id).try_send(message) {
+                Ok(()) => return Ok(()),
+                Err(TrySendError::Full(_)) => return Err(EngineError::Overloaded),
+                Err(TrySendError::Closed(back)) => message = back,
+            }
+        }
+    }
+
+    /// Lets a secret look at itself again. A full mailbox will make it do so anyway.
+    pub(crate) fn wake(self: &Arc<Self>, id: SecretId) {
+        let _ = self.ask(id, Message::Wake);
+    }
+
+    /// The mailbox of a secret's actor, which is begun if need be.
+    fn mailbox(self: &Arc<Self>, id: SecretId) -> mpsc::Sender<Message> {
+        let mut actors = self.actors();
+        if let Some(mailbox) = actors.get(&id).filter(|mailbox| !mailbox.is_closed()) {
+            return mailbox.clone();
+        }
+        let (sender, receiver) = mpsc::channel(self.options.mailbox.max(1));
+        actors.insert(id, sender.clone());
+        self.metrics.loaded.set(i64::try_from(actors.len()).unwrap_or(i64::MAX));
+        drop(actors);
+        self.tasks.spawn(actor::run(Arc::clone(self), id, receiver));
+        sender
+    }
+
+    /// Lifts a freeze; whoever found its scope frozen looks again.
+    pub(crate) fn thaw(self: &Arc<Self>, scope: &Scope) {
+        self.board().thaw(scope);
+        let stalled = std::mem::take(&mut *self.stalled.lock().unwrap_or_else(PoisonError::into_inner));
+        stalled.into_iter().for_each(|id| self.wake(id));
+        self.bell.notify_one();
+    }
+
+    /// Remembers a generation that a consumer names and the journal does not know.
+    pub(crate) fn report(&self, id: SecretId, generation: Generation) {
+        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = reported.entry(id).or_insert(generation);
+        *known = generation.max(*known);
+    }
+
+    pub(crate) fn reported(&self, id: SecretId) -> Option<Generation> {
+        self.reported.lock().unwrap_or_else(PoisonError::into_inner).get(&id).copied()
+    }
+
+    pub(crate) fn random_bytes<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.random.fill(&mut bytes);
+        bytes
+    }
+}
+
+/// Journals that are replayed at once: a start after a crash must not read ten thousand at the same time.
+const LOADING_AT_ONCE: usize = 64;

@@ -1,0 +1,173 @@
+//! A journal in memory, as strict as a database: sequences, fences, seals and erasure. A test double.
+
+use async_trait::async_trait;
+use keybaton_engine::ports::journal::{
+    Append, Freeze, Indexed, Journal, JournalError, Lease, Mark, Recorded, Reply, Scope,
+};
+use keybaton_engine::ports::secret::{Seal, SecretBytes};
+use keybaton_protocol::ids::{Author, CallId, Epoch, Fence, Generation, Millis, SecretName, Seq};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Mutex;
+
+#[derive(Default)]
+struct Book {
+    events: Vec<Recorded>,
+    seals: HashMap<(Generation, String), Vec<u8>>,
+    erased: HashSet<Generation>,
+    replies: Vec<Reply>,
+    mark: Mark,
+    fence: u64,
+    holder: String,
+}
+
+#[derive(Default)]
+struct Inner {
+    books: BTreeMap<SecretName, Book>,
+    freezes: Vec<Freeze>,
+    epoch: u32,
+    appends: u64,
+}
+
+/// The journal.
+#[derive(Default)]
+pub struct MemoryJournal(Mutex<Inner>);
+
+impl MemoryJournal {
+    /// Pretends that the database was restored from a backup.
+    pub fn restore(&self) {
+        self.0.lock().unwrap().epoch += 1;
+    }
+
+    /// Another host takes the lease: every fence given out before is old.
+    pub fn usurp(&self, secret: &SecretName) {
+        let mut inner = self.0.lock().unwrap();
+        let book = inner.books.entry(secret.clone()).or_default();
+        book.fence += 1;
+        "usurper".clone_into(&mut book.holder);
+    }
+
+    /// How many appends were kept.
+    pub fn appends(&self) -> u64 {
+        self.0.lock().unwrap().appends
+    }
+
+    /// The journal of a secret.
+    pub fn events(&self, secret: &SecretName) -> Vec<Recorded> {
+        self.0.lock().unwrap().books.get(secret).map_or_else(Vec::new, |book| book.events.clone())
+    }
+
+    /// Every sealed value that is left, in clear, for looking after leaks.
+    pub fn values(&self) -> Vec<Vec<u8>> {
+        let inner = self.0.lock().unwrap();
+        inner.books.values().flat_map(|book| book.seals.values().cloned()).collect()
+    }
+
+    pub fn mark(&self, secret: &SecretName) -> Mark {
+        self.0.lock().unwrap().books[secret].mark
+    }
+}
+
+#[async_trait]
+impl Journal for MemoryJournal {
+    async fn append(&self, append: Append) -> Result<Seq, JournalError> {
+        let mut inner = self.0.lock().unwrap();
+        let book = inner.books.entry(append.secret.clone()).or_default();
+        let at = Seq(book.events.len() as u64);
+        if append.after.is_some_and(|after| after != at) {
+            return Err(JournalError::Conflict { secret: append.secret, at });
+        }
+        if append.fence.is_some_and(|fence| fence.0 != book.fence) {
+            return Err(JournalError::Fenced { secret: append.secret });
+        }
+        for event in append.events {
+            let seq = Seq(book.events.len() as u64 + 1);
+            book.events.push(Recorded { seq, at: append.at, event });
+        }
+        for (generation, seal) in append.seals {
+            assert!(!book.erased.contains(&generation), "sealed under an erased key");
+            let key = (generation, seal.label.as_str().to_owned());
+            book.seals.insert(key, seal.bytes.expose().to_vec());
+        }
+        book.replies.extend(append.replies);
+        for generation in append.erase {
+            book.erased.insert(generation);
+            book.seals.retain(|(sealed, _), _| *sealed != generation);
+        }
+        book.mark = append.mark.unwrap_or(book.mark);
+        let seq = Seq(book.events.len() as u64);
+        inner.appends += 1;
+        Ok(seq)
+    }
+
+    async fn read(&self, secret: &SecretName, after: Seq) -> Result<Vec<Recorded>, JournalError> {
+        let after = usize::try_from(after.0).unwrap();
+        Ok(self.events(secret).into_iter().skip(after).collect())
+    }
+
+    async fn index(&self) -> Result<Vec<Indexed>, JournalError> {
+        let inner = self.0.lock().unwrap();
+        let line = |(secret, book): (&SecretName, &Book)| Indexed {
+            secret: secret.clone(),
+            seq: Seq(book.events.len() as u64),
+            mark: book.mark,
+        };
+        Ok(inner.books.iter().filter(|(_, book)| !book.events.is_empty()).map(line).collect())
+    }
+
+    async fn freezes(&self) -> Result<Vec<Freeze>, JournalError> {
+        Ok(self.0.lock().unwrap().freezes.clone())
+    }
+
+    async fn freeze(&self, freeze: Freeze) -> Result<(), JournalError> {
+        self.0.lock().unwrap().freezes.push(freeze);
+        Ok(())
+    }
+
+    async fn thaw(&self, scope: Scope, _: Author, _: Millis) -> Result<(), JournalError> {
+        self.0.lock().unwrap().freezes.retain(|freeze| freeze.scope != scope);
+        Ok(())
+    }
+
+    async fn replies(&self, secret: &SecretName, call: CallId) -> Result<Vec<Reply>, JournalError> {
+        let inner = self.0.lock().unwrap();
+        let replies = inner.books.get(secret).map_or(&[][..], |book| &book.replies);
+        Ok(replies.iter().filter(|reply| reply.call == call).cloned().collect())
+    }
+
+    async fn unseal(
+        &self,
+        secret: &SecretName,
+        generation: Generation,
+        label: &str,
+    ) -> Result<Seal, JournalError> {
+        let inner = self.0.lock().unwrap();
+        let value = inner.books.get(secret).and_then(|it| it.seals.get(&(generation, label.to_owned())));
+        let Some(value) = value else {
+            let (secret, label) = (secret.clone(), label.to_owned());
+            return Err(JournalError::NoSeal { secret, generation, label });
+        };
+        Ok(Seal { label: label.parse().unwrap(), bytes: SecretBytes::new(value.clone()) })
+    }
+
+    async fn salt(&self, _: &SecretName, generation: Generation) -> Result<Seal, JournalError> {
+        let salt = [u8::try_from(generation.0 % 251).unwrap(); 32];
+        Ok(Seal { label: "salt".parse().unwrap(), bytes: SecretBytes::new(salt.to_vec()) })
+    }
+
+    async fn lease(&self, secret: &SecretName, holder: &str, for_ms: u64) -> Result<Lease, JournalError> {
+        let mut inner = self.0.lock().unwrap();
+        let book = inner.books.entry(secret.clone()).or_default();
+        if book.holder == "usurper" {
+            return Err(JournalError::Fenced { secret: secret.clone() });
+        }
+        if book.holder != holder {
+            book.fence += 1;
+            holder.clone_into(&mut book.holder);
+        }
+        Ok(Lease { fence: Fence(book.fence), until: Millis(for_ms) })
+    }
+
+    async fn epoch(&self) -> Result<Epoch, JournalError> {
+        Ok(Epoch(self.0.lock().unwrap().epoch))
+    }
+}
