@@ -1,0 +1,103 @@
+//! A loaded plugin: compiled once for its digest, linked with exactly what it was granted.
+
+use crate::bindings::PluginWithRevealPre;
+use crate::bindings::keybaton::rotator as wire;
+use crate::catalog::{CatalogError, Entry, inspect};
+use crate::state::{Allowed, CallState};
+use keybaton_protocol::ids::{Digest, PluginName};
+use std::sync::Arc;
+use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
+use wasmtime::{Engine, Store};
+
+/// Why a plugin does not load.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The catalog does not give it out.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// It was approved, but this host cannot link it.
+    #[error("{name} cannot be linked: {detail}")]
+    Link {
+        /// The plugin.
+        name: PluginName,
+        /// What wasmtime said.
+        detail: String,
+    },
+}
+
+/// A plugin ready to be called. Each call gets a store and an instance of its own.
+pub(crate) struct Plugin {
+    pub(crate) digest: Digest,
+    pub(crate) allowed: Arc<Allowed>,
+    /// With the granted interfaces.
+    pub(crate) full: PluginWithRevealPre<CallState>,
+    /// With the log alone; everything else traps.
+    pub(crate) pure: InstancePre<CallState>,
+}
+
+impl Plugin {
+    /// Compiles and links approved bytes.
+    pub(crate) fn load(engine: &Engine, bytes: &[u8], entry: &Entry) -> Result<Self, LoadError> {
+        let inspection = inspect(bytes);
+        let mut problems = inspection.problems;
+        let Some(manifest) = inspection.manifest else {
+            return Err(CatalogError::Disagrees { name: entry.name.clone(), problems }.into());
+        };
+        problems.extend(entry.grants.differences(&manifest));
+        if manifest.name != entry.name || manifest.version != entry.version {
+            let (is, was) = (&manifest, &entry);
+            problems.push(format!("it is {} {}, the lock says {} {}", is.name, is.version, was.name, was.version));
+        }
+        if !problems.is_empty() {
+            return Err(CatalogError::Disagrees { name: entry.name.clone(), problems }.into());
+        }
+        let failed =
+            |error: wasmtime::Error| LoadError::Link { name: entry.name.clone(), detail: format!("{error:#}") };
+        let component = Component::new(engine, bytes).map_err(failed)?;
+        let full = granted(engine, &entry.grants.imports).and_then(|linker| linker.instantiate_pre(&component));
+        let full = full.and_then(PluginWithRevealPre::new).map_err(failed)?;
+        let pure = pure(engine, &component).map_err(failed)?;
+        let allowed = Arc::new(Allowed { manifest, grants: entry.grants.clone() });
+        Ok(Self { digest: entry.digest, allowed, full, pure })
+    }
+}
+
+type This = HasSelf<CallState>;
+
+/// A linker with the granted interfaces and nothing else.
+fn granted(engine: &Engine, imports: &std::collections::BTreeSet<String>) -> wasmtime::Result<Linker<CallState>> {
+    let mut linker = Linker::new(engine);
+    wire::types::add_to_linker::<_, This>(&mut linker, |state| state)?;
+    for import in imports {
+        match import.as_str() {
+            "secrets" => wire::secrets::add_to_linker::<_, This>(&mut linker, |state| state)?,
+            "keygen" => wire::keygen::add_to_linker::<_, This>(&mut linker, |state| state)?,
+            "sql" => wire::sql::add_to_linker::<_, This>(&mut linker, |state| state)?,
+            "http" => wire::http::add_to_linker::<_, This>(&mut linker, |state| state)?,
+            "log" => wire::log::add_to_linker::<_, This>(&mut linker, |state| state)?,
+            "reveal" => wire::reveal::add_to_linker::<_, This>(&mut linker, |state| state)?,
+            other => wasmtime::bail!("there is no interface `{other}`"),
+        }
+    }
+    Ok(linker)
+}
+
+/// For exports that are pure: a call of anything but the log traps.
+fn pure(engine: &Engine, component: &Component) -> wasmtime::Result<InstancePre<CallState>> {
+    let mut linker = Linker::new(engine);
+    wire::log::add_to_linker::<_, This>(&mut linker, |state| state)?;
+    linker.define_unknown_imports_as_traps(component)?;
+    linker.instantiate_pre(component)
+}
+
+/// A store for one call.
+pub(crate) fn store(engine: &Engine, state: CallState, fuel: u64) -> wasmtime::Result<Store<CallState>> {
+    let mut store = Store::new(engine, state);
+    store.limiter(|state| &mut state.meter);
+    store.set_fuel(fuel)?;
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_async_yield_and_update(1);
+    store.set_hostcall_fuel(crate::limits::TRANSFER_BYTES);
+    store.set_max_component_handles(crate::limits::HANDLES * 2);
+    Ok(store)
+}
