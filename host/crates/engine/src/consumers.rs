@@ -51,6 +51,7 @@ async fn open(shared: &Shared, secret: &SecretName, offered: Offered) -> Result<
             generation: it.generation,
             role: it.role,
             use_now: it.use_now,
+            live: it.live,
             attributes: it.attributes,
             fields,
             salt,

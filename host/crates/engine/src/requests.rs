@@ -45,6 +45,9 @@ pub struct Delivered {
     pub role: &'static str,
     /// Whether this replica is to use this one now; exactly one is, once there is a current generation.
     pub use_now: bool,
+    /// Whether the target accepts it at some place by now. With one slot, pending is staged before it is: then there
+    /// is nothing to try, and `ready` means that the replica holds it and will fall over to it.
+    pub live: bool,
     /// Public fields.
     pub attributes: Vec<(String, String)>,
     /// Secret fields. Empty where the value is unknown to keybaton.

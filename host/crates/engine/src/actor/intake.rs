@@ -11,6 +11,7 @@ use crate::requests::Ask;
 use keybaton_protocol::admit::{Refusal, admit};
 use keybaton_protocol::command::Command;
 use keybaton_protocol::event::Event;
+use keybaton_protocol::generation::{Credential, Liveness};
 use keybaton_protocol::ids::Generation;
 use keybaton_protocol::offer::offer;
 
@@ -133,6 +134,7 @@ impl Actor {
             .into_iter()
             .map(|it| OfferedGeneration {
                 use_now: offered.use_now == Some(it.generation),
+                live: loaded.secret.generation(it.generation).is_some_and(accepted),
                 generation: it.generation,
                 role: it.role.name(),
                 attributes: it.attributes,
@@ -161,6 +163,11 @@ impl Actor {
     fn refused(&self, refusal: &Refusal) -> EngineError {
         EngineError::Refused { secret: (*self.name).clone(), code: refusal.code, reason: refusal.to_string() }
     }
+}
+
+/// Whether the target accepts it at some place by now.
+fn accepted(credential: &Credential) -> bool {
+    credential.places.values().any(|standing| standing.liveness == Liveness::Live)
 }
 
 fn duplicate(seal: &Seal) -> Seal {

@@ -77,6 +77,7 @@ pub(crate) struct OfferedGeneration {
     pub(crate) generation: Generation,
     pub(crate) role: &'static str,
     pub(crate) use_now: bool,
+    pub(crate) live: bool,
     pub(crate) attributes: Vec<(String, String)>,
     pub(crate) fields: Vec<(String, SealLabel)>,
 }
