@@ -39,6 +39,15 @@ impl Held {
     }
 }
 
+/// What a replica has in hand: the value it presents first, and all that it can fall over to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Presented {
+    /// The value it was told to use.
+    pub uses: Option<Vec<u8>>,
+    /// Every value it holds.
+    pub holds: Vec<Vec<u8>>,
+}
+
 #[derive(Debug)]
 struct One {
     consumer: ConsumerName,
@@ -62,31 +71,39 @@ impl Consumers {
         self.replicas.push(One { consumer, replica, incarnation, temper, held: BTreeMap::new(), uses: None });
     }
 
-    /// Every replica fetches, and answers what it is asked. Answers how many statements were accepted.
+    /// Every replica fetches, and answers what it is asked. `moved` is told what all of them hold after each fetch,
+    /// before anything is stated on it. Answers how many statements were accepted.
     ///
     /// # Errors
     /// The engine refused a fetch; a refused statement is left for the next round.
-    pub async fn round(&mut self, engine: &Engine) -> Result<usize, EngineError> {
+    pub async fn round(
+        &mut self,
+        engine: &Engine,
+        moved: &(dyn Fn(Vec<Presented>) + Sync),
+    ) -> Result<usize, EngineError> {
         let mut accepted = 0;
-        for one in &mut self.replicas {
+        for at in 0..self.replicas.len() {
+            let one = &mut self.replicas[at];
             let delivery = engine.fetch(one.fetch(&self.secret)).await?;
             one.take(&delivery);
-            if one.temper == Temper::Silent {
+            moved(self.values());
+            if self.replicas[at].temper == Temper::Silent {
                 continue;
             }
             for ask in &delivery.asks {
+                let one = &mut self.replicas[at];
                 accepted += usize::from(one.answer(engine, &self.secret, ask).await?);
             }
         }
         Ok(accepted)
     }
 
-    /// The value each replica presents now, and those it can fall over to.
+    /// What every replica holds.
     #[must_use]
-    pub fn values(&self) -> Vec<(Option<Vec<u8>>, Vec<Vec<u8>>)> {
-        let of = |one: &One| {
-            let present = one.uses.and_then(|uses| one.held.get(&uses).and_then(Held::value));
-            (present, one.held.values().filter_map(Held::value).collect())
+    pub fn values(&self) -> Vec<Presented> {
+        let of = |one: &One| Presented {
+            uses: one.uses.and_then(|uses| one.held.get(&uses).and_then(Held::value)),
+            holds: one.held.values().filter_map(Held::value).collect(),
         };
         self.replicas.iter().map(of).collect()
     }

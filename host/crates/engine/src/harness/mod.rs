@@ -9,7 +9,7 @@ mod faults;
 mod journal;
 mod rotator;
 
-pub use consumer::{Consumers, Temper, acknowledgement};
+pub use consumer::{Consumers, Presented, Temper, acknowledgement};
 pub use faults::{Crash, Dead, Fault, Moment, Plan, Trace};
 pub use journal::FaultyJournal;
 pub use rotator::FaultyRotator;

@@ -134,12 +134,7 @@ impl Journal for MemoryJournal {
         Ok(replies.iter().filter(|reply| reply.call == call).cloned().collect())
     }
 
-    async fn unseal(
-        &self,
-        secret: &SecretName,
-        generation: Generation,
-        label: &str,
-    ) -> Result<Seal, JournalError> {
+    async fn unseal(&self, secret: &SecretName, generation: Generation, label: &str) -> Result<Seal, JournalError> {
         let inner = self.0.lock().unwrap();
         let value = inner.books.get(secret).and_then(|it| it.seals.get(&(generation, label.to_owned())));
         let Some(value) = value else {

@@ -1,0 +1,395 @@
+//! A target and the plugin for it, scripted by settings: every overlap model, host- or target-minted. A test double.
+//!
+//! Credentials are real here: a value works or does not, whatever the journal believes.
+
+use async_trait::async_trait;
+use keybaton_engine::ports::clock::Clock;
+use keybaton_engine::ports::rotator::{
+    CallRecorder, CallRequest, Description, Finding, Profiled, RecordError, Rotator,
+};
+use keybaton_engine::ports::secret::{Seal, SecretBytes};
+use keybaton_protocol::event::{HostAnswer, Live, Minted, Outcome};
+use keybaton_protocol::fault::{Blame, FailureClass, Fault};
+use keybaton_protocol::ids::{Digest, Millis, Ordinal, Place, PluginName, Slot};
+use keybaton_protocol::profile::{Minter, Overlap, Profile};
+use keybaton_protocol::step::CallKind;
+use serde_json::Value as Json;
+use std::sync::{Arc, Mutex};
+
+/// A credential as the target has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cred {
+    pub place: Place,
+    pub id: String,
+    pub slot: Option<String>,
+    pub value: Vec<u8>,
+    pub active: bool,
+    pub created_at: Millis,
+}
+
+#[derive(Default)]
+struct State {
+    creds: Vec<Cred>,
+    minted: u64,
+    /// What consumers present; each inner list is one replica's choice, of which one must work.
+    presented: Vec<Vec<Vec<u8>>>,
+    /// Times at which a consumer was left without a working credential.
+    outages: Vec<String>,
+    /// Every value there ever was, for looking after leaks.
+    values: Vec<Vec<u8>>,
+}
+
+/// The target.
+pub struct Target {
+    state: Mutex<State>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Target {
+    pub fn new(clock: Arc<dyn Clock>) -> Arc<Self> {
+        Arc::new(Self { state: Mutex::default(), clock })
+    }
+
+    /// What is there, by id.
+    pub fn census(&self) -> Vec<Cred> {
+        let mut creds = self.state.lock().unwrap().creds.clone();
+        creds.sort_by(|a, b| (&a.place, &a.id).cmp(&(&b.place, &b.id)));
+        creds
+    }
+
+    /// A credential that keybaton did not make, unless it is there.
+    pub fn before(&self, id: &str, slot: Option<&str>, value: &[u8]) {
+        let created_at = self.clock.wall();
+        let cred = Cred {
+            place: Place::only(),
+            id: id.to_owned(),
+            slot: slot.map(ToOwned::to_owned),
+            value: value.to_vec(),
+            active: true,
+            created_at,
+        };
+        let mut state = self.state.lock().unwrap();
+        if state.creds.iter().all(|cred| cred.id != id) {
+            state.creds.push(cred);
+        }
+    }
+
+    /// What consumers present from now on.
+    pub fn present(&self, values: Vec<Vec<Vec<u8>>>) {
+        let mut state = self.state.lock().unwrap();
+        state.presented = values;
+        state.check("after a consumer's move");
+    }
+
+    pub fn outages(&self) -> Vec<String> {
+        self.state.lock().unwrap().outages.clone()
+    }
+
+    pub fn values(&self) -> Vec<Vec<u8>> {
+        self.state.lock().unwrap().values.clone()
+    }
+
+    pub fn accepts(&self, place: &Place, value: &[u8]) -> bool {
+        self.state.lock().unwrap().accepts(place, value)
+    }
+
+    fn change(&self, what: &str, with: impl FnOnce(&mut State, Millis)) {
+        let mut state = self.state.lock().unwrap();
+        with(&mut state, self.clock.wall());
+        state.check(what);
+    }
+}
+
+impl State {
+    fn accepts(&self, place: &Place, value: &[u8]) -> bool {
+        self.creds.iter().any(|cred| cred.place == *place && cred.active && cred.value == value)
+    }
+
+    /// Every consumer must be able to log in wherever there is anything at all.
+    fn check(&mut self, what: &str) {
+        let places: std::collections::BTreeSet<_> = self.creds.iter().map(|cred| cred.place.clone()).collect();
+        for place in places {
+            for (replica, held) in self.presented.iter().enumerate() {
+                if !held.is_empty() && !held.iter().any(|value| self.accepts(&place, value)) {
+                    self.outages.push(format!("replica {replica} can't log in at {place} {what}"));
+                }
+            }
+        }
+    }
+}
+
+/// The plugin.
+pub struct Scripted {
+    pub target: Arc<Target>,
+}
+
+fn settings(text: &str) -> Json {
+    serde_json::from_str(text).unwrap()
+}
+
+fn flag(settings: &Json, name: &str) -> bool {
+    settings[name].as_bool().unwrap_or(false)
+}
+
+fn mints(settings: &Json) -> bool {
+    settings["minter"] == "target"
+}
+
+fn slots(settings: &Json) -> Vec<Slot> {
+    let names = settings["slots"].as_array();
+    names.map_or_else(Vec::new, |names| names.iter().map(|it| it.as_str().unwrap().parse().unwrap()).collect())
+}
+
+/// The profile that the settings script.
+pub fn profile(text: &str) -> Profile {
+    let settings = settings(text);
+    Profile {
+        overlap: match settings["overlap"].as_str().unwrap() {
+            "native" => Overlap::Native(2),
+            "alternate" => Overlap::Alternate(slots(&settings)),
+            "replace" => Overlap::Replace,
+            "none" => Overlap::None,
+            other => panic!("no overlap {other}"),
+        },
+        minter: if mints(&settings) { Minter::Target } else { Minter::Host },
+        clobbers_slot: matches!(settings["overlap"].as_str(), Some("none" | "alternate")),
+        soft_disable: flag(&settings, "soft_disable"),
+        reinstall: !mints(&settings),
+        promotes: flag(&settings, "promotes"),
+        usage: None,
+        settle_ms: settings["settle_ms"].as_u64().unwrap_or(0),
+    }
+}
+
+/// Why a call could not go on.
+enum Stop {
+    Record(RecordError),
+}
+
+impl From<RecordError> for Stop {
+    fn from(error: RecordError) -> Self {
+        Self::Record(error)
+    }
+}
+
+struct Call<'c> {
+    target: &'c Target,
+    request: CallRequest,
+    settings: Json,
+    recorder: Arc<dyn CallRecorder>,
+}
+
+#[async_trait]
+impl Rotator for Scripted {
+    async fn describe(&self, plugin: &PluginName) -> Result<Description, Fault> {
+        Ok(Description {
+            name: plugin.clone(),
+            component: Digest([7; 32]),
+            settings_schema: "{}".to_owned(),
+            summary: "scripted".to_owned(),
+        })
+    }
+
+    async fn profile(&self, _: &PluginName, settings: &str) -> Result<Profiled, Fault> {
+        Ok(Profiled { profile: profile(settings), component: Digest([7; 32]) })
+    }
+
+    async fn validate(&self, _: &PluginName, text: &str) -> Result<Vec<Finding>, Fault> {
+        let bad = flag(&settings(text), "bad");
+        let finding = Finding { path: "/bad".to_owned(), message: "is bad".to_owned(), fatal: true };
+        Ok(if bad { vec![finding] } else { Vec::new() })
+    }
+
+    async fn preflight(&self, _: CallRequest) -> Result<Vec<Finding>, Fault> {
+        Ok(Vec::new())
+    }
+
+    async fn call(&self, request: CallRequest, recorder: Arc<dyn CallRecorder>) -> Outcome {
+        let settings = settings(&request.settings);
+        let call = Call { target: &self.target, request, settings, recorder };
+        match call.run().await {
+            Ok(outcome) => outcome,
+            Err(Stop::Record(error)) => Outcome::Failed(Fault {
+                class: FailureClass::Retryable,
+                blame: Blame::Host,
+                code: "host.record".to_owned(),
+                message: error.to_string(),
+                retry_after_ms: None,
+            }),
+        }
+    }
+}
+
+const DIGEST: Digest = Digest([1; 32]);
+const FIRST: Ordinal = Ordinal(0);
+
+impl Call<'_> {
+    async fn run(self) -> Result<Outcome, Stop> {
+        match self.request.kind {
+            CallKind::Observe => Ok(self.observe()),
+            CallKind::Create if mints(&self.settings) => self.mint().await,
+            CallKind::Create => self.generate().await,
+            CallKind::Install => self.install().await,
+            CallKind::Verify => Ok(self.verify()),
+            CallKind::Promote => Ok(Outcome::Done(Vec::new())),
+            CallKind::Disable => self.end("disable", |cred| cred.active = false).await,
+            CallKind::Enable => self.end("enable", |cred| cred.active = true).await,
+            CallKind::Destroy => self.destroy().await,
+        }
+    }
+
+    fn observe(&self) -> Outcome {
+        let began_at = self.target.clock.wall();
+        let live = self.target.census().into_iter().filter(|cred| cred.place == self.request.place);
+        let live = live.map(|cred| Live {
+            id: cred.id.parse().unwrap(),
+            slot: cred.slot.map(|slot| slot.parse().unwrap()),
+            active: cred.active,
+            created_at: Some(cred.created_at),
+            expires_at: None,
+            last_used_at: None,
+            live_uses: None,
+        });
+        Outcome::Observed { began_at, live: live.collect() }
+    }
+
+    fn fresh(&self) -> Vec<u8> {
+        let mut state = self.target.state.lock().unwrap();
+        state.minted += 1;
+        let value = format!("value-{:04}-{}", state.minted, "x".repeat(16)).into_bytes();
+        state.values.push(value.clone());
+        value
+    }
+
+    fn seal(&self, value: &[u8]) -> Seal {
+        let label = format!("call/{}/{}/password", self.request.operation, self.request.attempt);
+        Seal {
+            label: label.chars().rev().take(120).collect::<String>().parse().unwrap(),
+            bytes: SecretBytes::new(value.to_vec()),
+        }
+    }
+
+    async fn generate(&self) -> Result<Outcome, Stop> {
+        let label = if let Some(mut known) = self.recorder.recorded(FIRST, DIGEST).await? {
+            known.seals.remove(0).label
+        } else {
+            let seal = self.seal(&self.fresh());
+            let label = seal.label.clone();
+            self.recorder.answered(FIRST, DIGEST, HostAnswer::Answered, b"made".to_vec(), vec![seal]).await?;
+            label
+        };
+        Ok(Outcome::Created(Minted {
+            id: None,
+            attributes: vec![("username".to_owned(), "app".to_owned())],
+            facts: Vec::new(),
+            fields: vec![("password".to_owned(), label)],
+        }))
+    }
+
+    async fn mint(&self) -> Result<Outcome, Stop> {
+        let (id, label) = if let Some(mut known) = self.recorder.recorded(FIRST, DIGEST).await? {
+            (String::from_utf8(known.body).unwrap(), known.seals.remove(0).label)
+        } else {
+            let deadline = self.request.deadline;
+            self.recorder.sent(FIRST, DIGEST, deadline, "POST /keys").await?;
+            let value = self.fresh();
+            let seal = self.seal(&value);
+            let label = seal.label.clone();
+            let mut id = String::new();
+            self.target.change("after a mint", |state, now| {
+                id = format!("key-{}", state.minted);
+                state.creds.push(Cred {
+                    place: self.request.place.clone(),
+                    id: id.clone(),
+                    slot: None,
+                    value,
+                    active: true,
+                    created_at: now,
+                });
+            });
+            let reply = id.clone().into_bytes();
+            self.recorder.answered(FIRST, DIGEST, HostAnswer::Answered, reply, vec![seal]).await?;
+            (id, label)
+        };
+        Ok(Outcome::Created(Minted {
+            id: Some(id.parse().unwrap()),
+            attributes: Vec::new(),
+            facts: Vec::new(),
+            fields: vec![("token".to_owned(), label)],
+        }))
+    }
+
+    async fn install(&self) -> Result<Outcome, Stop> {
+        if mints(&self.settings) {
+            return Ok(Outcome::Done(Vec::new()));
+        }
+        let wanted = self.request.generation;
+        let value =
+            self.request.values.iter().find(|value| value.generation == wanted).expect("a handle of the new value");
+        let known = self.request.known.iter().find(|known| known.generation == wanted).expect("it is told of");
+        let id = format!("cred-{}", wanted.0);
+        if self.recorder.recorded(FIRST, DIGEST).await?.is_none() {
+            self.recorder.sent(FIRST, DIGEST, self.request.deadline, "ALTER ROLE").await?;
+            let one_slot = self.settings["overlap"] == "none";
+            self.target.change("after an install", |state, now| {
+                let place = &self.request.place;
+                let same = |cred: &Cred| {
+                    cred.place == *place
+                        && (one_slot || cred.id == id || (known.slot.is_some() && cred.slot == known.slot))
+                };
+                state.creds.retain(|cred| !same(cred));
+                state.creds.push(Cred {
+                    place: place.clone(),
+                    id: id.clone(),
+                    slot: known.slot.clone(),
+                    value: value.bytes.expose().to_vec(),
+                    active: true,
+                    created_at: now,
+                });
+            });
+            self.recorder.answered(FIRST, DIGEST, HostAnswer::Answered, Vec::new(), Vec::new()).await?;
+        }
+        Ok(Outcome::Done(vec![("id".to_owned(), id)]))
+    }
+
+    fn verify(&self) -> Outcome {
+        let wanted = self.request.generation;
+        let value =
+            self.request.values.iter().find(|value| value.generation == wanted).expect("a handle to verify with");
+        if self.target.accepts(&self.request.place, value.bytes.expose()) {
+            Outcome::Works
+        } else {
+            Outcome::Refused("no such credential".to_owned())
+        }
+    }
+
+    fn meant(&self) -> Option<String> {
+        self.request.id.as_ref().map(ToString::to_string)
+    }
+
+    async fn end(&self, what: &str, with: impl Fn(&mut Cred) + Send) -> Result<Outcome, Stop> {
+        let Some(id) = self.meant() else { return Ok(Outcome::Done(Vec::new())) };
+        if self.recorder.recorded(FIRST, DIGEST).await?.is_none() {
+            self.recorder.sent(FIRST, DIGEST, self.request.deadline, what).await?;
+            self.target.change(&format!("after {what} of {id}"), |state, _| {
+                let place = &self.request.place;
+                state.creds.iter_mut().filter(|cred| cred.place == *place && cred.id == id).for_each(with);
+            });
+            self.recorder.answered(FIRST, DIGEST, HostAnswer::Answered, Vec::new(), Vec::new()).await?;
+        }
+        Ok(Outcome::Done(Vec::new()))
+    }
+
+    async fn destroy(&self) -> Result<Outcome, Stop> {
+        let Some(id) = self.meant() else { return Ok(Outcome::Done(Vec::new())) };
+        if self.recorder.recorded(FIRST, DIGEST).await?.is_none() {
+            self.recorder.sent(FIRST, DIGEST, self.request.deadline, "DELETE").await?;
+            self.target.change(&format!("after destroy of {id}"), |state, _| {
+                let place = &self.request.place;
+                state.creds.retain(|cred| cred.place != *place || cred.id != id);
+            });
+            self.recorder.answered(FIRST, DIGEST, HostAnswer::Answered, Vec::new(), Vec::new()).await?;
+        }
+        Ok(Outcome::Done(Vec::new()))
+    }
+}
