@@ -1,0 +1,145 @@
+//! One append within the writer's transaction: refused before its first write, or written whole.
+
+use crate::chain::{self, ATTACHMENT, EVENT, Row, Tip};
+use crate::error::StoreError;
+use crate::record::v1::attachment::Attachment;
+use crate::record::{self, Stored};
+use crate::seals::{self, Subject};
+use crate::writer::Tx;
+use crate::{audit, leases};
+use keybaton_engine::ports::journal::{Append, JournalError, Mark};
+use keybaton_engine::ports::secret::Seal;
+use keybaton_protocol::event::Event;
+use keybaton_protocol::ids::{Fence, Generation, Millis, SecretName, Seq};
+
+/// An append, encoded by its caller, so that the writer only writes.
+pub(crate) struct Prepared {
+    pub(crate) secret: SecretName,
+    after: Option<Seq>,
+    fence: Option<Fence>,
+    at: Millis,
+    events: Vec<Vec<u8>>,
+    replies: Attachment,
+    seals: Vec<(Generation, Seal)>,
+    erase: Vec<Generation>,
+    restored: bool,
+    mark: Option<Mark>,
+    audit: Option<audit::AuditEntry>,
+}
+
+/// Why an append was not made.
+pub(crate) enum Refusal {
+    Conflict(Seq),
+    Fenced,
+}
+
+impl Refusal {
+    pub(crate) fn of(self, secret: SecretName) -> JournalError {
+        match self {
+            Self::Conflict(at) => JournalError::Conflict { secret, at },
+            Self::Fenced => JournalError::Fenced { secret },
+        }
+    }
+}
+
+impl Prepared {
+    pub(crate) fn new(append: Append, audit: Option<audit::AuditEntry>) -> Self {
+        let Append { secret, after, fence, at, events, seals, replies, mut erase, mark } = append;
+        // `Erased` and the erasure it tells of are one write, even if the caller named only the event.
+        erase.extend(events.iter().filter_map(|event| match event {
+            Event::Erased { generation } => Some(*generation),
+            _ => None,
+        }));
+        erase.sort_unstable();
+        erase.dedup();
+        Self {
+            secret,
+            after,
+            fence,
+            at,
+            restored: events.iter().any(|event| matches!(event, Event::Restored { .. })),
+            events: events.iter().map(record::encode_event).collect(),
+            replies: Attachment { replies: Stored::store(&replies), ..Attachment::default() },
+            seals,
+            erase,
+            mark,
+            audit,
+        }
+    }
+
+    /// Runs it; repeatable.
+    pub(crate) fn run(&mut self, tx: &mut Tx<'_>) -> Result<Result<Seq, Refusal>, StoreError> {
+        if let Some(fence) = self.fence
+            && !leases::holds(tx, &self.secret, fence)?
+        {
+            return Ok(Err(Refusal::Fenced));
+        }
+        let head = chain::head(tx.conn, tx.keys, &self.secret)?;
+        let stands = Seq(head.as_ref().map_or(0, |head| head.seq));
+        if self.after.is_some_and(|after| after != stands) {
+            return Ok(Err(Refusal::Conflict(stands)));
+        }
+        if let Some(entry) = &self.audit {
+            audit::write(tx, entry)?;
+        }
+        let attaches = !(self.replies.replies.is_empty() && self.seals.is_empty() && self.erase.is_empty());
+        if self.events.is_empty() && !attaches && self.mark.is_none() {
+            return Ok(Ok(stands));
+        }
+        let mut tip = Tip::of(tx, &self.secret, head);
+        for event in &self.events {
+            tip.push(tx, self.at.0, EVENT, event)?;
+        }
+        if attaches {
+            self.attach(tx, &mut tip)?;
+        }
+        if self.restored {
+            tx.conn
+                .prepare_cached("DELETE FROM restore_pending WHERE secret = ?1")?
+                .execute([self.secret.to_string()])?;
+        }
+        let seq = Seq(tip.seq());
+        tip.close(tx, self.mark.as_ref())?;
+        Ok(Ok(seq))
+    }
+
+    fn attach(&mut self, tx: &mut Tx<'_>, tip: &mut Tip) -> Result<(), StoreError> {
+        self.replies.sealed.clear();
+        for (generation, seal) in &self.seals {
+            let keys = tx.keys;
+            let subject = Subject {
+                installation: &keys.installation,
+                secret: &self.secret,
+                id: tip.id(),
+                generation: *generation,
+            };
+            let label = seal.label.as_str();
+            if let Some(digest) = seals::seal(tx, subject, label, &seal.bytes)? {
+                self.replies.sealed.push((generation.0, label.to_owned(), digest));
+            }
+        }
+        for generation in &self.erase {
+            seals::erase(tx, tip.id(), *generation)?;
+        }
+        self.replies.erased = self.erase.iter().map(|generation| generation.0).collect();
+        tip.push(tx, self.at.0, ATTACHMENT, &record::to_json(&self.replies))
+    }
+}
+
+/// The attachment in a proven row.
+pub(crate) fn attachment(secret: &SecretName, row: &Row) -> Result<Attachment, StoreError> {
+    let attachment = match row.version {
+        1 => record::from_json(1, &row.body),
+        found => Err(record::RecordError::Version { found }),
+    };
+    attachment.map_err(|error| unreadable(secret, row, &error))
+}
+
+/// The event in a proven row.
+pub(crate) fn event(secret: &SecretName, row: &Row) -> Result<Event, StoreError> {
+    record::decode_event(row.version, &row.body).map_err(|error| unreadable(secret, row, &error))
+}
+
+fn unreadable(secret: &SecretName, row: &Row, error: &record::RecordError) -> StoreError {
+    StoreError::damaged(format!("{secret} at sequence {}: {error}", row.seq))
+}

@@ -1,0 +1,293 @@
+//! What every implementation of the engine's Journal port must do, as one function to call from its tests. It panics
+//! with a sentence at the first thing that does not hold, and leaves its secrets (`conformance/…`) behind.
+
+use keybaton_engine::ports::journal::{Append, Freeze, Journal, JournalError, Lease, Mark, Recorded, Reply, Scope};
+use keybaton_engine::ports::secret::{Seal, SecretBytes};
+use keybaton_protocol::event::Event;
+use keybaton_protocol::ids::{
+    Author, CallId, Digest, Fence, Generation, Millis, OperationId, Ordinal, Place, SecretName, Seq,
+};
+use keybaton_protocol::step::{CallKind, Step};
+use std::task::Poll;
+
+const AT: Millis = Millis(1_700_000_000_000);
+const MINUTE_MS: u64 = 60_000;
+
+/// Runs the whole suite on a journal that knows none of its secrets.
+pub async fn check(journal: &dyn Journal) {
+    appends_and_reads(journal).await;
+    refuses_decisions_on_old_state(journal).await;
+    refuses_decisions_under_old_fences(journal).await;
+    leases_are_exclusive_and_expire(journal).await;
+    seals_and_erases(journal).await;
+    refuses_another_value_under_a_label(journal).await;
+    answers_with_replies(journal).await;
+    keeps_the_index(journal).await;
+    keeps_freezes(journal).await;
+    appends_of_many_secrets_do_not_disturb_each_other(journal).await;
+}
+
+/// A name in the suite's own namespace.
+fn secret(name: &str) -> SecretName {
+    parsed(&format!("conformance/{name}"))
+}
+
+fn parsed<T: std::str::FromStr>(text: &str) -> T {
+    text.parse().unwrap_or_else(|_| panic!("`{text}` follows the grammar"))
+}
+
+/// An append of facts.
+fn facts(name: &str, events: Vec<Event>) -> Append {
+    Append {
+        secret: secret(name),
+        after: None,
+        fence: None,
+        at: AT,
+        events,
+        seals: Vec::new(),
+        replies: Vec::new(),
+        erase: Vec::new(),
+        mark: None,
+    }
+}
+
+fn wave(wave: u32) -> Event {
+    Event::WaveOpened { wave }
+}
+
+fn seal(label: &str, value: &[u8]) -> Seal {
+    Seal { label: parsed(label), bytes: SecretBytes::new(value.to_vec()) }
+}
+
+async fn append(journal: &dyn Journal, append: Append) -> Seq {
+    journal.append(append).await.unwrap_or_else(|error| panic!("a legal append is taken: {error}"))
+}
+
+async fn read(journal: &dyn Journal, name: &str, after: u64) -> Vec<Recorded> {
+    let found = journal.read(&secret(name), Seq(after)).await;
+    found.unwrap_or_else(|error| panic!("what was appended can be read: {error}"))
+}
+
+async fn lease(journal: &dyn Journal, name: &str, holder: &str, for_ms: u64) -> Result<Lease, JournalError> {
+    journal.lease(&secret(name), holder, for_ms).await
+}
+
+async fn leased(journal: &dyn Journal, name: &str, holder: &str, for_ms: u64) -> Lease {
+    let lease = lease(journal, name, holder, for_ms).await;
+    lease.unwrap_or_else(|error| panic!("a free lease can be taken, and one's own renewed: {error}"))
+}
+
+async fn appends_and_reads(journal: &dyn Journal) {
+    assert!(read(journal, "reads", 0).await.is_empty(), "a secret nobody wrote of has no events");
+    assert_eq!(append(journal, facts("reads", vec![wave(0), wave(1)])).await, Seq(2), "sequences count up from 1");
+    assert_eq!(append(journal, facts("reads", vec![wave(2)])).await, Seq(3), "the next append goes on");
+    let recorded = |number: u32| Recorded { seq: Seq(u64::from(number) + 1), at: AT, event: wave(number) };
+    assert_eq!(read(journal, "reads", 0).await, (0..3).map(recorded).collect::<Vec<_>>(), "all events, in order");
+    assert_eq!(read(journal, "reads", 2).await, vec![recorded(2)], "only events after the given one");
+    assert!(read(journal, "reads", 3).await.is_empty(), "nothing comes after the last one");
+    assert_eq!(append(journal, facts("reads", Vec::new())).await, Seq(3), "an empty append changes nothing");
+}
+
+async fn refuses_decisions_on_old_state(journal: &dyn Journal) {
+    let decided = |after: u64| Append { after: Some(Seq(after)), ..facts("conflicts", vec![wave(9)]) };
+    append(journal, decided(0)).await;
+    let outcome = journal.append(decided(0)).await;
+    assert!(
+        matches!(outcome, Err(JournalError::Conflict { at: Seq(1), .. })),
+        "a decision on old state is refused, and told where the journal stands: {outcome:?}"
+    );
+    let ahead = journal.append(decided(7)).await;
+    assert!(matches!(ahead, Err(JournalError::Conflict { at: Seq(1), .. })), "so is one on a state that never was");
+    append(journal, decided(1)).await;
+    append(journal, facts("conflicts", vec![wave(3)])).await;
+    assert_eq!(read(journal, "conflicts", 0).await.len(), 3, "of the refused ones nothing was kept");
+}
+
+async fn refuses_decisions_under_old_fences(journal: &dyn Journal) {
+    let decided = |fence: Fence| Append { fence: Some(fence), ..facts("fences", vec![wave(1)]) };
+    let unknown = journal.append(decided(Fence(1))).await;
+    assert!(matches!(unknown, Err(JournalError::Fenced { .. })), "a fence that nobody was given is refused");
+    let first = leased(journal, "fences", "one", 0).await;
+    append(journal, decided(first.fence)).await;
+    let second = leased(journal, "fences", "two", MINUTE_MS).await;
+    assert!(second.fence > first.fence, "a new holder gets a higher fence");
+    let stale = journal.append(decided(first.fence)).await;
+    assert!(matches!(stale, Err(JournalError::Fenced { .. })), "the old holder decides nothing more");
+    append(journal, facts("fences", vec![wave(2)])).await;
+    append(journal, decided(second.fence)).await;
+    assert_eq!(read(journal, "fences", 0).await.len(), 3, "facts are accepted under any fence");
+}
+
+async fn leases_are_exclusive_and_expire(journal: &dyn Journal) {
+    let first = leased(journal, "leases", "one", MINUTE_MS).await;
+    let other = lease(journal, "leases", "two", MINUTE_MS).await;
+    assert!(matches!(other, Err(JournalError::Fenced { .. })), "a lease that runs is nobody else's");
+    let renewed = leased(journal, "leases", "one", 2 * MINUTE_MS).await;
+    assert_eq!(renewed.fence, first.fence, "a renewal keeps the fence");
+    assert!(renewed.until > first.until, "and moves the end");
+    let given_up = leased(journal, "leases", "one", 0).await;
+    assert!(given_up.until <= renewed.until, "a lease can be given up by renewing it for no time");
+    let taken = leased(journal, "leases", "two", MINUTE_MS).await;
+    assert!(taken.fence > first.fence, "then somebody else can take it, under a higher fence");
+}
+
+async fn seals_and_erases(journal: &dyn Journal) {
+    let name = secret("seals");
+    let (one, two) = (Generation(1), Generation(2));
+    let mut sealing = facts("seals", vec![Event::Staged]);
+    sealing.seals =
+        vec![(one, seal("password", b"first")), (two, seal("password", b"second")), (one, seal("pin", b""))];
+    append(journal, sealing).await;
+    for (generation, label, value) in
+        [(one, "password", &b"first"[..]), (two, "password", b"second"), (one, "pin", b"")]
+    {
+        let found = journal.unseal(&name, generation, label).await;
+        let found = found.unwrap_or_else(|error| panic!("a sealed value opens: {error}"));
+        assert_eq!((found.bytes.expose(), found.label.as_str()), (value, label), "as it was sealed");
+    }
+    for (generation, label) in [(one, "other"), (Generation(3), "password"), (one, "not a label")] {
+        let missing = journal.unseal(&name, generation, label).await;
+        assert!(matches!(missing, Err(JournalError::NoSeal { .. })), "{label} of {generation:?} was never sealed");
+    }
+    let salt = |generation| async move { journal.salt(&secret("seals"), generation).await };
+    let salts = [salt(one).await, salt(one).await, salt(two).await];
+    let [first, again, second] = salts.map(|salt| salt.unwrap_or_else(|error| panic!("there is a salt: {error}")));
+    assert_eq!(first.bytes.expose().len(), 32, "a salt has 32 bytes");
+    assert_eq!(first.bytes.expose(), again.bytes.expose(), "and stays");
+    assert_ne!(first.bytes.expose(), second.bytes.expose(), "each generation has its own");
+    let mut erasing = facts("seals", vec![Event::Erased { generation: one }]);
+    erasing.erase = vec![one];
+    append(journal, erasing).await;
+    let gone = journal.unseal(&name, one, "password").await;
+    assert!(matches!(gone, Err(JournalError::NoSeal { .. })), "what is erased does not open: {gone:?}");
+    let gone = salt(one).await;
+    assert!(matches!(gone, Err(JournalError::NoSeal { .. })), "nor does its salt: {gone:?}");
+    assert!(journal.unseal(&name, two, "password").await.is_ok(), "other generations stay");
+}
+
+async fn refuses_another_value_under_a_label(journal: &dyn Journal) {
+    let sealing = |value: &[u8]| {
+        let mut append = facts("labels", vec![Event::Staged]);
+        append.seals = vec![(Generation(1), seal("password", value))];
+        append
+    };
+    append(journal, sealing(b"kept")).await;
+    append(journal, sealing(b"kept")).await;
+    let other = journal.append(sealing(b"other")).await;
+    assert!(matches!(other, Err(JournalError::Unavailable { .. })), "a sealed value is never overwritten: {other:?}");
+    let found = journal.unseal(&secret("labels"), Generation(1), "password").await;
+    let found = found.unwrap_or_else(|error| panic!("the first value stays: {error}"));
+    assert_eq!(found.bytes.expose(), b"kept");
+    assert_eq!(read(journal, "labels", 0).await.len(), 2, "the events of the refused append are not kept either");
+}
+
+async fn answers_with_replies(journal: &dyn Journal) {
+    let reply = |call: u32, ordinal: u32, body: &[u8]| Reply {
+        call: CallId(call),
+        ordinal: Ordinal(ordinal),
+        request: Digest([7; 32]),
+        body: body.to_vec(),
+    };
+    for call in 1..=2 {
+        append(journal, facts("replies", vec![intended(call)])).await;
+        for ordinal in (0..3).rev() {
+            let mut answered = facts("replies", Vec::new());
+            answered.replies = vec![reply(call, ordinal, &[0xff, u8::try_from(call).unwrap_or(0)])];
+            append(journal, answered).await;
+        }
+    }
+    for call in 1..=2u8 {
+        let found = journal.replies(&secret("replies"), CallId(u32::from(call))).await;
+        let found = found.unwrap_or_else(|error| panic!("replies can be read: {error}"));
+        let expected: Vec<Reply> = (0..3).map(|ordinal| reply(u32::from(call), ordinal, &[0xff, call])).collect();
+        assert_eq!(found, expected, "the replies of one call, by ordinal");
+    }
+    assert_eq!(read(journal, "replies", 0).await.len(), 2, "replies take no sequence");
+}
+
+fn intended(call: u32) -> Event {
+    Event::Intended {
+        call: CallId(call),
+        kind: CallKind::Create,
+        generation: Generation(1),
+        place: Place::only(),
+        attempt: 1,
+        operation: parsed::<OperationId>("r/create/1/-"),
+        baseline: Vec::new(),
+        step: Step::Create,
+        id: None,
+        resumes: Vec::new(),
+    }
+}
+
+async fn keeps_the_index(journal: &dyn Journal) {
+    let line = |name: &'static str| async move {
+        let index = journal.index().await.unwrap_or_else(|error| panic!("the index can be read: {error}"));
+        index.into_iter().find(|line| line.secret == secret(name)).map(|line| (line.seq, line.mark))
+    };
+    assert_eq!(line("index").await, None, "a secret nobody wrote of is not in the index");
+    append(journal, facts("index", vec![wave(0)])).await;
+    assert_eq!(line("index").await, Some((Seq(1), Mark { open: true, ..Mark::default() })), "it begins open");
+    let mark = Mark { failures: 3, rotated_at: Some(AT), spec: Some(Digest([9; 32])), ..Mark::default() };
+    append(journal, Append { mark: Some(mark), ..facts("index", vec![wave(1)]) }).await;
+    append(journal, facts("index", vec![wave(2)])).await;
+    assert_eq!(line("index").await, Some((Seq(3), mark)), "a mark stays until the next one");
+    append(journal, Append { mark: Some(Mark::default()), ..facts("index", Vec::new()) }).await;
+    assert_eq!(line("index").await, Some((Seq(3), Mark::default())), "a mark alone is written too");
+}
+
+async fn keeps_freezes(journal: &dyn Journal) {
+    let scope = Scope::Namespace(parsed("conformance"));
+    let by = |author: &str| Freeze { scope: scope.clone(), author: parsed::<Author>(author), at: AT };
+    let ours = || async {
+        let all = journal.freezes().await.unwrap_or_else(|error| panic!("freezes can be read: {error}"));
+        all.into_iter().filter(|freeze| freeze.scope == scope).collect::<Vec<_>>()
+    };
+    for author in ["first", "second"] {
+        journal.freeze(by(author)).await.unwrap_or_else(|error| panic!("a freeze is taken: {error}"));
+        assert_eq!(ours().await, vec![by("first")], "a second freeze changes nothing");
+    }
+    for _ in 0..2 {
+        let thawed = journal.thaw(scope.clone(), parsed("second"), AT).await;
+        thawed.unwrap_or_else(|error| panic!("a thaw is taken, also a second one: {error}"));
+        assert!(ours().await.is_empty(), "a thawed scope is not frozen");
+    }
+}
+
+async fn appends_of_many_secrets_do_not_disturb_each_other(journal: &dyn Journal) {
+    const SECRETS: usize = 64;
+    let one = |number: usize| {
+        let name = format!("many-{number}");
+        let mut append = facts(&name, vec![wave(0), wave(1)]);
+        // Every third is refused, every fifth fails after its first write.
+        if number % 3 == 0 {
+            append.after = Some(Seq(5));
+        } else if number % 5 == 0 {
+            append.seals = vec![(Generation(1), seal("x", b"a")), (Generation(1), seal("x", b"b"))];
+        }
+        append
+    };
+    let mut waiting: Vec<_> = (0..SECRETS).map(|number| journal.append(one(number))).collect();
+    let mut outcomes = Vec::new();
+    std::future::poll_fn(|context| {
+        waiting.retain_mut(|append| match append.as_mut().poll(context) {
+            Poll::Ready(outcome) => {
+                outcomes.push(outcome);
+                false
+            }
+            Poll::Pending => true,
+        });
+        if waiting.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    let conflicts = outcomes.iter().filter(|outcome| matches!(outcome, Err(JournalError::Conflict { .. }))).count();
+    let failed = outcomes.iter().filter(|outcome| matches!(outcome, Err(JournalError::Unavailable { .. }))).count();
+    let expected = |legal: fn(usize) -> bool| (0..SECRETS).filter(|number| legal(*number)).count();
+    assert_eq!(conflicts, expected(|number| number % 3 == 0), "those on a wrong state are refused");
+    assert_eq!(failed, expected(|number| number % 3 != 0 && number % 5 == 0), "those that cannot be stored fail");
+    for number in 0..SECRETS {
+        let kept = if number % 3 == 0 || number % 5 == 0 { 0 } else { 2 };
+        let found = read(journal, &format!("many-{number}"), 0).await.len();
+        assert_eq!(found, kept, "append {number} was kept whole, or not at all");
+    }
+}

@@ -1,0 +1,164 @@
+//! The engine's Journal port on this store. Appends go to the writer, reads to the readers; nothing runs on the
+//! caller's thread but the encoding of its own records.
+
+use crate::append::{self, Prepared};
+use crate::audit::AuditEntry;
+use crate::chain::{self, ATTACHMENT, EVENT};
+use crate::error::StoreError;
+use crate::record::{self, Stored};
+use crate::state::State;
+use crate::{Store, freezes, leases, seals};
+use async_trait::async_trait;
+use keybaton_engine::ports::journal::{Append, Freeze, Indexed, Journal, JournalError, Lease, Recorded, Reply, Scope};
+use keybaton_engine::ports::secret::{Seal, SecretBytes};
+use keybaton_protocol::event::Event;
+use keybaton_protocol::ids::{Author, CallId, Epoch, Generation, Millis, SealLabel, SecretName, Seq};
+use std::ops::ControlFlow;
+
+/// Label under which a missing salt is named.
+const SALT_LABEL: &str = "salt";
+
+impl Store {
+    /// Appends to a journal and to the audit log in one transaction.
+    ///
+    /// # Errors
+    /// As [`Journal::append`]; the audit entry is kept only with the append.
+    pub async fn append_audited(&self, append: Append, entry: AuditEntry) -> Result<Seq, JournalError> {
+        self.submit(Prepared::new(append, Some(entry))).await
+    }
+
+    async fn submit(&self, mut prepared: Prepared) -> Result<Seq, JournalError> {
+        let secret = prepared.secret.clone();
+        match self.write(move |tx| prepared.run(tx)).await {
+            Ok(Ok(seq)) => Ok(seq),
+            Ok(Err(refusal)) => Err(refusal.of(secret)),
+            Err(error) => Err(error.for_journal()),
+        }
+    }
+}
+
+fn told(error: StoreError) -> JournalError {
+    error.for_journal()
+}
+
+#[async_trait]
+impl Journal for Store {
+    async fn append(&self, append: Append) -> Result<Seq, JournalError> {
+        self.submit(Prepared::new(append, None)).await
+    }
+
+    async fn read(&self, secret: &SecretName, after: Seq) -> Result<Vec<Recorded>, JournalError> {
+        let secret = secret.clone();
+        self.read_view(move |view| {
+            let Some(head) = chain::head(view.conn, view.keys, &secret)? else { return Ok(Vec::new()) };
+            let mut found = Vec::new();
+            if head.seq <= after.0 {
+                return Ok(found);
+            }
+            chain::walk(view.conn, view.keys, &secret, &head, |row| {
+                if row.seq <= after.0 {
+                    return Ok(ControlFlow::Break(()));
+                }
+                if row.kind == EVENT {
+                    let event = append::event(&secret, &row)?;
+                    found.push(Recorded { seq: Seq(row.seq), at: Millis(row.at), event });
+                }
+                Ok(ControlFlow::Continue(()))
+            })?;
+            found.reverse();
+            Ok(found)
+        })
+        .await
+        .map_err(told)
+    }
+
+    async fn index(&self) -> Result<Vec<Indexed>, JournalError> {
+        self.read_view(|view| {
+            let state = State::load(view.conn, view.keys)?;
+            let mut index = Vec::new();
+            chain::heads(view.conn, view.keys, &state.heads, |secret, head| {
+                let mark = record::decode_mark(&head.mark)
+                    .map_err(|error| StoreError::damaged(format!("the index's line of {secret}: {error}")))?;
+                index.push(Indexed { secret, seq: Seq(head.seq), mark });
+                Ok(())
+            })?;
+            Ok(index)
+        })
+        .await
+        .map_err(told)
+    }
+
+    async fn freezes(&self) -> Result<Vec<Freeze>, JournalError> {
+        self.read_view(freezes::list).await.map_err(told)
+    }
+
+    async fn freeze(&self, freeze: Freeze) -> Result<(), JournalError> {
+        self.write(move |tx| freezes::freeze(tx, &freeze)).await.map_err(told)
+    }
+
+    async fn thaw(&self, scope: Scope, author: Author, at: Millis) -> Result<(), JournalError> {
+        self.write(move |tx| freezes::thaw(tx, &scope, &author, at)).await.map_err(told)
+    }
+
+    async fn replies(&self, secret: &SecretName, call: CallId) -> Result<Vec<Reply>, JournalError> {
+        let secret = secret.clone();
+        self.read_view(move |view| {
+            let Some(head) = chain::head(view.conn, view.keys, &secret)? else { return Ok(Vec::new()) };
+            let mut found: Vec<Reply> = Vec::new();
+            chain::walk(view.conn, view.keys, &secret, &head, |row| {
+                if row.kind == ATTACHMENT {
+                    for reply in append::attachment(&secret, &row)?.replies {
+                        if reply.call == call.0 {
+                            found.push(reply.load().map_err(|error| {
+                                StoreError::damaged(format!("{secret} at sequence {}: {error}", row.seq))
+                            })?);
+                        }
+                    }
+                } else if matches!(append::event(&secret, &row)?, Event::Intended { call: of, .. } if of == call) {
+                    // Nothing that belongs to a call comes before its intent.
+                    return Ok(ControlFlow::Break(()));
+                }
+                Ok(ControlFlow::Continue(()))
+            })?;
+            // Newest first, so that of two under one ordinal the later one stays.
+            found.sort_by_key(|reply| reply.ordinal);
+            found.dedup_by_key(|reply| reply.ordinal);
+            Ok(found)
+        })
+        .await
+        .map_err(told)
+    }
+
+    async fn unseal(&self, secret: &SecretName, generation: Generation, label: &str) -> Result<Seal, JournalError> {
+        let missing =
+            |label: &str| JournalError::NoSeal { secret: secret.clone(), generation, label: label.to_owned() };
+        let parsed: SealLabel = label.parse().map_err(|_| missing(label))?;
+        let (name, of) = (secret.clone(), label.to_owned());
+        let found = self.read_view(move |view| seals::open(view, &name, generation, &of)).await.map_err(told)?;
+        found.map(|bytes| Seal { label: parsed, bytes }).ok_or_else(|| missing(label))
+    }
+
+    async fn salt(&self, secret: &SecretName, generation: Generation) -> Result<Seal, JournalError> {
+        let name = secret.clone();
+        let found: Option<SecretBytes> =
+            self.read_view(move |view| seals::open_salt(view, &name, generation)).await.map_err(told)?;
+        let label = SALT_LABEL.parse().expect("`salt` is a label");
+        found.map(|bytes| Seal { label, bytes }).ok_or_else(|| JournalError::NoSeal {
+            secret: secret.clone(),
+            generation,
+            label: SALT_LABEL.to_owned(),
+        })
+    }
+
+    async fn lease(&self, secret: &SecretName, holder: &str, for_ms: u64) -> Result<Lease, JournalError> {
+        let (name, holder) = (secret.clone(), holder.to_owned());
+        self.write(move |tx| leases::take(tx, &name, &holder, for_ms))
+            .await
+            .map_err(told)?
+            .ok_or_else(|| JournalError::Fenced { secret: secret.clone() })
+    }
+
+    async fn epoch(&self) -> Result<Epoch, JournalError> {
+        self.read_view(|view| Ok(Epoch(State::load(view.conn, view.keys)?.epoch))).await.map_err(told)
+    }
+}

@@ -1,0 +1,97 @@
+//! The threads that read, each with a connection of its own: what they see is committed, and does not hold up the writer.
+
+use crate::crypto::Integrity;
+use crate::error::StoreError;
+use crate::kek::Kek;
+use crate::writer::SharedKek;
+use rusqlite::Connection;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+/// Threads that read.
+pub(crate) const READERS: usize = 2;
+/// Reads that may wait for a thread; more waits outside, in its callers.
+const QUEUE_MAX: usize = 256;
+
+/// One snapshot of the database.
+pub(crate) struct View<'a> {
+    pub(crate) conn: &'a Connection,
+    pub(crate) keys: &'a Integrity,
+    pub(crate) kek: &'a Kek,
+}
+
+type Job = (Box<dyn FnOnce(Result<View<'_>, StoreError>) + Send>, OwnedSemaphorePermit);
+
+/// The way to the reader threads.
+pub(crate) struct Readers {
+    jobs: Option<Sender<Job>>,
+    room: Arc<Semaphore>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Readers {
+    pub(crate) fn start(
+        connections: Vec<Connection>,
+        keys: &Arc<Integrity>,
+        kek: &SharedKek,
+    ) -> Result<Self, StoreError> {
+        let (jobs, inbox) = channel::<Job>();
+        let inbox = Arc::new(Mutex::new(inbox));
+        let mut threads = Vec::with_capacity(connections.len());
+        for conn in connections {
+            let (inbox, keys, kek) = (Arc::clone(&inbox), Arc::clone(keys), Arc::clone(kek));
+            let thread = std::thread::Builder::new()
+                .name("keybaton-store-reader".to_owned())
+                .spawn(move || serve(&conn, &keys, &kek, &inbox))
+                .map_err(StoreError::io("start a reader of", "keybaton.db"))?;
+            threads.push(thread);
+        }
+        Ok(Self { jobs: Some(jobs), room: Arc::new(Semaphore::new(QUEUE_MAX)), threads })
+    }
+
+    /// Runs `run` on one snapshot.
+    pub(crate) async fn call<T: Send + 'static>(
+        &self,
+        run: impl FnOnce(&View<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let room = Arc::clone(&self.room).acquire_owned().await.map_err(|_| StoreError::Closed)?;
+        let (reply, answer) = oneshot::channel();
+        let job = Box::new(move |view: Result<View<'_>, StoreError>| {
+            drop(reply.send(view.and_then(|view| run(&view))));
+        });
+        let jobs = self.jobs.as_ref().ok_or(StoreError::Closed)?;
+        jobs.send((job, room)).map_err(|_| StoreError::Closed)?;
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+}
+
+impl Drop for Readers {
+    fn drop(&mut self) {
+        self.jobs = None;
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a reader of the store had died");
+            }
+        }
+    }
+}
+
+fn serve(conn: &Connection, keys: &Integrity, kek: &SharedKek, inbox: &Mutex<Receiver<Job>>) {
+    loop {
+        let next = inbox.lock().expect("nothing panics while it takes a job").recv();
+        let Ok((job, _room)) = next else { return };
+        // Held until the snapshot is given back: `rewrap` exchanges the key and the rows wrapped by it as one.
+        let kek = kek.read().expect("no holder of the key panics while it exchanges it");
+        match conn.execute_batch("BEGIN") {
+            Ok(()) => job(Ok(View { conn, keys, kek: &kek })),
+            Err(error) => job(Err(error.into())),
+        }
+        if !conn.is_autocommit()
+            && let Err(error) = conn.execute_batch("ROLLBACK")
+        {
+            tracing::error!(%error, "a snapshot could not be given back");
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Two macros that write a record type and its conversions out of one list of fields. Both conversions destructure
+//! without `..`, so that a field or variant added to the protocol does not compile until the record knows it.
+
+macro_rules! record_struct {
+    ($name:ident => $model:ident { $($field:ident : $type:ty),* $(,)? }) => {
+        #[derive(Debug, serde::Serialize, serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub(crate) struct $name { $($field: $type),* }
+
+        impl $crate::record::Stored<$model> for $name {
+            fn store(model: &$model) -> Self {
+                let $model { $($field),* } = model;
+                Self { $($field: $crate::record::Stored::store($field)),* }
+            }
+
+            fn load(self) -> Result<$model, $crate::record::RecordError> {
+                let Self { $($field),* } = self;
+                Ok($model { $($field: $crate::record::Stored::load($field)?),* })
+            }
+        }
+    };
+}
+
+macro_rules! record_enum {
+    ($name:ident => $model:ident {
+        $( $variant:ident $( ($bind:ident : $inner:ty) )? $( { $($field:ident : $type:ty),* $(,)? } )? ),* $(,)?
+    }) => {
+        #[derive(Debug, serde::Serialize, serde::Deserialize)]
+        #[serde(rename_all = "kebab-case", deny_unknown_fields)]
+        pub(crate) enum $name { $( $variant $( ($inner) )? $( { $($field: $type),* } )? ),* }
+
+        impl $crate::record::Stored<$model> for $name {
+            fn store(model: &$model) -> Self {
+                match model { $(
+                    $model::$variant $( ($bind) )? $( { $($field),* } )? =>
+                        Self::$variant
+                            $( (<$inner as $crate::record::Stored<_>>::store($bind)) )?
+                            $( { $($field: $crate::record::Stored::store($field)),* } )?
+                ),* }
+            }
+
+            fn load(self) -> Result<$model, $crate::record::RecordError> {
+                Ok(match self { $(
+                    Self::$variant $( ($bind) )? $( { $($field),* } )? =>
+                        $model::$variant
+                            $( ($crate::record::Stored::load($bind)?) )?
+                            $( { $($field: $crate::record::Stored::load($field)?),* } )?
+                ),* })
+            }
+        }
+    };
+}
+
+pub(crate) use {record_enum, record_struct};

@@ -1,0 +1,106 @@
+//! How the protocol's small values are kept: names as text, numbers as numbers, digests as `sha256:` and hex.
+
+use super::RecordError;
+use keybaton_protocol::evidence::{EvidenceKind, Purpose};
+use keybaton_protocol::fault::{Blame, FailureClass};
+use keybaton_protocol::ids::{
+    Author, CallId, ConsumerName, Digest, Epoch, Generation, Incarnation, Millis, OperationId, Ordinal, Place,
+    PluginName, Replica, RotationId, SealLabel, Seq, Slot, TargetId,
+};
+use keybaton_protocol::policy::{AtDeadline, ConsumerRole};
+use keybaton_protocol::profile::Minter;
+use keybaton_protocol::step::{CallKind, Ending, PlanKind, Step};
+
+/// A stored shape of the value `M`.
+pub(crate) trait Stored<M>: Sized {
+    /// The shape that is written.
+    fn store(model: &M) -> Self;
+    /// The value that was meant.
+    fn load(self) -> Result<M, RecordError>;
+}
+
+macro_rules! itself {
+    ($($type:ty),*) => { $(
+        impl Stored<$type> for $type {
+            fn store(model: &$type) -> Self { model.clone() }
+            fn load(self) -> Result<$type, RecordError> { Ok(self) }
+        }
+    )* };
+}
+itself!(String, bool, u8, u32, u64);
+
+macro_rules! text {
+    ($($type:ident),*) => { $(
+        impl Stored<$type> for String {
+            fn store(model: &$type) -> Self { model.to_string() }
+            fn load(self) -> Result<$type, RecordError> {
+                self.parse().map_err(|_| RecordError::value(stringify!($type), &self))
+            }
+        }
+    )* };
+}
+text!(Author, ConsumerName, Digest, Incarnation, OperationId, Place, PluginName, Replica, RotationId, SealLabel, Slot);
+text!(TargetId);
+
+macro_rules! number {
+    ($shape:ident: $($type:ident),*) => { $(
+        impl Stored<$type> for $shape {
+            fn store(model: &$type) -> Self { model.0 }
+            fn load(self) -> Result<$type, RecordError> { Ok($type(self)) }
+        }
+    )* };
+}
+number!(u64: Millis, Seq);
+number!(u32: CallId, Epoch, Generation, Ordinal);
+
+macro_rules! named {
+    ($($type:ident),*) => { $(
+        impl Stored<$type> for String {
+            fn store(model: &$type) -> Self { model.name().to_owned() }
+            fn load(self) -> Result<$type, RecordError> {
+                $type::from_name(&self).ok_or_else(|| RecordError::value(stringify!($type), &self))
+            }
+        }
+    )* };
+}
+named!(AtDeadline, Blame, CallKind, ConsumerRole, Ending, EvidenceKind, FailureClass, Minter, PlanKind, Purpose, Step);
+
+impl<M, S: Stored<M>> Stored<Option<M>> for Option<S> {
+    fn store(model: &Option<M>) -> Self {
+        model.as_ref().map(S::store)
+    }
+
+    fn load(self) -> Result<Option<M>, RecordError> {
+        self.map(S::load).transpose()
+    }
+}
+
+impl<M, S: Stored<M>> Stored<Vec<M>> for Vec<S> {
+    fn store(model: &Vec<M>) -> Self {
+        model.iter().map(S::store).collect()
+    }
+
+    fn load(self) -> Result<Vec<M>, RecordError> {
+        self.into_iter().map(S::load).collect()
+    }
+}
+
+impl<M, S: Stored<M>> Stored<Box<M>> for Box<S> {
+    fn store(model: &Box<M>) -> Self {
+        Box::new(S::store(model))
+    }
+
+    fn load(self) -> Result<Box<M>, RecordError> {
+        (*self).load().map(Box::new)
+    }
+}
+
+impl<A, B, SA: Stored<A>, SB: Stored<B>> Stored<(A, B)> for (SA, SB) {
+    fn store(model: &(A, B)) -> Self {
+        (SA::store(&model.0), SB::store(&model.1))
+    }
+
+    fn load(self) -> Result<(A, B), RecordError> {
+        Ok((self.0.load()?, self.1.load()?))
+    }
+}

@@ -1,0 +1,87 @@
+//! What a rotation was pinned to: policy, profile, consumers. Holds no rule about them.
+
+use crate::record::mirror::{record_enum, record_struct};
+use keybaton_protocol::event::Pins;
+use keybaton_protocol::policy::{Attempts, ConsumerPolicy, Members, Policy, Quorum, Stragglers, WaveSize, Waves};
+use keybaton_protocol::profile::{Overlap, Profile, UsageSignal};
+
+record_enum!(OverlapRecord => Overlap {
+    Native(live: u32),
+    Alternate(slots: Vec<String>),
+    Replace,
+    None,
+});
+
+record_struct!(UsageRecord => UsageSignal { lag_ms: u64, resolution_ms: u64 });
+
+record_struct!(ProfileRecord => Profile {
+    overlap: OverlapRecord,
+    minter: String,
+    clobbers_slot: bool,
+    soft_disable: bool,
+    reinstall: bool,
+    promotes: bool,
+    usage: Option<UsageRecord>,
+    settle_ms: u64,
+});
+
+record_enum!(MembersRecord => Members {
+    Listed(replicas: Vec<String>),
+    Count(replicas: u32),
+});
+
+record_struct!(ConsumerRecord => ConsumerPolicy {
+    name: String,
+    role: String,
+    required: bool,
+    members: MembersRecord,
+    ready: String,
+    adopted: String,
+    uses_every_ms: Option<u64>,
+});
+
+record_enum!(QuorumRecord => Quorum {
+    All,
+    Percent(share: u8),
+});
+
+record_struct!(StragglersRecord => Stragglers {
+    quorum: QuorumRecord,
+    deadline_ms: Option<u64>,
+    then: String,
+    max_age_ms: Option<u64>,
+});
+
+record_enum!(WaveSizeRecord => WaveSize {
+    Count(replicas: u32),
+    Percent(share: u8),
+    Rest,
+});
+
+record_struct!(WavesRecord => Waves { sizes: Vec<WaveSizeRecord>, max_unavailable: u32, soak_ms: u64 });
+
+record_struct!(AttemptsRecord => Attempts { cap: u32, base_ms: u64, max_ms: u64 });
+
+record_struct!(PolicyRecord => Policy {
+    consumers: Vec<ConsumerRecord>,
+    stragglers: StragglersRecord,
+    waves: WavesRecord,
+    overlap_min_ms: u64,
+    quiet_ms: u64,
+    soak_ms: u64,
+    staged_lease_ms: u64,
+    attempts: AttemptsRecord,
+    call_timeout_ms: u64,
+    accept_gap: bool,
+});
+
+record_struct!(PinsRecord => Pins {
+    spec: String,
+    plugin: String,
+    component: String,
+    profile: ProfileRecord,
+    policy: PolicyRecord,
+    settings: String,
+    target: String,
+    places: Vec<String>,
+});
