@@ -1,0 +1,193 @@
+//! What the runtime's tests share: a recorder in memory, the packed plugins, and requests with little to say.
+
+use async_trait::async_trait;
+use keybaton_engine::ports::clock::Clock;
+use keybaton_engine::ports::rotator::{CallRecorder, CallRequest, Known, RecordError, RecordedReply, Value};
+use keybaton_engine::ports::secret::{Seal, SecretBytes};
+use keybaton_protocol::event::HostAnswer;
+use keybaton_protocol::ids::{Digest, Generation, Millis, Ordinal, Place, SealLabel};
+use keybaton_protocol::step::CallKind;
+use keybaton_runtime::Runtime;
+use keybaton_runtime::catalog::{Catalog, Lock};
+use keybaton_runtime::connection::{Access, Connection, ConnectionLimits, Connections, Pattern, Target};
+use keybaton_runtime::pack;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+pub(crate) struct WallClock;
+
+impl Clock for WallClock {
+    fn wall(&self) -> Millis {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        Millis(u64::try_from(since.as_millis()).unwrap())
+    }
+}
+
+/// One host call on record.
+pub(crate) struct Recorded {
+    pub(crate) request: Digest,
+    pub(crate) answer: HostAnswer,
+    pub(crate) body: Vec<u8>,
+    pub(crate) seals: Vec<Seal>,
+}
+
+/// A journal in memory.
+#[derive(Default)]
+pub(crate) struct Memory {
+    pub(crate) calls: Mutex<BTreeMap<u32, Recorded>>,
+    pub(crate) sent: Mutex<Vec<String>>,
+    /// From this ordinal on, the journal takes nothing.
+    pub(crate) fails_from: Mutex<Option<u32>>,
+}
+
+impl Memory {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    fn takes(&self, ordinal: Ordinal) -> Result<(), RecordError> {
+        match *self.fails_from.lock().unwrap() {
+            Some(from) if ordinal.0 >= from => Err(RecordError::Unavailable("a test says so".to_owned())),
+            _ => Ok(()),
+        }
+    }
+
+    /// Everything that is kept in clear.
+    pub(crate) fn clear_text(&self) -> String {
+        let calls = self.calls.lock().unwrap();
+        let bodies = calls.values().map(|call| String::from_utf8_lossy(&call.body).into_owned());
+        bodies.chain(self.sent.lock().unwrap().iter().cloned()).collect::<Vec<_>>().join("\n")
+    }
+
+    pub(crate) fn sealed(&self, label: &SealLabel) -> SecretBytes {
+        let calls = self.calls.lock().unwrap();
+        let seal = calls.values().flat_map(|call| &call.seals).find(|seal| &seal.label == label);
+        seal.expect("the label is sealed").bytes.duplicate()
+    }
+}
+
+#[async_trait]
+impl CallRecorder for Memory {
+    async fn recorded(&self, ordinal: Ordinal, request: Digest) -> Result<Option<RecordedReply>, RecordError> {
+        let calls = self.calls.lock().unwrap();
+        let Some(recorded) = calls.get(&ordinal.0) else { return Ok(None) };
+        if recorded.request != request {
+            return Err(RecordError::Mismatch { ordinal });
+        }
+        let seals = recorded.seals.iter();
+        let seals = seals.map(|seal| Seal { label: seal.label.clone(), bytes: seal.bytes.duplicate() }).collect();
+        Ok(Some(RecordedReply { body: recorded.body.clone(), seals }))
+    }
+
+    async fn sent(&self, ordinal: Ordinal, _: Digest, _: Millis, summary: &str) -> Result<(), RecordError> {
+        self.takes(ordinal)?;
+        self.sent.lock().unwrap().push(summary.to_owned());
+        Ok(())
+    }
+
+    async fn answered(
+        &self,
+        ordinal: Ordinal,
+        request: Digest,
+        answer: HostAnswer,
+        body: Vec<u8>,
+        seals: Vec<Seal>,
+    ) -> Result<(), RecordError> {
+        self.takes(ordinal)?;
+        self.calls.lock().unwrap().insert(ordinal.0, Recorded { request, answer, body, seals });
+        Ok(())
+    }
+}
+
+/// The workspace's folder.
+pub(crate) fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../..")
+}
+
+/// A plugin or guest, packed from what `make plugins` built.
+pub(crate) fn component(folder: &str) -> Vec<u8> {
+    let name = folder.rsplit('/').next().unwrap().replace('-', "_");
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let module = target.join(format!("plugins/wasm32-unknown-unknown/release/{name}.wasm"));
+    let module =
+        std::fs::read(&module).unwrap_or_else(|error| panic!("{}: {error}; run `make plugins`", module.display()));
+    let manifest = std::fs::read_to_string(root().join(folder).join("plugin.toml")).unwrap();
+    pack::encode(&module, &manifest).unwrap()
+}
+
+/// A runtime with one approved plugin and one connection.
+pub(crate) struct Bench {
+    pub(crate) runtime: Arc<Runtime>,
+    pub(crate) digest: Digest,
+    pub(crate) name: String,
+    _folder: tempfile::TempDir,
+}
+
+impl Bench {
+    pub(crate) fn new(plugin: &str, connection: Connection) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut catalog = Catalog::new(folder.path(), Lock::default());
+        let entry = catalog.approve(&component(plugin), None).unwrap();
+        let (digest, name) = (entry.digest, entry.name.to_string());
+        let connections = Arc::new(Connections::new());
+        connections.replace(vec![connection]);
+        let runtime = Runtime::new(catalog, connections, Arc::new(WallClock)).unwrap();
+        Self { runtime: Arc::new(runtime), digest, name, _folder: folder }
+    }
+
+    pub(crate) fn request(&self, kind: CallKind, generation: u32, settings: &serde_json::Value) -> CallRequest {
+        CallRequest {
+            secret: "team/app".parse().unwrap(),
+            rotation: None,
+            plugin: self.name.parse().unwrap(),
+            component: self.digest,
+            kind,
+            generation: Generation(generation),
+            id: None,
+            operation: format!("team/app/{generation}/{kind}").parse().unwrap(),
+            attempt: 1,
+            deadline: WallClock.wall().plus(20_000),
+            target: "test".to_owned(),
+            place: Place::only(),
+            settings: settings.to_string(),
+            known: Vec::new(),
+            values: Vec::new(),
+            offered: Vec::new(),
+        }
+    }
+}
+
+pub(crate) fn connection(name: &str, plugin: &str, identities: &[&str], target: Target) -> Connection {
+    Connection {
+        name: name.parse().unwrap(),
+        access: Access {
+            namespaces: vec![Pattern::new("team")],
+            plugins: vec![plugin.parse().unwrap()],
+            identities: identities.iter().map(|text| Pattern::new(text)).collect(),
+        },
+        limits: ConnectionLimits { timeout_ms: 5_000, ..ConnectionLimits::default() },
+        target,
+    }
+}
+
+pub(crate) fn known(generation: u32, role: &'static str, id: Option<&str>) -> Known {
+    Known {
+        generation: Generation(generation),
+        id: id.map(|id| id.parse().unwrap()),
+        slot: None,
+        role,
+        attributes: Vec::new(),
+        facts: Vec::new(),
+    }
+}
+
+pub(crate) fn value(generation: u32, field: &str, label: &str, bytes: &[u8]) -> Value {
+    Value {
+        generation: Generation(generation),
+        field: field.to_owned(),
+        label: label.parse().unwrap(),
+        bytes: SecretBytes::new(bytes.to_vec()),
+    }
+}

@@ -1,0 +1,4 @@
+//! The runtime against real guests and real servers. `make plugins` builds the guests.
+
+mod common;
+mod postgres;
