@@ -7,13 +7,14 @@ use super::turn::Setback;
 use crate::error::EngineError;
 use crate::ports::rotator::RecordError;
 use crate::ports::secret::Seal;
-use crate::requests::Ask;
+use crate::requests::{Ask, Fetch};
 use keybaton_protocol::admit::{Refusal, admit};
 use keybaton_protocol::command::Command;
 use keybaton_protocol::event::Event;
 use keybaton_protocol::generation::{Credential, Liveness};
 use keybaton_protocol::ids::Generation;
 use keybaton_protocol::offer::offer;
+use keybaton_protocol::state::Secret;
 
 impl Actor {
     /// Takes in every item; each gets its place in the batch's answers.
@@ -106,7 +107,10 @@ impl Actor {
     async fn fetch(&mut self, fetching: &mut Fetching, batch: &mut Batch) -> Result<Answer, Setback> {
         let now = self.now();
         let fetch = &fetching.fetch;
-        let offered = offer(&self.state().secret, &fetch.consumer, &fetch.replica, now);
+        let mut offered = offer(&self.state().secret, &fetch.consumer, &fetch.replica, now);
+        let given_back = given_back(&self.state().secret, fetch);
+        // What a replica has given back is not pressed on it again by its next look.
+        offered.generations.retain(|it| !given_back.contains(&it.generation));
         for generation in &offered.generations {
             let command = Command::Fetch {
                 consumer: fetch.consumer.clone(),
@@ -168,6 +172,13 @@ impl Actor {
 /// Whether the target accepts it at some place by now.
 fn accepted(credential: &Credential) -> bool {
     credential.places.values().any(|standing| standing.liveness == Liveness::Live)
+}
+
+/// Generations that this life of a replica said it holds no longer.
+fn given_back(secret: &Secret, fetch: &Fetch) -> Vec<Generation> {
+    let key = (fetch.consumer.clone(), fetch.replica.clone());
+    let state = secret.replicas().get(&key).filter(|state| state.incarnation == fetch.incarnation);
+    state.map_or_else(Vec::new, |state| state.released.keys().chain(state.dropped.keys()).copied().collect())
 }
 
 fn duplicate(seal: &Seal) -> Seal {

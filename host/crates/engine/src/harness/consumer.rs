@@ -31,6 +31,8 @@ pub struct Consumers {
 struct Held {
     fields: Vec<(String, Vec<u8>)>,
     salt: Vec<u8>,
+    /// It uses this no longer, whatever the host has heard of that; kept for the proof alone.
+    let_go: bool,
 }
 
 impl Held {
@@ -103,7 +105,7 @@ impl Consumers {
     pub fn values(&self) -> Vec<Presented> {
         let of = |one: &One| Presented {
             uses: one.uses.and_then(|uses| one.held.get(&uses).and_then(Held::value)),
-            holds: one.held.values().filter_map(Held::value).collect(),
+            holds: one.held.values().filter(|it| !it.let_go).filter_map(Held::value).collect(),
         };
         self.replicas.iter().map(of).collect()
     }
@@ -130,15 +132,22 @@ impl One {
     fn take(&mut self, delivery: &Delivery) {
         for it in &delivery.generations {
             let fields = it.fields.iter().map(|(name, bytes)| (name.clone(), bytes.expose().to_vec())).collect();
-            self.held.insert(it.generation, Held { fields, salt: it.salt.expose().to_vec() });
-            if it.use_now {
+            let let_go = self.held.get(&it.generation).is_some_and(|held| held.let_go);
+            self.held.insert(it.generation, Held { fields, salt: it.salt.expose().to_vec(), let_go });
+            if it.use_now && !let_go {
                 self.uses = Some(it.generation);
             }
         }
     }
 
     async fn answer(&mut self, engine: &Engine, secret: &SecretName, ask: &Ask) -> Result<bool, EngineError> {
-        let Some(held) = self.held.get(&ask.generation) else { return Ok(false) };
+        let gives_back = matches!(ask.purpose, Purpose::Released | Purpose::Dropped);
+        let Some(held) = self.held.get_mut(&ask.generation) else { return Ok(false) };
+        if gives_back {
+            // First it stops, then it says so.
+            held.let_go = true;
+            self.uses = self.uses.filter(|uses| *uses != ask.generation);
+        }
         let purpose = match self.temper {
             Temper::Refuses(generation) if generation == ask.generation && ask.purpose == Purpose::Ready => {
                 Purpose::Failed
@@ -161,7 +170,7 @@ impl One {
             Err(EngineError::Refused { .. } | EngineError::Proof(_)) => return Ok(false),
             Err(error) => return Err(error),
         }
-        if matches!(purpose, Purpose::Released | Purpose::Dropped) {
+        if gives_back {
             self.held.remove(&ask.generation);
         }
         Ok(true)

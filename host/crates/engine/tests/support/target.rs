@@ -363,8 +363,18 @@ impl Call<'_> {
         }
     }
 
+    /// The id meant. Where the host never learnt it, the plugin finds it by the slot, or by how it names its own.
     fn meant(&self) -> Option<String> {
-        self.request.id.as_ref().map(ToString::to_string)
+        if let Some(id) = &self.request.id {
+            return Some(id.to_string());
+        }
+        let known = self.request.known.iter().find(|known| known.generation == self.request.generation)?;
+        let here = self.target.census().into_iter().filter(|cred| cred.place == self.request.place);
+        let id = format!("cred-{}", self.request.generation.0);
+        let one_slot = self.settings["overlap"] == "none";
+        here.into_iter()
+            .find(|cred| one_slot || cred.id == id || (known.slot.is_some() && cred.slot == known.slot))
+            .map(|cred| cred.id)
     }
 
     async fn end(&self, what: &str, with: impl Fn(&mut Cred) + Send) -> Result<Outcome, Stop> {
