@@ -117,6 +117,8 @@ impl Runtime {
         let ledger = self.ledger(&request, recorder, limits.host_calls);
         let business = Business {
             secret: request.secret.clone(),
+            subject: request.generation,
+            proved: false,
             ledger: ledger.clone(),
             connections: Arc::clone(&self.connections),
         };
@@ -185,7 +187,7 @@ async fn call(
             let created = ask!(call_create(&offered, &secrets));
             convert::created(created, store.data_mut())
         }
-        CallKind::Verify => Ok(convert::verdict(ask!(call_verify(&secrets)), store.data_mut())),
+        CallKind::Verify => convert::verdict(ask!(call_verify(&secrets)), store.data_mut()),
         CallKind::Install => convert::facts(ask!(call_install(&secrets)), store.data_mut()),
         CallKind::Promote => convert::facts(ask!(call_promote(&secrets)), store.data_mut()),
         CallKind::Disable => convert::facts(ask!(call_disable(&secrets)), store.data_mut()),

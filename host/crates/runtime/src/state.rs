@@ -1,5 +1,6 @@
 //! What one call's store holds: handles, counters, the record, and what the call may do. Lives for one call.
 
+use crate::bindings::keybaton::rotator::types::Identity;
 use crate::catalog::Grants;
 use crate::connection::{Connections, Opened};
 use crate::limits::{self, Limits, Meter};
@@ -8,7 +9,7 @@ use crate::record::{Break, Ledger};
 use crate::refusal::Refusal;
 use crate::scrub::Scrubber;
 use crate::secret::Held;
-use keybaton_protocol::ids::SecretName;
+use keybaton_protocol::ids::{Generation, SecretName};
 use std::sync::Arc;
 use wasmtime::component::{Resource, ResourceTable};
 
@@ -22,6 +23,10 @@ pub(crate) struct Allowed {
 /// For whom a call is made, and on what record.
 pub(crate) struct Business {
     pub(crate) secret: SecretName,
+    /// The generation the call is about.
+    pub(crate) subject: Generation,
+    /// Whether a host call acted as that generation, and was let in.
+    pub(crate) proved: bool,
     pub(crate) ledger: Ledger,
     pub(crate) connections: Arc<Connections>,
 }
@@ -77,6 +82,19 @@ impl CallState {
             .iter()
             .map(|handle| self.table.get(handle).cloned().map_err(|error| Break::Forged(error.to_string())))
             .collect()
+    }
+
+    /// Remembers that the target let in the credential that a host call acted as.
+    pub(crate) fn let_in(&mut self, identity: &Identity, secrets: &[Held]) -> Result<(), Break> {
+        let business = self.business()?;
+        if let Identity::Candidate(candidate) = identity {
+            let held = |(_, index): &(String, u32)| secrets.get(*index as usize);
+            let all_of_it = candidate.fields.iter().map(held).all(|held| {
+                held.is_some_and(|held| held.generation.is_none_or(|generation| generation == business.subject))
+            });
+            business.proved |= all_of_it && !candidate.fields.is_empty();
+        }
+        Ok(())
     }
 
     /// The connection of this name, if this plugin may use it for this secret.

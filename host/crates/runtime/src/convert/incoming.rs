@@ -141,11 +141,15 @@ fn millis(unix: Option<u64>) -> Result<Option<Millis>, Fault> {
         .transpose()
 }
 
-/// What `verify` found.
-pub(crate) fn verdict(verdict: Verdict, state: &mut CallState) -> Outcome {
+/// What `verify` found. That it works is believed only after the target let the generation in, in this very call.
+pub(crate) fn verdict(verdict: Verdict, state: &mut CallState) -> Result<Outcome, Fault> {
+    let proved = state.business.as_ref().is_some_and(|business| business.proved);
     match verdict {
-        Verdict::Works => Outcome::Works,
-        Verdict::Refused(reason) => Outcome::Refused(message(&reason, &mut state.scrubber)),
+        Verdict::Works if proved => Ok(Outcome::Works),
+        Verdict::Works => {
+            Err(broken("guest.unproven", "the plugin says that the credential works, and never had it tried"))
+        }
+        Verdict::Refused(reason) => Ok(Outcome::Refused(message(&reason, &mut state.scrubber))),
     }
 }
 

@@ -48,7 +48,10 @@ impl Host for CallState {
         )?;
         let secrets = self.secrets(&secrets)?;
         let entry = match self.business()?.ledger.begin::<Answer>(&canon(&req, &secrets)).await? {
-            Begun::Recorded(yielded) => return self.answer(yielded),
+            Begun::Recorded(yielded) => {
+                self.let_in_by(&yielded, &req, &secrets)?;
+                return self.answer(yielded);
+            }
             Begun::Fresh(entry) => entry,
         };
         let ledger = self.business()?.ledger.clone();
@@ -71,6 +74,7 @@ impl Host for CallState {
             return self.answer(yielded);
         }
         let yielded = work.await;
+        self.let_in_by(&yielded, &req, &secrets)?;
         self.settle_http(&entry, yielded).await
     }
 }
@@ -84,6 +88,14 @@ impl CallState {
         let ledger = self.business()?.ledger.clone();
         let yielded = ledger.settle(entry, yielded, &mut self.scrubber).await?;
         self.answer(yielded)
+    }
+
+    /// An answer that is no refusal lets the candidate in.
+    fn let_in_by(&mut self, yielded: &Yield<Answer>, req: &Request, secrets: &[Held]) -> Result<(), Break> {
+        match &yielded.answer {
+            Ok(answer) if answer.status < 400 => self.let_in(&req.acting, secrets),
+            _ => Ok(()),
+        }
     }
 
     /// Handles for what was captured, and the answer around them.

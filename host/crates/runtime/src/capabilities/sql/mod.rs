@@ -61,7 +61,12 @@ impl Host for CallState {
         let secrets = self.secrets(&secrets)?;
         let canon = canon(&connection, &identity, &template, &params, &secrets);
         let entry = match self.business()?.ledger.begin::<Table>(&canon).await? {
-            Begun::Recorded(yielded) => return Ok(answer(yielded)),
+            Begun::Recorded(yielded) => {
+                if yielded.answer.is_ok() {
+                    self.let_in(&identity, &secrets)?;
+                }
+                return Ok(answer(yielded));
+            }
             Begun::Fresh(entry) => entry,
         };
         let ready = match self.allowed_statement(&connection, &identity, &template, &params, &secrets)? {
@@ -82,6 +87,9 @@ impl Host for CallState {
             return Ok(answer(yielded));
         }
         let outcome = work.await;
+        if outcome.is_ok() {
+            self.let_in(&identity, &secrets)?;
+        }
         self.settled(&entry, outcome).await
     }
 }
