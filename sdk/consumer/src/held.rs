@@ -1,0 +1,295 @@
+//! The generations that are held now, in the order in which they are to be tried. Outlives the host: what is held
+//! stays held until a newer delivery says otherwise. Does no IO.
+
+use crate::credential::Credential;
+use crate::wire::{Ask, Delivered, Delivery};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// What one secret's handle holds.
+pub(crate) struct Held {
+    state: RwLock<State>,
+    /// Counts deliveries and uses: whoever waits for news compares.
+    news: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct State {
+    generations: Vec<Generation>,
+    asks: Vec<Ask>,
+    /// Asked back by the host: handed out no more, kept only to prove with, and gone once that is said.
+    leaving: BTreeMap<u32, Option<Credential>>,
+    /// Until when pending may be held without another fetch.
+    lease: Option<Instant>,
+    /// Authenticated with by the application itself, in this life.
+    used: BTreeSet<u32>,
+    /// What worked where the one to use was refused; forgotten with the next delivery.
+    preferred: Option<u32>,
+}
+
+struct Generation {
+    credential: Credential,
+    pending: bool,
+    use_now: bool,
+    live: Option<bool>,
+}
+
+impl Held {
+    pub(crate) fn new() -> Self {
+        Self { state: RwLock::default(), news: watch::Sender::new(0) }
+    }
+
+    /// Takes a delivery in. A generation that is held already keeps its handle; one that is asked back is handed out
+    /// no more; one that is neither delivered nor asked back is dropped.
+    pub(crate) fn take(&self, delivery: Delivery) {
+        let mut state = self.write();
+        let asked_back: BTreeSet<u32> =
+            delivery.asks.iter().filter(|ask| ask.gives_back()).map(|ask| ask.generation).collect();
+        state.leaving.retain(|generation, _| asked_back.contains(generation));
+        let mut before = std::mem::take(&mut state.generations);
+        let used_before = to_use(&before);
+        for one in delivery.generations {
+            let known = before.iter().position(|held| held.credential.same(&one.credential));
+            let credential = known.map_or(one.credential, |index| before.swap_remove(index).credential);
+            if asked_back.contains(&credential.generation()) {
+                state.leaving.entry(credential.generation()).or_insert(Some(credential));
+            } else {
+                let Delivered { pending, use_now, live, .. } = one;
+                state.generations.push(Generation { credential, pending, use_now, live });
+            }
+        }
+        for gone in before.into_iter().filter(|held| asked_back.contains(&held.credential.generation())) {
+            state.leaving.entry(gone.credential.generation()).or_insert(Some(gone.credential));
+        }
+        if to_use(&state.generations) != used_before {
+            // Evidence is of use since the switch, never of an earlier one.
+            state.used.clear();
+        }
+        state.asks = delivery.asks;
+        state.preferred = None;
+        state.lease = delivery.staged_lease_ms.map(|lease_ms| Instant::now() + Duration::from_millis(lease_ms));
+        drop(state);
+        self.announce();
+    }
+
+    /// When pending must have been fetched again.
+    pub(crate) fn lease(&self) -> Option<Instant> {
+        self.read().lease
+    }
+
+    /// Lets pending go if its lease has run out: the host may have ended it.
+    pub(crate) fn expire(&self, now: Instant) {
+        let mut state = self.write();
+        if state.lease.is_some_and(|lease| lease <= now) {
+            state.lease = None;
+            state.generations.retain(|held| !held.pending);
+            drop(state);
+            self.announce();
+        }
+    }
+
+    /// The one to use now.
+    pub(crate) fn current(&self) -> Option<Credential> {
+        let state = self.read();
+        state.generations.iter().find(|held| held.use_now).map(|held| held.credential.clone())
+    }
+
+    /// All, in the order in which they are to be tried: what worked last, the one to use, then the newest first.
+    pub(crate) fn candidates(&self) -> Vec<Credential> {
+        let state = self.read();
+        let mut order: Vec<_> = state.generations.iter().collect();
+        order.sort_by_key(|held| {
+            let number = held.credential.generation();
+            (state.preferred != Some(number), !held.use_now, u32::MAX - number)
+        });
+        order.into_iter().map(|held| held.credential.clone()).collect()
+    }
+
+    pub(crate) fn get(&self, generation: u32) -> Option<Credential> {
+        let state = self.read();
+        state
+            .generations
+            .iter()
+            .find(|held| held.credential.generation() == generation)
+            .map(|held| held.credential.clone())
+    }
+
+    /// Whether a trial makes sense: the host does not say that the target has yet to be told of it.
+    pub(crate) fn may_try(&self, generation: u32) -> bool {
+        let state = self.read();
+        let found = state.generations.iter().find(|held| held.credential.generation() == generation);
+        found.is_some_and(|held| held.live != Some(false))
+    }
+
+    pub(crate) fn asks(&self) -> Vec<Ask> {
+        self.read().asks.clone()
+    }
+
+    pub(crate) fn is_asked(&self, ask: &Ask) -> bool {
+        self.read().asks.contains(ask)
+    }
+
+    /// The application authenticated with it. Counts as evidence only for the one to use: whoever fell over has not
+    /// switched.
+    pub(crate) fn note_use(&self, generation: u32) {
+        let mut state = self.write();
+        let to_use = to_use(&state.generations);
+        state.preferred = (to_use != Some(generation)).then_some(generation);
+        if to_use == Some(generation) && state.used.insert(generation) {
+            drop(state);
+            self.announce();
+        }
+    }
+
+    /// Whether the application authenticated with it while it was the one to use, in this life.
+    pub(crate) fn was_used(&self, generation: u32) -> bool {
+        self.read().used.contains(&generation)
+    }
+
+    /// A generation that the host asks back, to prove with; its handles count how many others there are.
+    pub(crate) fn leaving(&self, generation: u32) -> Option<Credential> {
+        self.read().leaving.get(&generation).cloned().flatten()
+    }
+
+    /// It was said that the generation is held no longer, and now it is so. Remembered while the host still asks.
+    pub(crate) fn forget(&self, generation: u32) {
+        if let Some(kept) = self.write().leaving.get_mut(&generation) {
+            *kept = None;
+        }
+    }
+
+    /// News of deliveries and uses.
+    pub(crate) fn news(&self) -> watch::Receiver<u64> {
+        self.news.subscribe()
+    }
+
+    fn announce(&self) {
+        self.news.send_modify(|count| *count += 1);
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn to_use(generations: &[Generation]) -> Option<u32> {
+    generations.iter().find(|held| held.use_now).map(|held| held.credential.generation())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+    use zeroize::Zeroizing;
+
+    fn delivery(generations: &[(u32, bool)], asks: &[(&str, u32)]) -> Delivery {
+        let delivered = |&(generation, use_now): &(u32, bool)| {
+            let fields = BTreeMap::from([("password".to_owned(), Zeroizing::new(vec![generation as u8]))]);
+            let credential = Credential::new(generation, BTreeMap::new(), fields, Zeroizing::new(vec![1]));
+            Delivered { pending: !use_now && generation > 1, use_now, live: None, credential }
+        };
+        let ask = |&(purpose, generation): &(&str, u32)| Ask {
+            purpose: purpose.to_owned(),
+            generation,
+            rotation: "r".to_owned(),
+        };
+        Delivery {
+            generations: generations.iter().map(delivered).collect(),
+            asks: asks.iter().map(ask).collect(),
+            staged_lease_ms: Some(1_000),
+        }
+    }
+
+    fn order(held: &Held) -> Vec<u32> {
+        held.candidates().iter().map(Credential::generation).collect()
+    }
+
+    #[test]
+    fn the_one_to_use_comes_first_then_the_newest() {
+        let held = Held::new();
+        assert!(held.current().is_none() && order(&held).is_empty());
+        held.take(delivery(&[(3, false), (2, true), (1, false)], &[]));
+        assert_eq!(order(&held), [2, 3, 1]);
+        assert_eq!(held.current().unwrap().generation(), 2);
+    }
+
+    #[test]
+    fn what_worked_is_preferred_until_the_next_delivery() {
+        let held = Held::new();
+        held.take(delivery(&[(2, true), (1, false)], &[]));
+        held.note_use(1);
+        assert_eq!(order(&held), [1, 2]);
+        held.note_use(2);
+        assert_eq!(order(&held), [2, 1]);
+        held.note_use(1);
+        held.take(delivery(&[(2, true), (1, false)], &[]));
+        assert_eq!(order(&held), [2, 1], "a delivery is newer than what was seen before it");
+    }
+
+    #[test]
+    fn only_the_one_to_use_counts_as_used() {
+        let held = Held::new();
+        held.take(delivery(&[(2, false), (1, true)], &[]));
+        held.note_use(2);
+        assert!(!held.was_used(2), "falling over is not switching");
+        held.take(delivery(&[(2, true), (1, false)], &[]));
+        held.note_use(2);
+        assert!(held.was_used(2));
+    }
+
+    #[test]
+    fn a_generation_that_stays_keeps_its_handle() {
+        let held = Held::new();
+        held.take(delivery(&[(1, true)], &[]));
+        let handles = held.current().unwrap().watch();
+        held.take(delivery(&[(2, false), (1, true)], &[]));
+        assert_eq!(handles.count(), 1);
+        held.take(delivery(&[(2, true)], &[]));
+        assert_eq!(handles.count(), 0, "what is no longer delivered was kept");
+    }
+
+    #[test]
+    fn what_is_asked_back_is_handed_out_no_more_until_the_host_offers_it_anew() {
+        let held = Held::new();
+        held.take(delivery(&[(2, true), (1, false)], &[]));
+        held.take(delivery(&[(2, true), (1, false)], &[("released", 1)]));
+        assert_eq!(order(&held), [2]);
+        let handles = held.leaving(1).unwrap().watch();
+        assert_eq!(handles.count(), 1, "one is kept to prove with");
+        held.forget(1);
+        assert_eq!(handles.count(), 0);
+        held.take(delivery(&[(2, true), (1, false)], &[("released", 1)]));
+        assert!(held.leaving(1).is_none(), "what was released was taken back");
+        held.take(delivery(&[(2, true), (1, false)], &[]));
+        assert_eq!(order(&held), [2, 1], "a revert offers it again");
+    }
+
+    #[test]
+    fn what_is_asked_back_and_no_longer_delivered_is_kept_to_prove_with() {
+        let held = Held::new();
+        held.take(delivery(&[(2, false), (1, true)], &[("ready", 2)]));
+        held.take(delivery(&[(1, true)], &[("released", 2)]));
+        assert_eq!(order(&held), [1]);
+        assert_eq!(held.leaving(2).unwrap().generation(), 2);
+        held.take(delivery(&[(1, true)], &[]));
+        assert!(held.leaving(2).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pending_is_let_go_when_its_lease_runs_out() {
+        let held = Held::new();
+        held.take(delivery(&[(2, false), (1, true)], &[]));
+        held.expire(Instant::now());
+        assert_eq!(order(&held), [1, 2]);
+        tokio::time::advance(Duration::from_millis(1_000)).await;
+        held.expire(Instant::now());
+        assert_eq!(order(&held), [1], "only pending has a lease");
+    }
+}
