@@ -1,6 +1,6 @@
 //! One append within the writer's transaction: refused before its first write, or written whole.
 
-use crate::chain::{self, ATTACHMENT, EVENT, Row, Tip};
+use crate::chain::{ATTACHMENT, EVENT, Row, Tip};
 use crate::error::StoreError;
 use crate::record::v1::attachment::Attachment;
 use crate::record::{self, Stored};
@@ -74,7 +74,7 @@ impl Prepared {
         {
             return Ok(Err(Refusal::Fenced));
         }
-        let head = chain::head(tx.conn, tx.keys, &self.secret)?;
+        let head = tx.head(&self.secret)?;
         let stands = Seq(head.as_ref().map_or(0, |head| head.seq));
         if self.after.is_some_and(|after| after != stands) {
             return Ok(Err(Refusal::Conflict(stands)));

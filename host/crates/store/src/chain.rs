@@ -70,7 +70,7 @@ fn head_mac(keys: &Integrity, name: &str, head: &Head) -> Hash {
 pub(crate) struct Tip {
     head: Head,
     known: bool,
-    name: String,
+    secret: SecretName,
 }
 
 impl Tip {
@@ -85,7 +85,7 @@ impl Tip {
             mark: record::encode_mark(&Mark { open: true, ..Mark::default() }),
             mac: [0; 32],
         });
-        Self { head, known, name: secret.to_string() }
+        Self { head, known, secret: secret.clone() }
     }
 
     /// The secret's number in this database.
@@ -130,29 +130,31 @@ impl Tip {
 
     /// Moves the head here, with a new mark or the one it had.
     pub(crate) fn close(self, tx: &mut Tx<'_>, mark: Option<&Mark>) -> Result<(), StoreError> {
-        let Self { mut head, known, name } = self;
+        let Self { mut head, known, secret } = self;
+        let name = secret.to_string();
         if let Some(mark) = mark {
             head.mark = record::encode_mark(mark);
         }
-        let mac = head_mac(tx.keys, &name, &head);
         if known {
             tx.state.heads.remove(tx.keys, HEADS, &head.mac);
         }
-        tx.state.heads.add(tx.keys, HEADS, &mac);
+        head.mac = head_mac(tx.keys, &name, &head);
+        tx.state.heads.add(tx.keys, HEADS, &head.mac);
         let (id, seq, row) = (sql::int(head.id)?, sql::int(head.seq)?, sql::int(head.row)?);
         if known {
             tx.conn
                 .prepare_cached(
                     "UPDATE secrets SET seq = ?2, row = ?3, digest = ?4, mark = ?5, mac = ?6 WHERE id = ?1",
                 )?
-                .execute(params![id, seq, row, head.digest, head.mark, mac])?;
+                .execute(params![id, seq, row, head.digest, head.mark, head.mac])?;
         } else {
             tx.conn
                 .prepare_cached(
                     "INSERT INTO secrets (id, name, seq, row, digest, mark, mac) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
                 )?
-                .execute(params![id, name, seq, row, head.digest, head.mark, mac])?;
+                .execute(params![id, name, seq, row, head.digest, head.mark, head.mac])?;
         }
+        tx.recent.note_head(&secret, head);
         Ok(())
     }
 }

@@ -260,9 +260,9 @@ async fn appends_of_many_secrets_do_not_disturb_each_other(journal: &dyn Journal
         let name = format!("many-{number}");
         let mut append = facts(&name, vec![wave(0), wave(1)]);
         // Every third is refused, every fifth fails after its first write.
-        if number % 3 == 0 {
+        if number.is_multiple_of(3) {
             append.after = Some(Seq(5));
-        } else if number % 5 == 0 {
+        } else if number.is_multiple_of(5) {
             append.seals = vec![(Generation(1), seal("x", b"a")), (Generation(1), seal("x", b"b"))];
         }
         append
@@ -289,5 +289,7 @@ async fn appends_of_many_secrets_do_not_disturb_each_other(journal: &dyn Journal
         let kept = if number % 3 == 0 || number % 5 == 0 { 0 } else { 2 };
         let found = read(journal, &format!("many-{number}"), 0).await.len();
         assert_eq!(found, kept, "append {number} was kept whole, or not at all");
+        let next = Append { after: Some(Seq(kept as u64)), ..facts(&format!("many-{number}"), vec![wave(7)]) };
+        assert_eq!(append(journal, next).await, Seq(kept as u64 + 1), "and the journal goes on from there");
     }
 }

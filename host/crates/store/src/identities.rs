@@ -69,6 +69,8 @@ pub struct Identity {
     pub created_by: Author,
     /// Since when it is void, and by whose act.
     pub revoked: Option<(Millis, Author)>,
+    /// The identity that this one renews, until it is used for the first time.
+    pub supersedes: Option<String>,
 }
 
 /// A token that becomes an identity once.
@@ -80,6 +82,8 @@ pub struct Enrolment {
     pub token: TokenHash,
     /// Who will be enrolled.
     pub subject: Subject,
+    /// Since when.
+    pub created_at: Millis,
     /// Until when it may be used.
     pub expires_at: Millis,
     /// By whose act.
@@ -109,6 +113,8 @@ struct IdentityRecord {
     expires_at: Option<u64>,
     created_by: String,
     revoked: Option<(u64, String)>,
+    #[serde(default)]
+    supersedes: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -116,13 +122,14 @@ struct IdentityRecord {
 struct EnrolmentRecord {
     token: String,
     subject: Subject,
+    created_at: u64,
     expires_at: u64,
     created_by: String,
 }
 
 impl IdentityRecord {
     fn store(identity: &Identity) -> Self {
-        let Identity { id: _, token, subject, created_at, expires_at, created_by, revoked } = identity;
+        let Identity { id: _, token, subject, created_at, expires_at, created_by, revoked, supersedes } = identity;
         Self {
             token: Stored::store(&token.0),
             subject: subject.clone(),
@@ -130,6 +137,7 @@ impl IdentityRecord {
             expires_at: Stored::store(expires_at),
             created_by: Stored::store(created_by),
             revoked: Stored::store(revoked),
+            supersedes: supersedes.clone(),
         }
     }
 
@@ -144,16 +152,18 @@ impl IdentityRecord {
             expires_at: record.expires_at.load().map_err(unreadable)?,
             created_by: record.created_by.load().map_err(unreadable)?,
             revoked: record.revoked.load().map_err(unreadable)?,
+            supersedes: record.supersedes,
         })
     }
 }
 
 impl EnrolmentRecord {
     fn store(enrolment: &Enrolment) -> Self {
-        let Enrolment { id: _, token, subject, expires_at, created_by } = enrolment;
+        let Enrolment { id: _, token, subject, created_at, expires_at, created_by } = enrolment;
         Self {
             token: Stored::store(&token.0),
             subject: subject.clone(),
+            created_at: Stored::store(created_at),
             expires_at: Stored::store(expires_at),
             created_by: Stored::store(created_by),
         }
@@ -166,6 +176,7 @@ impl EnrolmentRecord {
             id: document.key.clone(),
             token: TokenHash(record.token.load().map_err(unreadable)?),
             subject: record.subject,
+            created_at: record.created_at.load().map_err(unreadable)?,
             expires_at: record.expires_at.load().map_err(unreadable)?,
             created_by: record.created_by.load().map_err(unreadable)?,
         })
@@ -242,6 +253,26 @@ impl Store {
             documents::put(tx, Collection::Enrolments, &enrolment.id, &EnrolmentRecord::store(&enrolment))
         })
         .await
+    }
+
+    /// Enrolments that have not been taken, by id.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub async fn list_enrolments(&self) -> Result<Vec<Enrolment>, StoreError> {
+        self.read_view(|view| {
+            documents::list(view.conn, view.keys, Collection::Enrolments)?.iter().map(EnrolmentRecord::load).collect()
+        })
+        .await
+    }
+
+    /// Withdraws an enrolment; whether there was one.
+    ///
+    /// # Errors
+    /// When it cannot be written; the enrolment may then still be taken.
+    pub async fn remove_enrolment(&self, id: &str) -> Result<bool, StoreError> {
+        let id = id.to_owned();
+        self.write(move |tx| documents::remove(tx, Collection::Enrolments, &id)).await
     }
 
     /// Takes an enrolment: of any number of callers at once, one gets it. It is gone durably before anybody hears so.

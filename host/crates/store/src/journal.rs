@@ -37,10 +37,6 @@ impl Store {
     }
 }
 
-fn told(error: StoreError) -> JournalError {
-    error.for_journal()
-}
-
 #[async_trait]
 impl Journal for Store {
     async fn append(&self, append: Append) -> Result<Seq, JournalError> {
@@ -69,7 +65,7 @@ impl Journal for Store {
             Ok(found)
         })
         .await
-        .map_err(told)
+        .map_err(|error| error.for_journal())
     }
 
     async fn index(&self) -> Result<Vec<Indexed>, JournalError> {
@@ -85,19 +81,19 @@ impl Journal for Store {
             Ok(index)
         })
         .await
-        .map_err(told)
+        .map_err(|error| error.for_journal())
     }
 
     async fn freezes(&self) -> Result<Vec<Freeze>, JournalError> {
-        self.read_view(freezes::list).await.map_err(told)
+        self.read_view(freezes::list).await.map_err(|error| error.for_journal())
     }
 
     async fn freeze(&self, freeze: Freeze) -> Result<(), JournalError> {
-        self.write(move |tx| freezes::freeze(tx, &freeze)).await.map_err(told)
+        self.write(move |tx| freezes::freeze(tx, &freeze)).await.map_err(|error| error.for_journal())
     }
 
     async fn thaw(&self, scope: Scope, author: Author, at: Millis) -> Result<(), JournalError> {
-        self.write(move |tx| freezes::thaw(tx, &scope, &author, at)).await.map_err(told)
+        self.write(move |tx| freezes::thaw(tx, &scope, &author, at)).await.map_err(|error| error.for_journal())
     }
 
     async fn replies(&self, secret: &SecretName, call: CallId) -> Result<Vec<Reply>, JournalError> {
@@ -126,7 +122,7 @@ impl Journal for Store {
             Ok(found)
         })
         .await
-        .map_err(told)
+        .map_err(|error| error.for_journal())
     }
 
     async fn unseal(&self, secret: &SecretName, generation: Generation, label: &str) -> Result<Seal, JournalError> {
@@ -134,14 +130,19 @@ impl Journal for Store {
             |label: &str| JournalError::NoSeal { secret: secret.clone(), generation, label: label.to_owned() };
         let parsed: SealLabel = label.parse().map_err(|_| missing(label))?;
         let (name, of) = (secret.clone(), label.to_owned());
-        let found = self.read_view(move |view| seals::open(view, &name, generation, &of)).await.map_err(told)?;
+        let found = self
+            .read_view(move |view| seals::open(view, &name, generation, &of))
+            .await
+            .map_err(|error| error.for_journal())?;
         found.map(|bytes| Seal { label: parsed, bytes }).ok_or_else(|| missing(label))
     }
 
     async fn salt(&self, secret: &SecretName, generation: Generation) -> Result<Seal, JournalError> {
         let name = secret.clone();
-        let found: Option<SecretBytes> =
-            self.read_view(move |view| seals::open_salt(view, &name, generation)).await.map_err(told)?;
+        let found: Option<SecretBytes> = self
+            .read_view(move |view| seals::open_salt(view, &name, generation))
+            .await
+            .map_err(|error| error.for_journal())?;
         let label = SALT_LABEL.parse().expect("`salt` is a label");
         found.map(|bytes| Seal { label, bytes }).ok_or_else(|| JournalError::NoSeal {
             secret: secret.clone(),
@@ -154,11 +155,13 @@ impl Journal for Store {
         let (name, holder) = (secret.clone(), holder.to_owned());
         self.write(move |tx| leases::take(tx, &name, &holder, for_ms))
             .await
-            .map_err(told)?
+            .map_err(|error| error.for_journal())?
             .ok_or_else(|| JournalError::Fenced { secret: secret.clone() })
     }
 
     async fn epoch(&self) -> Result<Epoch, JournalError> {
-        self.read_view(|view| Ok(Epoch(State::load(view.conn, view.keys)?.epoch))).await.map_err(told)
+        self.read_view(|view| Ok(Epoch(State::load(view.conn, view.keys)?.epoch)))
+            .await
+            .map_err(|error| error.for_journal())
     }
 }

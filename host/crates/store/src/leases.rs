@@ -13,7 +13,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 /// Fences of an epoch start at the epoch, this many bits up. Epochs have 32 bits and SQLite's integers 63.
 const EPOCH_SHIFT: u32 = 31;
 
-struct Held {
+/// A lease as it is kept.
+#[derive(Clone)]
+pub(crate) struct Held {
     holder: String,
     fence: u64,
     until_ms: u64,
@@ -25,7 +27,8 @@ fn lease_mac(keys: &Integrity, secret: &str, held: &Held) -> Hash {
     crypto::mac(&keys.rows, &[b"lease", secret.as_bytes(), held.holder.as_bytes(), &numbers])
 }
 
-fn find(conn: &Connection, keys: &Integrity, secret: &str) -> Result<Option<Held>, StoreError> {
+/// The lease on a secret, its MAC checked.
+pub(crate) fn find(conn: &Connection, keys: &Integrity, secret: &str) -> Result<Option<Held>, StoreError> {
     let found = conn
         .prepare_cached("SELECT holder, fence, until_ms, boot, mac FROM leases WHERE secret = ?1")?
         .query_row([secret], |row| {
@@ -57,8 +60,8 @@ pub(crate) fn prove(conn: &Connection, keys: &Integrity) -> Result<(), StoreErro
 }
 
 /// Whether `fence` is the newest on this secret. An expired lease still holds until somebody else takes it.
-pub(crate) fn holds(tx: &Tx<'_>, secret: &SecretName, fence: Fence) -> Result<bool, StoreError> {
-    let held = find(tx.conn, tx.keys, &secret.to_string())?;
+pub(crate) fn holds(tx: &mut Tx<'_>, secret: &SecretName, fence: Fence) -> Result<bool, StoreError> {
+    let held = tx.lease(secret)?;
     Ok(held.is_some_and(|held| held.boot == tx.state.boot && held.fence == fence.0))
 }
 
@@ -70,7 +73,7 @@ pub(crate) fn take(
     for_ms: u64,
 ) -> Result<Option<Lease>, StoreError> {
     let name = secret.to_string();
-    let held = find(tx.conn, tx.keys, &name)?.filter(|held| held.boot == tx.state.boot);
+    let held = tx.lease(secret)?.filter(|held| held.boot == tx.state.boot);
     let fence = match held {
         Some(held) if held.holder == holder => held.fence,
         Some(held) if held.until_ms > tx.now_ms => return Ok(None),
@@ -94,5 +97,6 @@ pub(crate) fn take(
             sql::int(held.boot)?,
             lease_mac(tx.keys, &name, &held),
         ])?;
+    tx.recent.note_lease(secret, held);
     Ok(Some(Lease { fence: Fence(fence), until: Millis(until_ms) }))
 }

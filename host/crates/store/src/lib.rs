@@ -22,6 +22,7 @@ mod kek;
 mod leases;
 mod open;
 mod reader;
+mod recent;
 pub mod record;
 mod restore;
 mod rewrap;

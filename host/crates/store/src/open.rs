@@ -262,3 +262,23 @@ pub(crate) fn unlock(conn: &Connection, kek: &Kek) -> Result<Integrity, StoreErr
     let Installation { id, root } = installation(conn, kek)?;
     Integrity::derive(id, &root)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_writers_connection_syncs_every_commit_and_overwrites_what_it_deletes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.db");
+        files::make_file(&path).unwrap();
+        let conn = connect(&path, Mode::ReadWrite).unwrap();
+        let numbers = [("synchronous", 2), ("secure_delete", 1), ("trusted_schema", 0), ("cell_size_check", 1)];
+        for (pragma, expected) in numbers {
+            let found: i64 = conn.pragma_query_value(None, pragma, |row| row.get(0)).unwrap();
+            assert_eq!(found, expected, "{pragma}");
+        }
+        let log: String = conn.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
+        assert_eq!(log, "wal");
+    }
+}

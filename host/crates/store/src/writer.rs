@@ -5,6 +5,7 @@ use crate::clock::Clock;
 use crate::crypto::Integrity;
 use crate::error::StoreError;
 use crate::kek::Kek;
+use crate::recent::Recent;
 use crate::state::State;
 use rusqlite::Connection;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -17,8 +18,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 const QUEUE_MAX: usize = 1024;
 /// Work that shares one commit.
 const BATCH_MAX: usize = 512;
-/// Longest time that erased values may stay in the write-ahead log while the store is in use.
-const ERASED_IN_LOG_MAX: Duration = Duration::from_secs(1);
+/// After this long without work, erased values are cut out of the write-ahead log.
+const IDLE: Duration = Duration::from_secs(1);
+/// Longest time that they may stay there while the store is busy; the log is then written anew from its beginning.
+const ERASED_IN_LOG_MAX: Duration = Duration::from_secs(10);
 
 /// The key-encryption key, exchanged by `rewrap`.
 pub(crate) type SharedKek = Arc<RwLock<Arc<Kek>>>;
@@ -33,6 +36,7 @@ pub(crate) struct Tx<'a> {
     pub(crate) now_ms: u64,
     /// Set by work that erased a value.
     pub(crate) erased: &'a mut bool,
+    pub(crate) recent: &'a mut Recent,
 }
 
 trait Work: Send {
@@ -135,17 +139,18 @@ pub(crate) struct Writer {
     clock: Clock,
     erased: bool,
     truncated_at: Instant,
+    recent: Recent,
 }
 
 impl Writer {
     pub(crate) fn new(conn: Connection, keys: Arc<Integrity>, kek: SharedKek, state: State) -> Self {
         let clock = Clock::start(state.clock_ms);
-        Self { conn, keys, kek, state, clock, erased: false, truncated_at: Instant::now() }
+        Self { conn, keys, kek, state, clock, erased: false, truncated_at: Instant::now(), recent: Recent::default() }
     }
 
     fn serve(mut self, inbox: &Receiver<(Job, OwnedSemaphorePermit)>) {
         loop {
-            let first = match inbox.recv_timeout(ERASED_IN_LOG_MAX) {
+            let first = match inbox.recv_timeout(IDLE) {
                 Ok(job) => job,
                 Err(RecvTimeoutError::Timeout) => {
                     self.forget();
@@ -201,6 +206,7 @@ impl Writer {
         let outcome = self.attempt(batch, &kek, changes);
         if outcome.is_err() {
             self.state = before;
+            self.recent.clear();
             if !self.conn.is_autocommit()
                 && let Err(error) = self.conn.execute_batch("ROLLBACK")
             {
@@ -228,6 +234,7 @@ impl Writer {
                 state: &mut self.state,
                 now_ms,
                 erased: &mut self.erased,
+                recent: &mut self.recent,
             };
             work.run(&mut tx).map_err(|error| (Some(index), error))?;
         }

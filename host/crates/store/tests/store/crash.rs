@@ -31,22 +31,22 @@ async fn child_appends() {
     let Some(root) = child_place() else { return };
     let kek = Kek::from_file(&root.join("kek")).unwrap();
     let store = Store::open(&root.join("data"), kek, Mode::ReadWrite).unwrap();
-    let mut tasks = Vec::new();
+    let mut tasks = tokio::task::JoinSet::new();
     for number in 0..SECRETS {
         let store = store.clone();
-        tasks.push(tokio::spawn(async move {
+        tasks.spawn(async move {
             let name = name(number);
             let mut seq = store.read(&secret(&name), Seq(0)).await.unwrap().last().map_or(0, |last| last.seq.0);
             loop {
                 seq = store.append(step(&name, seq)).await.unwrap().0;
                 say(&format!("ack {number} {seq}"));
             }
-        }));
+        });
     }
     say("begun");
-    for task in tasks {
-        task.await.unwrap();
-    }
+    // They go on until the kill; one that ends has panicked.
+    let ended = tasks.join_next().await;
+    panic!("a writer ended by itself: {ended:?}");
 }
 
 /// The append that follows sequence `seq`: two events, a sealed value, and the erasure of an older one.
@@ -78,6 +78,7 @@ async fn whatever_was_acknowledged_survives_a_kill_and_nothing_is_half_there() {
             lines.filter_map(|line| acknowledgement(&line)).collect::<Vec<_>>()
         });
         std::thread::sleep(Duration::from_millis(40 + any_number(120)));
+        assert!(child.try_wait().unwrap().is_none(), "round {round}: the child was at work");
         child.kill().unwrap();
         child.wait().unwrap();
         for (number, seq) in reader.join().unwrap() {
@@ -195,6 +196,7 @@ async fn a_kill_during_rewrap_leaves_one_key_that_opens_everything() {
             out.read_exact(&mut line).unwrap();
         }
         std::thread::sleep(Duration::from_millis(any_number(60)));
+        assert!(child.try_wait().unwrap().is_none(), "round {round}: the child was at work");
         child.kill().unwrap();
         child.wait().unwrap();
         let (store, key) = open_with_either(place.root.path());

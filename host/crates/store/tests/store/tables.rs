@@ -30,6 +30,7 @@ pub(crate) fn identity(id: &str) -> Identity {
         expires_at: Some(FAR),
         created_by: "ada".parse().unwrap(),
         revoked: None,
+        supersedes: None,
     }
 }
 
@@ -38,6 +39,7 @@ pub(crate) fn enrolment(id: &str, expires_at: Millis) -> Enrolment {
         id: id.to_owned(),
         token: TokenHash::of(&token("once")),
         subject: Subject::Consumer { namespace: "a".to_owned(), consumer: "billing".to_owned(), replica: None },
+        created_at: Millis(1),
         expires_at,
         created_by: "ada".parse().unwrap(),
     }
