@@ -183,6 +183,6 @@ pub trait Journal: Send + Sync {
     async fn salt(&self, secret: &SecretName, generation: Generation) -> Result<Seal, JournalError>;
     /// Takes or renews the lease on a secret; a new holder gets a higher fence.
     async fn lease(&self, secret: &SecretName, holder: &str, for_ms: u64) -> Result<Lease, JournalError>;
-    /// The installation's epoch: 0 until the first restore, one more after each.
+    /// The installation's epoch: 0 until the first restore, higher after each, also after two of one backup.
     async fn epoch(&self) -> Result<Epoch, JournalError>;
 }
