@@ -28,6 +28,7 @@ mod shared;
 mod tasks;
 pub mod views;
 
+pub use declared::{Anchor, Cadence, Declared, Stagger};
 pub use engine::{Engine, Import, ListQuery, Parts};
 pub use error::EngineError;
 pub use options::Options;

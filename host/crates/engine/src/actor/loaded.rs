@@ -150,3 +150,26 @@ fn is_current(secret: &Secret, current: Generation, id: &TargetId) -> bool {
             || it.places.values().any(|standing| standing.id.as_ref() == Some(id))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Trail;
+    use crate::options::Options;
+    use keybaton_protocol::ids::Millis;
+    use keybaton_protocol::step::Ending;
+
+    #[test]
+    fn pauses_after_rotations_that_did_not_complete_double_up_to_the_longest_and_end_with_one_that_did() {
+        let options = Options { restart_base_ms: 100, restart_max_ms: 500, ..Options::default() };
+        let mut trail = Trail::default();
+        let pauses: Vec<_> = (0..5)
+            .map(|_| {
+                trail.finished(Millis(1_000), Ending::RolledBack, &options);
+                trail.not_before.unwrap().0 - 1_000
+            })
+            .collect();
+        assert_eq!(pauses, [100, 200, 400, 500, 500]);
+        trail.finished(Millis(1_000), Ending::Completed, &options);
+        assert_eq!((trail.not_before, trail.failures), (None, 0));
+    }
+}

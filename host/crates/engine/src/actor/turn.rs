@@ -42,15 +42,13 @@ impl Actor {
         let fresh = self.load().await.map_err(Setback::Store)?;
         let before = self.state().secret.seq();
         let mut batch = Batch::default();
+        let deciding = !self.broken && !self.shared.is_stopping();
+        if fresh && deciding {
+            // First of all, so that nothing is asked of a state whose calls are nobody's, or of another epoch.
+            self.recover(&mut batch).await?;
+        }
         self.take_in(items, &mut batch).await?;
-        let pause = if self.broken || self.shared.is_stopping() {
-            Pause::Linger(None)
-        } else {
-            if fresh {
-                self.recover(&mut batch).await?;
-            }
-            self.decide(&mut batch).await?
-        };
+        let pause = if deciding { self.decide(&mut batch).await? } else { Pause::Linger(None) };
         self.write(&mut batch, before).await?;
         self.settle(items, batch);
         Ok(pause)

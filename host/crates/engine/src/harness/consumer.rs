@@ -110,6 +110,11 @@ impl Consumers {
         self.replicas.iter().map(of).collect()
     }
 
+    /// A replica changes its mind.
+    pub fn temper(&mut self, index: usize, temper: Temper) {
+        self.replicas[index].temper = temper;
+    }
+
     /// A replica starts again and knows nothing.
     pub fn restart(&mut self, index: usize, incarnation: Incarnation) {
         let one = &mut self.replicas[index];

@@ -17,7 +17,7 @@ pub(crate) enum Blocked {
     Brake,
     /// Another of its group started a moment ago, or is rotating.
     Stagger,
-    /// A secret that it comes after is rotating.
+    /// A secret that it comes after is rotating, due, or has no credential yet.
     Dependency,
     /// It is outside its windows.
     Window,
@@ -33,7 +33,7 @@ impl Blocked {
             Self::Frozen => "frozen by an operator".to_owned(),
             Self::Brake => "too many faults in a row of its plugin on its connection".to_owned(),
             Self::Stagger => "another secret of its group comes first".to_owned(),
-            Self::Dependency => "a secret it comes after is rotating".to_owned(),
+            Self::Dependency => "a secret it comes after goes first".to_owned(),
             Self::Window => "outside its windows".to_owned(),
             Self::Refused(why) => format!("could not start: {why}"),
         }
@@ -121,10 +121,18 @@ fn window(board: &mut Board, secret: SecretId, now: Millis) -> Gate {
     }
 }
 
-fn dependency(board: &mut Board, secret: SecretId, _: Millis) -> Gate {
+/// What a secret comes after goes first: while it rotates, is due itself, or has no credential yet.
+fn dependency(board: &mut Board, secret: SecretId, now: Millis) -> Gate {
     let Some(spec) = board.cell(secret).spec.clone() else { return Gate::Open };
-    let busy = spec.after.iter().filter_map(|name| board.find(name)).find(|id| board.cell(*id).rotating);
-    busy.map_or(Gate::Open, |id| Gate::Behind(WaitKey::Secret(id), Blocked::Dependency))
+    let first = spec.after.iter().filter_map(|name| board.find(name)).find(|id| !settled(board.cell(*id), now));
+    first.map_or(Gate::Open, |id| Gate::Behind(WaitKey::Secret(id), Blocked::Dependency))
+}
+
+fn settled(cell: &Cell, now: Millis) -> bool {
+    let Some(spec) = &cell.spec else { return !cell.rotating };
+    let due = cell.due.is_some_and(|due| due <= now) && !spec.paused;
+    let never_issued = cell.mark.rotated_at.is_none() && !cell.mark.closed;
+    !cell.rotating && !due && !never_issued
 }
 
 fn stagger(board: &mut Board, secret: SecretId, now: Millis) -> Gate {

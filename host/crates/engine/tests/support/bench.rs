@@ -8,9 +8,11 @@ use keybaton_engine::ports::clock::{Clock, Random};
 use keybaton_engine::ports::journal::Journal;
 use keybaton_engine::ports::rotator::Rotator;
 use keybaton_engine::ports::secret::SecretBytes;
+use keybaton_engine::requests::{Delivery, Fetch};
 use keybaton_engine::views::StatusView;
 use keybaton_engine::{Engine, EngineError, Import, Options, Parts};
 use keybaton_protocol::command::Command;
+use keybaton_protocol::decide::decide;
 use keybaton_protocol::evidence::EvidenceKind;
 use keybaton_protocol::ids::{Author, Digest, Millis, Place, SecretName};
 use keybaton_protocol::policy::{
@@ -246,11 +248,12 @@ impl Bench {
         let tail: Vec<_> =
             journal.iter().rev().take(12).rev().map(|it| format!("{:?} {:?}", it.at, it.event)).collect();
         let status = self.engine.status(&self.secret()).await;
-        panic!("{}: never came to rest:\n{}\n{status:#?}\n{:#?}", self.what, tail.join("\n"), self.target.census());
+        let next = decide(&self.replay(), self.clock.wall());
+        panic!("{}: never came to rest, {next:?}:\n{}\n{status:#?}\n{:#?}", self.what, tail.join("\n"), self.target.census());
     }
 
     /// Every consumer looks once.
-    async fn round(&mut self) {
+    pub async fn round(&mut self) {
         let (target, one_slot) = (Arc::clone(&self.target), self.one_slot());
         let moved = |values| target.present(logins(values, one_slot));
         // A host that dies in the middle of a round is seen by the caller.
@@ -352,4 +355,50 @@ async fn start(
         options: Options { restart_base_ms: 1_000, ..Options::default() },
     })
     .await
+}
+
+/// Many secrets on one engine, without faults or crashes.
+pub struct Fleet {
+    pub journal: Arc<MemoryJournal>,
+    pub target: Arc<Target>,
+    pub engine: Engine,
+    declared: Vec<Declared>,
+    clock: Arc<TestClock>,
+    random: Arc<TestRandom>,
+}
+
+impl Fleet {
+    pub async fn new(declared: Vec<Declared>) -> Self {
+        let clock = Arc::new(TestClock { origin: Instant::now() });
+        let as_clock: Arc<dyn Clock> = Arc::clone(&clock) as _;
+        let target = Target::new(as_clock);
+        let journal = Arc::new(MemoryJournal::default());
+        let random = Arc::new(TestRandom::default());
+        let engine = start(&journal, &target, &clock, &random, &Trace::new(Plan::default())).await.unwrap();
+        engine.declare(declared.clone(), author()).await.unwrap();
+        Self { journal, target, engine, declared, clock, random }
+    }
+
+    pub async fn restart(&mut self) {
+        assert!(self.engine.shutdown().await, "the host stops in time");
+        let trace = Trace::new(Plan::default());
+        self.engine = start(&self.journal, &self.target, &self.clock, &self.random, &trace).await.unwrap();
+        self.engine.declare(self.declared.clone(), author()).await.unwrap();
+    }
+
+    /// Calls for secrets whose name begins like this fail for good.
+    pub fn fail_from_now_on(&self, prefix: &str) {
+        self.target.fail(prefix);
+    }
+
+    pub async fn fetch(&self, secret: &str, consumer: &str, replica: &str) -> Result<Delivery, EngineError> {
+        self.engine
+            .fetch(Fetch {
+                secret: name(secret),
+                consumer: consumer.parse().unwrap(),
+                replica: replica.parse().unwrap(),
+                incarnation: "life-1".parse().unwrap(),
+            })
+            .await
+    }
 }

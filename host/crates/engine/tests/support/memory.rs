@@ -5,6 +5,7 @@ use keybaton_engine::ports::journal::{
     Append, Freeze, Indexed, Journal, JournalError, Lease, Mark, Recorded, Reply, Scope,
 };
 use keybaton_engine::ports::secret::{Seal, SecretBytes};
+use keybaton_protocol::event::Event;
 use keybaton_protocol::ids::{Author, CallId, Epoch, Fence, Generation, Millis, SecretName, Seq};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Mutex;
@@ -26,6 +27,7 @@ struct Inner {
     freezes: Vec<Freeze>,
     epoch: u32,
     appends: u64,
+    away: bool,
 }
 
 /// The journal.
@@ -44,6 +46,30 @@ impl MemoryJournal {
         let book = inner.books.entry(secret.clone()).or_default();
         book.fence += 1;
         "usurper".clone_into(&mut book.holder);
+    }
+
+    /// The other host lets go.
+    pub fn abdicate(&self, secret: &SecretName) {
+        self.0.lock().unwrap().books.get_mut(secret).unwrap().holder.clear();
+    }
+
+    /// Another host records something, without a fence.
+    pub fn intrude(&self, secret: &SecretName, event: Event) {
+        let mut inner = self.0.lock().unwrap();
+        let book = inner.books.get_mut(secret).unwrap();
+        let last = book.events.last().unwrap();
+        let (seq, at) = (Seq(last.seq.0 + 1), last.at);
+        book.events.push(Recorded { seq, at, event });
+    }
+
+    /// The store can't be reached, or can again.
+    pub fn away(&self, away: bool) {
+        self.0.lock().unwrap().away = away;
+    }
+
+    fn there(&self) -> Result<(), JournalError> {
+        let away = self.0.lock().unwrap().away;
+        if away { Err(JournalError::Unavailable { detail: "unplugged".to_owned() }) } else { Ok(()) }
     }
 
     /// How many appends were kept.
@@ -70,6 +96,7 @@ impl MemoryJournal {
 #[async_trait]
 impl Journal for MemoryJournal {
     async fn append(&self, append: Append) -> Result<Seq, JournalError> {
+        self.there()?;
         let mut inner = self.0.lock().unwrap();
         let book = inner.books.entry(append.secret.clone()).or_default();
         let at = Seq(book.events.len() as u64);
@@ -100,6 +127,7 @@ impl Journal for MemoryJournal {
     }
 
     async fn read(&self, secret: &SecretName, after: Seq) -> Result<Vec<Recorded>, JournalError> {
+        self.there()?;
         let after = usize::try_from(after.0).unwrap();
         Ok(self.events(secret).into_iter().skip(after).collect())
     }

@@ -37,6 +37,10 @@ struct State {
     outages: Vec<String>,
     /// Every value there ever was, for looking after leaks.
     values: Vec<Vec<u8>>,
+    /// Secrets whose calls fail, by the beginning of their names.
+    failing: Vec<String>,
+    /// What was done here, in order.
+    effects: Vec<String>,
 }
 
 /// The target.
@@ -81,6 +85,18 @@ impl Target {
         state.check("after a consumer's move");
     }
 
+    pub fn fail(&self, prefix: &str) {
+        self.state.lock().unwrap().failing.push(prefix.to_owned());
+    }
+
+    fn fails(&self, secret: &str) -> bool {
+        self.state.lock().unwrap().failing.iter().any(|prefix| secret.starts_with(prefix))
+    }
+
+    pub fn effects(&self) -> Vec<String> {
+        self.state.lock().unwrap().effects.clone()
+    }
+
     pub fn outages(&self) -> Vec<String> {
         self.state.lock().unwrap().outages.clone()
     }
@@ -96,6 +112,7 @@ impl Target {
     fn change(&self, what: &str, with: impl FnOnce(&mut State, Millis)) {
         let mut state = self.state.lock().unwrap();
         with(&mut state, self.clock.wall());
+        state.effects.push(what.to_owned());
         state.check(what);
     }
 }
@@ -206,6 +223,15 @@ impl Rotator for Scripted {
 
     async fn call(&self, request: CallRequest, recorder: Arc<dyn CallRecorder>) -> Outcome {
         let settings = settings(&request.settings);
+        if self.target.fails(&request.secret.to_string()) {
+            return Outcome::Failed(Fault {
+                class: FailureClass::Retryable,
+                blame: Blame::Target,
+                code: "scripted.down".to_owned(),
+                message: "the target is down".to_owned(),
+                retry_after_ms: None,
+            });
+        }
         let call = Call { target: &self.target, request, settings, recorder };
         match call.run().await {
             Ok(outcome) => outcome,
@@ -225,6 +251,8 @@ const FIRST: Ordinal = Ordinal(0);
 
 impl Call<'_> {
     async fn run(self) -> Result<Outcome, Stop> {
+        let slow_ms = self.settings["slow_ms"].as_u64().unwrap_or(0);
+        tokio::time::sleep(std::time::Duration::from_millis(slow_ms)).await;
         match self.request.kind {
             CallKind::Observe => Ok(self.observe()),
             CallKind::Create if mints(&self.settings) => self.mint().await,

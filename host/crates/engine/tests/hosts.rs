@@ -1,0 +1,246 @@
+//! A host among others and under trouble: shutdown, a store that fails, another host's lease, a restored database,
+//! freezes, and what people order in mid-rotation.
+
+mod support;
+
+use keybaton_engine::EngineError;
+use keybaton_engine::harness::Temper;
+use keybaton_engine::ports::journal::Scope;
+use keybaton_engine::views::Standing;
+use keybaton_protocol::command::Command;
+use keybaton_protocol::event::Event;
+use keybaton_protocol::ids::{Generation, Seq};
+use keybaton_protocol::step::{CallKind, Ending, PlanKind};
+use std::time::Duration;
+use support::bench::{Bench, author};
+
+const ALTERNATE: &str = r#"{"overlap":"alternate","slots":["a","b"],"soft_disable":true}"#;
+const SLOW: &str = r#"{"overlap":"alternate","slots":["a","b"],"soft_disable":true,"slow_ms":1500}"#;
+
+async fn pass(ms: u64) {
+    tokio::time::sleep(Duration::from_millis(ms)).await;
+}
+
+async fn issued(settings: &str) -> Bench {
+    let mut bench = Bench::new(settings).await;
+    bench.begin(PlanKind::Issue).await;
+    bench.rest().await;
+    bench
+}
+
+fn has(bench: &Bench, test: impl Fn(&Event) -> bool) -> bool {
+    bench.journal.events(&bench.secret()).iter().any(|it| test(&it.event))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_lets_calls_in_flight_end_journals_them_and_begins_nothing() {
+    let mut bench = issued(SLOW).await;
+    bench.begin(PlanKind::Rotate).await;
+    while !bench.replay().calls().values().any(|call| call.kind == CallKind::Install) {
+        pass(100).await;
+    }
+    assert!(bench.engine.shutdown().await, "it ends within its time");
+    let secret = bench.replay();
+    assert_eq!(secret.calls().len(), 0, "the call in flight has ended on record");
+    assert!(!has(&bench, |it| matches!(it, Event::Interrupted { .. })));
+    let length = bench.journal.events(&bench.secret()).len();
+    pass(60_000).await;
+    assert_eq!(bench.journal.events(&bench.secret()).len(), length, "nothing was begun");
+    let refused = bench.engine.begin(&bench.secret(), PlanKind::Rotate, "operator", author()).await;
+    assert!(matches!(refused, Err(EngineError::Stopping)), "{refused:?}");
+    bench.reincarnate(Default::default()).await;
+    bench.rest().await;
+    bench.check("after a clean restart");
+    assert_eq!(bench.replay().current(), Some(Generation(2)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_away_loses_no_fact_and_answers_requests_at_once() {
+    let mut bench = issued(SLOW).await;
+    bench.begin(PlanKind::Rotate).await;
+    while !bench.target.census().iter().any(|cred| cred.id == "cred-2") {
+        pass(100).await;
+    }
+    bench.journal.away(true);
+    let refused = bench.engine.begin(&bench.secret(), PlanKind::Rotate, "operator", author()).await;
+    assert!(refused.is_err(), "{refused:?}");
+    pass(20_000).await;
+    bench.journal.away(false);
+    bench.rest().await;
+    bench.check("after the store came back");
+    assert_eq!(bench.replay().current(), Some(Generation(2)));
+    let installs = bench.target.effects().iter().filter(|it| it.contains("install")).count();
+    assert_eq!(installs, 2, "the fact was kept, so the step did not run again: {:?}", bench.target.effects());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_lost_its_lease_decides_nothing_more_and_its_facts_are_kept() {
+    let mut bench = issued(SLOW).await;
+    bench.begin(PlanKind::Rotate).await;
+    while !bench.replay().calls().values().any(|call| call.kind == CallKind::Install) {
+        pass(50).await;
+    }
+    bench.journal.usurp(&bench.secret());
+    let before = bench.journal.events(&bench.secret()).len();
+    pass(30_000).await;
+    let after = bench.journal.events(&bench.secret());
+    let facts = |it: &Event| matches!(it, Event::Sent { .. } | Event::Answered { .. } | Event::Ended { .. });
+    assert!(after[before..].iter().all(|it| facts(&it.event)), "{:?}", &after[before..]);
+    assert!(after[before..].iter().any(|it| matches!(it.event, Event::Ended { .. })), "how the call ended is a fact");
+    bench.journal.abdicate(&bench.secret());
+    pass(60_000).await;
+    bench.rest().await;
+    bench.check("after the lease came back");
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_hosts_write_is_read_and_decided_on_again() {
+    let mut bench = issued(ALTERNATE).await;
+    bench.consumers.temper(0, Temper::Silent);
+    bench.begin(PlanKind::Rotate).await;
+    for _ in 0..5 {
+        bench.round().await;
+        pass(100).await;
+    }
+    bench.journal.intrude(&bench.secret(), Event::Frozen { author: "eve".parse().unwrap() });
+    bench.consumers.temper(0, Temper::Willing);
+    for _ in 0..5 {
+        bench.round().await;
+        pass(1_000).await;
+    }
+    let status = bench.engine.status(&bench.secret()).await.unwrap();
+    assert_eq!(status.summary.standing, Standing::Frozen, "what the other wrote counts");
+    bench.engine.command(&bench.secret(), Command::Thaw { author: author() }).await.unwrap();
+    bench.rest().await;
+    bench.check("after a conflict");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restored_secret_is_held_until_it_is_reconciled() {
+    let mut bench = issued(ALTERNATE).await;
+    assert!(bench.engine.shutdown().await);
+    bench.journal.restore();
+    bench.reincarnate(Default::default()).await;
+    let refused = bench.engine.begin(&bench.secret(), PlanKind::Rotate, "operator", author()).await;
+    assert!(matches!(refused, Err(EngineError::Refused { .. })), "{refused:?}");
+    pass(5_000).await;
+    assert!(has(&bench, |it| matches!(it, Event::Restored { .. })));
+    bench.engine.reconcile(&bench.secret(), author()).await.unwrap();
+    bench.begin(PlanKind::Rotate).await;
+    bench.rest().await;
+    bench.check("after a restore");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_frozen_connection_stops_a_rotation_between_calls_and_a_thaw_lets_it_go_on() {
+    let mut bench = issued(SLOW).await;
+    bench.begin(PlanKind::Rotate).await;
+    let scope = Scope::Connection("main".parse().unwrap());
+    bench.engine.freeze(scope.clone(), author()).await.unwrap();
+    for _ in 0..20 {
+        bench.round().await;
+        pass(1_000).await;
+    }
+    assert_eq!(bench.target.census().len(), 1, "nothing new is done at the target");
+    assert_eq!(bench.engine.freezes().len(), 1);
+    bench.reincarnate(Default::default()).await;
+    pass(5_000).await;
+    assert_eq!(bench.target.census().len(), 1, "a freeze outlives its host");
+    bench.engine.thaw(scope, author()).await.unwrap();
+    bench.rest().await;
+    bench.check("after a thaw");
+    assert_eq!(bench.replay().current(), Some(Generation(2)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn people_can_give_back_revert_and_abandon_in_mid_rotation() {
+    type Order = fn() -> Command;
+    let orders: [(&str, bool, Order, Ending, u32); 4] = [
+        ("rollback", false, || Command::Rollback { reason: String::new(), author: author() }, Ending::RolledBack, 1),
+        ("revert", true, || Command::Revert { reason: String::new(), author: author() }, Ending::Reverted, 1),
+        (
+            "abandon in prepare",
+            false,
+            || Command::Abandon { reason: String::new(), author: author() },
+            Ending::Abandoned,
+            1,
+        ),
+        (
+            "abandon in commit",
+            true,
+            || Command::Abandon { reason: String::new(), author: author() },
+            Ending::Abandoned,
+            2,
+        ),
+    ];
+    for (what, committed, order, ending, current) in orders {
+        let mut bench = issued(ALTERNATE).await;
+        bench.begin(PlanKind::Rotate).await;
+        bench.consumers.temper(0, Temper::Silent);
+        for _ in 0..10 {
+            bench.round().await;
+            pass(100).await;
+        }
+        if committed {
+            bench.consumers.temper(0, Temper::Willing);
+            while !bench.replay().rotation().is_some_and(|it| it.committed) {
+                bench.round().await;
+            }
+            bench.consumers.temper(0, Temper::Silent);
+        }
+        bench.engine.command(&bench.secret(), order()).await.unwrap();
+        bench.consumers.temper(0, Temper::Willing);
+        bench.rest().await;
+        bench.check(what);
+        let secret = bench.replay();
+        assert_eq!(secret.finished().unwrap().1, ending, "{what}");
+        assert_eq!(secret.current(), Some(Generation(current)), "{what}");
+        bench.begin(PlanKind::Rotate).await;
+        bench.rest().await;
+        bench.check(&format!("a rotation after {what}"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_compromised_current_is_rotated_at_once_without_waiting_for_a_due_time() {
+    let mut bench = issued(ALTERNATE).await;
+    let order = Command::Compromise { generation: Generation(1), disable_first: false, author: author() };
+    bench.engine.command(&bench.secret(), order).await.unwrap();
+    pass(1_000).await;
+    assert!(has(
+        &bench,
+        |it| matches!(it, Event::Started { kind: PlanKind::Rotate, cause, .. } if cause == "compromise")
+    ));
+    bench.rest().await;
+    bench.check("after a compromise");
+    assert_eq!(bench.replay().current(), Some(Generation(2)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn history_tells_the_whole_story_in_order_and_metrics_count_it() {
+    let mut bench = issued(ALTERNATE).await;
+    bench.begin(PlanKind::Rotate).await;
+    bench.rest().await;
+    let history = bench.engine.history(&bench.secret(), Seq(0)).await.unwrap();
+    assert!(history.windows(2).all(|pair| pair[1].seq == pair[0].seq + 1 && pair[1].at >= pair[0].at));
+    let told: Vec<_> = history.iter().map(|entry| entry.event.as_str()).collect();
+    let story = ["started", "intended", "staged", "committed", "draining", "retirement-closed", "finished"];
+    let mut from = told.iter().rposition(|it| *it == "started").unwrap();
+    for event in story {
+        let at = told[from..].iter().position(|it| *it == event);
+        from += at.unwrap_or_else(|| panic!("no {event} after {from} in {told:?}"));
+    }
+    assert!(history.iter().all(|entry| !entry.text.is_empty()));
+    let later = bench.engine.history(&bench.secret(), Seq(history.len() as u64 - 1)).await.unwrap();
+    assert_eq!(later.len(), 1);
+    let metrics = bench.engine.metrics();
+    for line in [
+        "keybaton_rotations_started_total{name=\"rotate\"} 1",
+        "keybaton_rotations_finished_total{kind=\"rotate\",ending=\"completed\"} 1",
+        "keybaton_calls_in_flight 0",
+        "keybaton_step_seconds_count{name=\"stage\"}",
+        "# EOF",
+    ] {
+        assert!(metrics.contains(line), "no `{line}` in\n{metrics}");
+    }
+}
