@@ -5,7 +5,7 @@ use crate::declared::{Anchor, Declared};
 use crate::error::EngineError;
 use crate::ports::rotator::{CallRequest, Finding, Profiled};
 use crate::shared::Shared;
-use crate::views::Examination;
+use crate::views::{Examination, SettingsFinding};
 use keybaton_protocol::admit::admit;
 use keybaton_protocol::command::Command;
 use keybaton_protocol::event::Pins;
@@ -17,10 +17,11 @@ use std::sync::Arc;
 
 /// Examines a declaration that may or may not be applied.
 pub(crate) async fn examine(shared: &Arc<Shared>, declared: &Declared) -> Result<Examination, EngineError> {
-    let mut out = Examination { blocks: Vec::new(), warns: Vec::new(), overlap: None, due_at: None };
+    let mut out = Examination { blocks: Vec::new(), warns: Vec::new(), overlap: None, due_at: None, settings: Vec::new() };
     let findings = shared.rotator.validate(&declared.plugin, &declared.settings).await.map_err(EngineError::Plugin)?;
-    sort(findings, &mut out);
-    if !out.blocks.is_empty() {
+    let shown = |one: Finding| SettingsFinding { path: one.path, message: one.message, fatal: one.fatal };
+    out.settings = findings.into_iter().map(shown).collect();
+    if out.settings.iter().any(|finding| finding.fatal) {
         return Ok(out);
     }
     let profiled = match shared.rotator.profile(&declared.plugin, &declared.settings).await {

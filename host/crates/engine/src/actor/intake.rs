@@ -52,9 +52,15 @@ impl Actor {
         let options = &self.shared.options;
         let loaded = self.loaded.as_mut().expect("loaded at the start of the turn");
         for event in &fact.events {
-            // A fact that the state refuses was recorded before: a write that failed had been kept after all.
             match loaded.fold(at, event, options) {
                 Ok(()) => batch.push(event.clone()),
+                // What the table refuses must not leave: the call is over, or has sent this before.
+                Err(detail) if fact.leaves.is_some() => {
+                    let refused = RecordError::Unavailable(format!("the journal refuses it: {detail}"));
+                    fact.done.take().map(|done| done.send(Err(refused)));
+                    return Ok(Answer::None);
+                }
+                // Any other fact is refused only where it is on record: a write that seemed to fail had been kept.
                 Err(detail) => {
                     tracing::warn!(secret = %self.name, event = event.name(), detail, "a fact was on record already");
                 }

@@ -207,4 +207,17 @@ pub struct Examination {
     pub overlap: Option<String>,
     /// The next due instant.
     pub due_at: Option<u64>,
+    /// What the plugin finds in the settings, with its place in them; fatal ones block.
+    pub settings: Vec<SettingsFinding>,
+}
+
+/// What a plugin finds in the settings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettingsFinding {
+    /// Where, as a JSON pointer into the settings; empty for all of them.
+    pub path: String,
+    /// What is wrong, and what would be right.
+    pub message: String,
+    /// Whether a rotation may not start.
+    pub fatal: bool,
 }
