@@ -16,6 +16,9 @@ impl Secret {
         if self.rotation.is_none() {
             return Err("no rotation runs");
         }
+        if let Some(rotation) = self.rotation.as_mut() {
+            rotation.wave.failed |= reason == HoldReason::WaveFailed;
+        }
         self.hold = Some(Hold { reason, detail: detail.to_owned(), since: self.clock });
         Ok(())
     }
@@ -35,6 +38,7 @@ impl Secret {
         if let Some(rotation) = self.rotation.as_mut() {
             rotation.patience = steady;
             rotation.wave.failed = false;
+            rotation.cries.clear();
         }
         self.replicas.values_mut().for_each(|replica| replica.failed.clear());
         Ok(())

@@ -43,6 +43,7 @@ impl Secret {
             // A secret that ends has nothing to prepare: its first step already takes something away.
             phase: if retires { Phase::Commit } else { Phase::Prepare },
             committed: retires,
+            excused: false,
             reverted: false,
             staged: None,
             wave: Wave::default(),
@@ -54,7 +55,9 @@ impl Secret {
             reason: String::new(),
         });
         self.pins = Some(pins);
+        self.last_rotation = Some(rotation.clone());
         self.managed = true;
+        self.forget_closed_calls();
         Ok(())
     }
 
@@ -163,13 +166,16 @@ impl Secret {
         if made.compromised.is_some() {
             return Err("pending is compromised");
         }
-        let number = made.number;
+        let (number, excused) = (made.number, made.overridden);
         let rotation = self.rotation.as_mut().ok_or("no rotation runs")?;
         rotation.phase = Phase::Commit;
         rotation.committed = true;
+        rotation.excused = excused;
         rotation.patience = self.steady;
         if let Some(made) = self.generations.get_mut(&number) {
             made.imported = false;
+            // The word was for its commit; its own end, one day, needs another.
+            made.overridden = false;
         }
         self.previous = self.current.replace(number);
         Ok(())
@@ -230,8 +236,8 @@ impl Secret {
         Ok(())
     }
 
+    /// A write of keybaton's own: no freeze and no hold stops it, for it touches nothing at the target.
     pub(crate) fn reverted(&mut self) -> Verdict {
-        self.unhindered()?;
         let back = self.previous.ok_or("there is no previous credential")?;
         // With one slot the order is as on the way forward: the durable swap first, the overwriting install after it.
         if !self.one_slot() && !self.everywhere(|place| self.works_at(back, place)) {

@@ -64,8 +64,7 @@ impl Secret {
         if let Some(rotation) = &self.rotation {
             return Some((rotation.id.clone(), rotation.pins.clone()));
         }
-        let other = self.retirements.values().next().map(|it| (it.rotation.clone(), it.pins.clone()));
-        other.or_else(|| self.pins.clone().map(|pins| (crate::ids::RotationId::none(), pins)))
+        self.last_rotation.clone().zip(self.pins.clone())
     }
 
     fn may_open(&self, generation: Generation, place: &Place, cause: RetireCause) -> Verdict {
@@ -111,10 +110,8 @@ impl Secret {
             return Err("it has not ended, or is not known to have");
         }
         self.retirements.remove(&job);
-        if superseded {
-            if let Some(standing) = self.generations.get_mut(&generation).map(|it| it.standing(place)) {
-                standing.liveness = Liveness::Gone;
-            }
+        if superseded && let Some(standing) = self.generations.get_mut(&generation).map(|it| it.standing(place)) {
+            standing.liveness = Liveness::Gone;
         }
         Ok(())
     }

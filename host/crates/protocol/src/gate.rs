@@ -61,7 +61,13 @@ impl Secret {
     /// May pending become current: every required consumer has tried it, every verifier accepts both.
     #[must_use]
     pub fn ready(&self, generation: Generation, now: Millis) -> Verdict {
-        if self.generations.get(&generation).is_some_and(|it| it.overridden) {
+        let excused = self.rotation.as_ref().is_some_and(|rotation| rotation.excused && rotation.made == generation);
+        let by_word = self.generations.get(&generation).is_some_and(|it| it.overridden);
+        // Nobody can be waited for whose present credential is being switched off.
+        let emergency = self.current.and_then(|it| self.generations.get(&it)).is_some_and(|current| {
+            current.number != generation && current.compromised.is_some_and(|exposure| exposure.at_once)
+        });
+        if excused || by_word || emergency {
             return Verdict::default();
         }
         self.gate(
@@ -101,10 +107,10 @@ impl Secret {
         if credential.compromised.is_some_and(|exposure| exposure.at_once) {
             return Verdict::default();
         }
-        if cause == RetireCause::Superseded {
-            if let Some(why) = self.unsucceeded(generation) {
-                return Verdict::shut(why);
-            }
+        if cause == RetireCause::Superseded
+            && let Some(why) = self.unsucceeded(generation)
+        {
+            return Verdict::shut(why);
         }
         if credential.overridden {
             return Verdict::default();

@@ -327,7 +327,7 @@ impl Replica {
 }
 
 impl RotationId {
-    /// What is done for no rotation at all: the comparison after a restore.
+    /// What stands in a proof for the rotation while none runs.
     #[must_use]
     pub fn none() -> Self {
         Self("reconcile".to_owned())

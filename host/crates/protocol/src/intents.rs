@@ -2,15 +2,16 @@
 //! is evaluated on the very state that the intent is appended to.
 
 use crate::calls::{CallState, Effort, OpenCall};
-use crate::event::{Event, RetireCause};
+use crate::event::{Event, Pins, RetireCause};
 use crate::generation::{Liveness, Verified};
-use crate::ids::{CallId, Generation, Millis, Ordinal, Place};
+use crate::ids::{CallId, Generation, Millis, Ordinal, Place, RotationId};
 use crate::retirement::{Job, Retirement};
 use crate::state::Secret;
 use crate::step::{CallKind, Phase, PlanKind, Step};
 use crate::table::Verdict;
 use crate::timers::{Timer, soak_ms};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 impl Secret {
     pub(crate) fn intended(&mut self, event: &Event) -> Verdict {
@@ -66,11 +67,9 @@ impl Secret {
     }
 
     /// On whose behalf something is observed or tried while no rotation runs.
-    fn bystander(&self) -> Option<(crate::ids::RotationId, std::sync::Arc<crate::event::Pins>, Option<Phase>)> {
-        let retirement = self.retirements.values().next().map(|it| (it.rotation.clone(), it.pins.clone(), None));
-        retirement
-            .or_else(|| self.calls.values().next().map(|call| (call.rotation.clone(), call.pins.clone(), None)))
-            .or_else(|| self.pins.as_ref().map(|pins| (crate::ids::RotationId::none(), pins.clone(), None)))
+    fn bystander(&self) -> Option<(RotationId, Arc<Pins>, Option<Phase>)> {
+        let (rotation, pins) = self.last_rotation.clone().zip(self.pins.clone())?;
+        Some((rotation, pins, None))
     }
 
     /// What an intent alone already makes uncertain.
@@ -86,12 +85,12 @@ impl Secret {
         let now = self.clock;
         if let (CallKind::Install, Some(slot)) = (kind, slot) {
             let before = self.slots.insert((place.clone(), slot), generation);
-            if let Some(other) = before.filter(|before| *before != generation) {
-                if let Some(other) = self.generations.get_mut(&other).map(|it| it.standing(place)) {
-                    other.liveness = if other.liveness.lingers() { Liveness::Maybe } else { other.liveness };
-                    other.verified = Verified::Untried;
-                    other.changed_at = now;
-                }
+            if let Some(other) = before.filter(|before| *before != generation)
+                && let Some(other) = self.generations.get_mut(&other).map(|it| it.standing(place))
+            {
+                other.liveness = if other.liveness.lingers() { Liveness::Maybe } else { other.liveness };
+                other.verified = Verified::Untried;
+                other.changed_at = now;
             }
         }
         let Some(standing) = self.generations.get_mut(&generation).map(|it| it.standing(place)) else { return };
@@ -152,6 +151,8 @@ impl Secret {
             let same = match (kind, call.kind) {
                 (CallKind::Observe, CallKind::Observe) => true,
                 (CallKind::Observe, _) | (_, CallKind::Observe) => false,
+                // Two mints at once could not be told apart by what they leave.
+                (CallKind::Create, CallKind::Create) => true,
                 // One slot: whatever is done there is done to both values.
                 _ => call.generation == generation || self.slot_of(generation) == Some(None),
             };

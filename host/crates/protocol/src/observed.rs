@@ -40,11 +40,20 @@ impl Secret {
                 orphan,
             });
         }
-        self.rotation.as_ref().is_some_and(|rotation| {
-            rotation.id == call.rotation
-                && Some(rotation.phase) == call.phase
-                && (call.kind != CallKind::Create || self.step(self.clock) == Some(call.step))
-        })
+        let Some(rotation) = &self.rotation else { return false };
+        let wanted = match call.kind {
+            CallKind::Create => self.step(self.clock) == Some(call.step),
+            CallKind::Install => {
+                self.step(self.clock) == Some(call.step) && !self.installed_at(call.generation, &call.place)
+            }
+            CallKind::Promote => !self.promoted_at(call.generation, &call.place),
+            CallKind::Enable => {
+                let liveness = self.generations.get(&call.generation).map(|it| it.liveness(&call.place));
+                liveness.is_some_and(|liveness| liveness.dimmed())
+            }
+            CallKind::Observe | CallKind::Verify | CallKind::Disable | CallKind::Destroy => false,
+        };
+        wanted && rotation.id == call.rotation && Some(rotation.phase) == call.phase
     }
 
     pub(crate) fn observed(&mut self, id: CallId, look: &OpenCall, began_at: Millis, live: &[Live]) {
@@ -55,9 +64,9 @@ impl Secret {
         self.observations.insert(place.clone(), Observation { call: id, began_at, live: live.to_vec() });
     }
 
-    /// The instant after which everything a call in doubt sent has shown, if it ever will.
+    /// The first instant at which a look tells: everything a call in doubt sent has shown by then, if it ever will.
     pub(crate) fn settled(&self, call: &OpenCall) -> Option<Millis> {
-        self.doubt(call).map(|until| until.plus(call.pins.profile.settle_ms))
+        self.doubt(call).map(|until| until.plus(call.pins.profile.settle_ms).plus(1))
     }
 
     fn close_doubts(&mut self, place: &Place, began_at: Millis) {

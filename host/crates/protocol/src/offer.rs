@@ -49,11 +49,12 @@ pub struct Ask {
     pub deadline: Option<Millis>,
 }
 
-/// Generations a consumer may read now: none that is unknown, gone, or not staged.
+/// Generations a replica may read now: none that is unknown, ending, or not staged, nor what it has just let go of.
 #[must_use]
-pub fn readable(secret: &Secret, consumer: &ConsumerName) -> Vec<Generation> {
+pub fn readable(secret: &Secret, consumer: &ConsumerName, replica: &Replica) -> Vec<Generation> {
     let Some(policy) = secret.consumers.get(consumer) else { return Vec::new() };
     let rotation = secret.rotation.as_ref();
+    let state = secret.replicas.get(&(consumer.clone(), replica.clone()));
     let staged = rotation.is_some_and(|rotation| rotation.phase == Phase::Prepare && rotation.staged.is_some());
     let mut order: Vec<(Role, Generation)> = secret
         .generations
@@ -63,11 +64,12 @@ pub fn readable(secret: &Secret, consumer: &ConsumerName) -> Vec<Generation> {
             let role = secret.role(credential.number)?;
             let offered = match role {
                 Role::Pending => staged,
-                Role::Current => true,
+                Role::Current => !credential.destroying(),
                 Role::Previous => !credential.destroying() || !uses(policy),
                 Role::Retiring => !uses(policy) && credential.lingering().next().is_some(),
             };
-            offered.then_some((role, credential.number))
+            let let_go = state.is_some_and(|state| state.let_go(credential.number));
+            (offered && !let_go).then_some((role, credential.number))
         })
         .collect();
     order.sort_unstable();
@@ -79,7 +81,7 @@ pub fn readable(secret: &Secret, consumer: &ConsumerName) -> Vec<Generation> {
 pub fn offer(secret: &Secret, consumer: &ConsumerName, replica: &Replica, now: Millis) -> Offer {
     let now = now.max(secret.clock);
     let rotation = secret.rotation.as_ref();
-    let generations = readable(secret, consumer).into_iter().filter_map(|generation| {
+    let generations = readable(secret, consumer, replica).into_iter().filter_map(|generation| {
         let credential = secret.generations.get(&generation)?;
         let minted = credential.minted.as_ref()?;
         Some(Offered {
@@ -120,37 +122,60 @@ fn use_now(secret: &Secret, consumer: &ConsumerName, replica: &Replica, now: Mil
 }
 
 fn asked(secret: &Secret, consumer: &ConsumerName, replica: &Replica, now: Millis) -> Vec<Ask> {
-    let (Some(policy), Some(rotation)) = (secret.consumers.get(consumer), secret.rotation.as_ref()) else {
-        return Vec::new();
-    };
+    let Some(policy) = secret.consumers.get(consumer) else { return Vec::new() };
     let state = secret.replicas.get(&(consumer.clone(), replica.clone()));
-    let deadline = rotation.pins.policy.stragglers.deadline_ms.filter(|_| secret.patient()).map(|deadline_ms| {
-        let waited_ms = secret.steady.since(rotation.patience);
-        secret.clock.plus(deadline_ms.saturating_sub(waited_ms))
-    });
-    let ask = |purpose, generation| vec![Ask { purpose, generation, deadline }];
-    let fetched = |generation| state.is_some_and(|state| state.fetched.contains_key(&generation));
+    let deadline = deadline(secret);
+    let mut asks = Vec::new();
+    let mut ask = |purpose, generation| asks.push(Ask { purpose, generation, deadline });
     let let_go = |generation| state.is_some_and(|state| state.let_go(generation));
-    match (rotation.phase, secret.ending()) {
-        (Phase::Prepare, _) if rotation.staged.is_some() => {
-            let said = state.is_some_and(|state| state.ready.contains_key(&rotation.made));
-            if said { Vec::new() } else { ask(Purpose::Ready, rotation.made) }
-        }
-        (Phase::RollingBack, _) if fetched(rotation.made) && !let_go(rotation.made) => {
-            ask(Purpose::Released, rotation.made)
-        }
-        (Phase::Commit, Some(current)) if rotation.kind == PlanKind::Retire && !let_go(current) => {
-            ask(if uses(policy) { Purpose::Released } else { Purpose::Dropped }, current)
-        }
-        (Phase::Commit, Some(_)) if rotation.kind != PlanKind::Retire && uses(policy) => {
-            let said = state.and_then(|state| state.adopted.as_ref()).is_some_and(|(it, _)| *it == rotation.aim);
-            let turn = use_now(secret, consumer, replica, now) == Some(rotation.aim);
-            if said || !turn { Vec::new() } else { ask(Purpose::Adopted, rotation.aim) }
-        }
-        (Phase::Commit, Some(old)) if rotation.kind != PlanKind::Retire => {
-            let asked = rotation.draining.is_some() || (secret.one_slot() && secret.all_switched(rotation, now));
-            if asked && !let_go(old) { ask(Purpose::Dropped, old) } else { Vec::new() }
-        }
-        _ => Vec::new(),
+    let gone = if uses(policy) { Purpose::Released } else { Purpose::Dropped };
+    let rotation = secret.rotation.as_ref();
+    if let Some(rotation) = rotation.filter(|rotation| rotation.preparing() && rotation.staged.is_some())
+        && !state.is_some_and(|state| state.ready.contains_key(&rotation.made))
+    {
+        ask(Purpose::Ready, rotation.made);
     }
+    // Given back, whether its rotation still runs or was left: whoever fetched it is to let it go.
+    for credential in secret.generations.values() {
+        let fetched = state.is_some_and(|state| state.fetched.contains_key(&credential.number));
+        if given_back(secret, credential.number) && fetched && !let_go(credential.number) {
+            ask(gone, credential.number);
+        }
+    }
+    let retires = rotation.is_some_and(|rotation| rotation.kind == PlanKind::Retire);
+    if let Some(current) = secret.current.filter(|current| retires && !let_go(*current)) {
+        ask(gone, current);
+    }
+    let moving = rotation.is_none_or(|rotation| rotation.committing() && !retires);
+    if let (Some(old), Some(current), true) = (secret.previous, secret.current, moving) {
+        let said = state.and_then(|state| state.adopted.as_ref()).is_some_and(|(it, _)| *it == current);
+        if uses(policy) && !said && use_now(secret, consumer, replica, now) == Some(current) {
+            ask(Purpose::Adopted, current);
+        }
+        let switched = rotation.is_none_or(|rotation| {
+            rotation.draining.is_some() || (secret.one_slot() && secret.all_switched(rotation, now))
+        });
+        if !uses(policy) && switched && !let_go(old) {
+            ask(Purpose::Dropped, old);
+        }
+    }
+    asks
+}
+
+/// A generation that was offered once, and is not to be used any more.
+fn given_back(secret: &Secret, generation: Generation) -> bool {
+    let rolling_back = secret.rotation.as_ref().is_some_and(|rotation| rotation.phase == Phase::RollingBack);
+    match secret.role(generation) {
+        Some(Role::Pending) => rolling_back,
+        Some(Role::Retiring) => true,
+        _ => false,
+    }
+}
+
+/// When patience with consumers ends, if it does.
+fn deadline(secret: &Secret) -> Option<Millis> {
+    let rotation = secret.rotation.as_ref().filter(|_| secret.patient())?;
+    let deadline_ms = rotation.pins.policy.stragglers.deadline_ms?;
+    let waited_ms = secret.steady.since(rotation.patience);
+    Some(secret.clock.plus(deadline_ms.saturating_sub(waited_ms)))
 }

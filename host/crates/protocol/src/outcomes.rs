@@ -5,7 +5,7 @@ use crate::calls::{CallState, OpenCall, Tries};
 use crate::event::{HostAnswer, Minted, Outcome};
 use crate::fault::{FailureClass, Fault};
 use crate::generation::{Liveness, Verified};
-use crate::ids::{CallId, Generation, Millis, Ordinal, Place};
+use crate::ids::{CallId, Generation, Millis, Ordinal, Place, TargetId};
 use crate::policy::Attempts;
 use crate::retirement::Job;
 use crate::state::Secret;
@@ -189,7 +189,12 @@ impl Secret {
             return;
         }
         self.now_stands(open.generation, &open.place, Liveness::Live);
-        let id = facts.iter().find(|(name, _)| name == "id").and_then(|(_, id)| id.parse().ok());
+        let id: Option<TargetId> = facts.iter().find(|(name, _)| name == "id").and_then(|(_, id)| id.parse().ok());
+        if let Some(id) = &id {
+            // Seen before its install was heard of, it was taken for somebody else's.
+            self.foreign.remove(&(open.place.clone(), id.clone()));
+            self.strangers.remove(&(open.place.clone(), id.clone()));
+        }
         if let Some(credential) = self.generations.get_mut(&open.generation) {
             let standing = credential.standing(&open.place);
             standing.installed = true;
@@ -211,12 +216,12 @@ impl Secret {
             .filter(|other| *other != generation && self.slot_of(*other).map(|it| it.cloned()) == Some(slot.clone()))
             .collect();
         for other in others {
-            if let Some(standing) = self.generations.get_mut(&other).and_then(|it| it.places.get_mut(place)) {
-                if standing.liveness.lingers() {
-                    standing.liveness = if slot.is_none() { Liveness::Absent } else { Liveness::Gone };
-                    standing.installed = false;
-                    standing.verified = Verified::Untried;
-                }
+            if let Some(standing) = self.generations.get_mut(&other).and_then(|it| it.places.get_mut(place))
+                && standing.liveness.lingers()
+            {
+                standing.liveness = if slot.is_none() { Liveness::Absent } else { Liveness::Gone };
+                standing.installed = false;
+                standing.verified = Verified::Untried;
             }
         }
     }

@@ -29,20 +29,3 @@ pub fn plan(kind: PlanKind, profile: &Profile) -> Vec<Step> {
     };
     steps.iter().copied().filter(|step| *step != Step::Disable || profile.soft_disable).collect()
 }
-
-/// Why a plan cannot be carried out, and which one could.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PlanProblem {
-    /// Stable word for programs.
-    pub code: &'static str,
-    /// What is wrong.
-    pub what: String,
-    /// What would be right: the better strategy.
-    pub instead: String,
-}
-
-/// Everything that the target can't do, or the policy must not ask of it; all at once. Empty: the plan can be run.
-#[must_use]
-pub fn refuse(_kind: PlanKind, _profile: &Profile, _policy: &crate::policy::Policy) -> Vec<PlanProblem> {
-    Vec::new()
-}

@@ -128,7 +128,8 @@ impl Secret {
     pub(crate) fn wave_end(&self, rotation: &Rotation, wave: u32) -> usize {
         let total = self.order().len();
         let sizes = &rotation.pins.policy.waves.sizes;
-        if wave as usize + 1 > sizes.len() {
+        // Going back is for everyone at once.
+        if rotation.reverted || wave as usize + 1 > sizes.len() {
             return total;
         }
         let size = |size: &WaveSize| match size {
@@ -150,11 +151,15 @@ impl Secret {
     /// Whether a replica may switch now: its wave is open and fewer than `max_unavailable` before it are switching.
     pub(crate) fn may_switch(&self, consumer: &ConsumerName, replica: &Replica, now: Millis) -> bool {
         let Some(rotation) = &self.rotation else { return true };
-        if rotation.wave.failed {
-            return false;
-        }
-        let limit = rotation.pins.policy.waves.max_unavailable as usize;
-        let open = self.order().into_iter().take(self.wave_end(rotation, rotation.wave.number));
+        let waves = &rotation.pins.policy.waves;
+        let limit = if rotation.reverted { 0 } else { waves.max_unavailable as usize };
+        // The members of a failed wave go back; those of the waves before it stay where they are.
+        let end = match (rotation.wave.failed, rotation.wave.number) {
+            (false, number) => self.wave_end(rotation, number),
+            (true, 0) => 0,
+            (true, number) => self.wave_end(rotation, number - 1),
+        };
+        let open = self.order().into_iter().take(end);
         let mut switching = 0;
         for (name, other) in open {
             let done = self.said_adopted(&name, &other, rotation.aim, now);

@@ -32,6 +32,8 @@ pub struct Rotation {
     pub phase: Phase,
     /// Pending has become current.
     pub committed: bool,
+    /// Pending became current without everyone's readiness, by somebody's word.
+    pub excused: bool,
     /// Previous has been put back.
     pub reverted: bool,
     /// Since when pending is offered.

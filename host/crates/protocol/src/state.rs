@@ -32,6 +32,8 @@ pub struct Secret {
     pub(crate) previous: Option<Generation>,
     pub(crate) rotation: Option<Rotation>,
     pub(crate) pins: Option<Arc<Pins>>,
+    /// The newest rotation, running or over: on its behalf what it left behind is ended.
+    pub(crate) last_rotation: Option<RotationId>,
     pub(crate) calls: BTreeMap<CallId, OpenCall>,
     pub(crate) last_mutation: BTreeMap<Place, CallId>,
     pub(crate) efforts: BTreeMap<Effort, Tries>,
@@ -117,6 +119,7 @@ impl Secret {
             previous: None,
             rotation: None,
             pins: None,
+            last_rotation: None,
             calls: BTreeMap::new(),
             last_mutation: BTreeMap::new(),
             efforts: BTreeMap::new(),
@@ -312,7 +315,9 @@ impl Secret {
     /// Whether anything is left to do or to wait for.
     #[must_use]
     pub fn at_rest(&self) -> bool {
-        self.rotation.is_none() && self.retirements.is_empty() && self.calls.is_empty() && self.loose.is_empty()
+        let open = self.calls.values().any(|call| call.state != CallState::Closed && !self.without_effect(call));
+        let over = self.rotation.is_none() && self.previous.is_none();
+        over && self.retirements.is_empty() && !open && self.loose.is_empty()
     }
 
     /// Where it stands, as the transition table distinguishes it.

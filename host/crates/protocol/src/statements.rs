@@ -62,7 +62,7 @@ impl Secret {
                 state.ready.insert(*generation, statement);
             }
             Purpose::Failed => {
-                state.ready.remove(generation);
+                state.withdraw(*generation);
                 state.failed.insert(*generation, statement);
             }
             // One replica uses one generation: what it said of another is withdrawn with this.

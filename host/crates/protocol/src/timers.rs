@@ -95,6 +95,9 @@ impl Secret {
             }
         }
         for (job, retirement) in &self.retirements {
+            if retirement.cause == RetireCause::Superseded {
+                visit(Timer::new(retirement.overlap.since, retirement.overlap.total_ms));
+            }
             if let Some(disabled) = retirement.disabled {
                 visit(Timer::new(disabled, soak_ms(retirement)));
             }

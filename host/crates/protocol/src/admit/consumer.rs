@@ -20,7 +20,7 @@ pub(super) fn fetch(
     now: Millis,
 ) -> Answer {
     life(secret, consumer, replica, incarnation)?;
-    if !readable(secret, consumer).contains(&generation) {
+    if !readable(secret, consumer, replica).contains(&generation) {
         return Err(Refusal::new(
             "gone",
             format!("{generation} is not offered to {consumer}"),

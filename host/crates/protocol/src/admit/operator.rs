@@ -5,9 +5,9 @@ use crate::command::Command;
 use crate::event::{Event, Pins};
 use crate::generation::Liveness;
 use crate::ids::{Author, Generation};
-use crate::plan::refuse;
 use crate::policy::Policy;
 use crate::profile::Overlap;
+use crate::refuse::refuse;
 use crate::state::{Secret, Stand};
 use crate::step::{Ending, Phase, PlanKind};
 
@@ -193,6 +193,14 @@ pub(super) fn release(secret: &Secret, author: &Author) -> Answer {
 pub(super) fn let_end(secret: &Secret, generation: Generation, reason: &str, author: &Author) -> Answer {
     if !secret.generations.contains_key(&generation) {
         return Err(Refusal::new("unknown", format!("{generation} does not exist"), "see status for those that do"));
+    }
+    let retires = secret.rotation.as_ref().is_some_and(|rotation| rotation.kind == PlanKind::Retire);
+    if secret.current == Some(generation) && !retires {
+        return Err(Refusal::new(
+            "conflict",
+            format!("{generation} is the one in use"),
+            "rotate, or retire the secret",
+        ));
     }
     Ok(vec![Event::Overridden { generation, reason: reason.to_owned(), author: author.clone() }])
 }

@@ -33,7 +33,10 @@ impl Sponsor {
 
     /// The running rotation, or whatever ran last.
     pub(super) fn any(secret: &Secret) -> Option<Self> {
-        let last = || secret.pins.clone().map(|pins| Self { rotation: RotationId::none(), pins });
+        let last = || {
+            let (rotation, pins) = secret.last_rotation.clone().zip(secret.pins.clone())?;
+            Some(Self { rotation, pins })
+        };
         secret.rotation.as_ref().map(Self::rotation).or_else(last)
     }
 }
@@ -42,23 +45,23 @@ impl Sponsor {
 pub(super) fn call(secret: &Secret, now: Millis, kind: CallKind, step: Step, place: &Place) -> Option<Say> {
     let rotation = secret.rotation.as_ref()?;
     let effort = Effort { kind, generation: rotation.aim, place: place.clone(), orphan: None };
-    Some(attempt(secret, now, step, effort, Sponsor::rotation(rotation)))
+    Some(attempt(secret, now, step, &effort, Sponsor::rotation(rotation)))
 }
 
 /// A call for a retirement.
 pub(super) fn end(secret: &Secret, now: Millis, kind: CallKind, job: &Job, retirement: &Retirement) -> Say {
     let step = if kind == CallKind::Disable { Step::Disable } else { Step::Destroy };
     let effort = Effort { kind, generation: job.generation, place: job.place.clone(), orphan: job.orphan.clone() };
-    attempt(secret, now, step, effort, Sponsor::retirement(retirement))
+    attempt(secret, now, step, &effort, Sponsor::retirement(retirement))
 }
 
 /// The next attempt at something, unless it has to wait.
-pub(super) fn attempt(secret: &Secret, now: Millis, step: Step, effort: Effort, sponsor: Sponsor) -> Say {
-    let Effort { kind, generation, place, .. } = &effort;
+pub(super) fn attempt(secret: &Secret, now: Millis, step: Step, effort: &Effort, sponsor: Sponsor) -> Say {
+    let Effort { kind, generation, place, .. } = effort;
     if secret.busy(*kind, *generation, place) {
         return waiting_for(secret, *kind, *generation, place);
     }
-    let tries = secret.efforts.get(&effort);
+    let tries = secret.efforts.get(effort);
     if let Some(tries) = tries {
         if tries.exhausted {
             return Say::Wait(None, Waiting::Stuck(*kind, *generation, place.clone()));
@@ -67,10 +70,10 @@ pub(super) fn attempt(secret: &Secret, now: Millis, step: Step, effort: Effort, 
             return Say::Wait(Some(tries.not_before), Waiting::BackOff(step));
         }
     }
-    if secret.may_intend(&effort).is_err() {
+    if secret.may_intend(effort).is_err() {
         return Say::Wait(None, Waiting::Timer(step));
     }
-    let resumed = resumable(secret, &effort);
+    let resumed = resumable(secret, effort);
     let failed = tries.map_or(0, |tries| tries.count);
     let attempt = resumed.map_or(failed + 1, |(_, call)| call.attempt.max(failed + 1));
     let resumes =
@@ -84,7 +87,7 @@ pub(super) fn attempt(secret: &Secret, now: Millis, step: Step, effort: Effort, 
         orphan: effort.orphan.clone(),
         place: place.clone(),
         attempt,
-        operation: operation(secret, step, &effort, &sponsor),
+        operation: operation(secret, step, effort, &sponsor),
         baseline: baseline(secret, *kind, place),
         values: values(secret, *kind, *generation),
         resumes,
@@ -169,5 +172,5 @@ pub(super) fn observe(
     sponsor: Sponsor,
 ) -> Say {
     let effort = Effort { kind: CallKind::Observe, generation, place: place.clone(), orphan: None };
-    attempt(secret, now, step, effort, sponsor)
+    attempt(secret, now, step, &effort, sponsor)
 }

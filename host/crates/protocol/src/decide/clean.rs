@@ -36,7 +36,7 @@ pub(super) fn open_for_loose(secret: &Secret, _: Millis) -> Option<Say> {
 }
 
 /// While a call runs, there is always its end to wait for.
-pub(super) fn forget_interrupted(secret: &Secret, _: Millis) -> Option<Say> {
+pub(super) fn await_running(secret: &Secret, _: Millis) -> Option<Say> {
     let running = secret.running_calls().next()?;
     Some(Say::Wait(None, Waiting::Call(running)))
 }

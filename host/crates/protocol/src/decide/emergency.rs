@@ -21,7 +21,7 @@ pub(super) fn compare_after_restore(secret: &Secret, now: Millis) -> Option<Say>
             build::observe(secret, now, Step::Verify, place, generation, sponsor()?)
         } else if known && !restored.tried.contains_key(place) {
             let effort = Effort { kind: CallKind::Verify, generation, place: place.clone(), orphan: None };
-            build::attempt(secret, now, Step::Verify, effort, sponsor()?)
+            build::attempt(secret, now, Step::Verify, &effort, sponsor()?)
         } else {
             continue;
         };

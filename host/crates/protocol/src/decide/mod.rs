@@ -36,7 +36,7 @@ const ALWAYS: &[Rule] = &[
     doubt::observe,
     clean::name_strangers,
     clean::open_for_loose,
-    clean::forget_interrupted,
+    clean::await_running,
     emergency::compare_after_restore,
 ];
 

@@ -119,10 +119,11 @@ pub(super) fn install(secret: &Secret, now: Millis) -> Option<Say> {
             if secret.slot_free(aim, place).is_err() {
                 return Some(Say::Wait(None, Waiting::Retirement(aim, place.clone())));
             }
-            if secret.one_slot() && secret.generations.get(&aim)?.liveness(place) == Liveness::Maybe {
-                if let Some(say) = truth(secret, now, aim, place) {
-                    return Some(say);
-                }
+            if secret.one_slot()
+                && secret.generations.get(&aim)?.liveness(place) == Liveness::Maybe
+                && let Some(say) = truth(secret, now, aim, place)
+            {
+                return Some(say);
             }
             if secret.one_slot() && rotation.kind == PlanKind::Rotate {
                 let missing = secret.ready(aim, now).missing;
@@ -187,7 +188,7 @@ pub(super) fn verify_at(secret: &Secret, now: Millis, generation: Generation, pl
         }
     }
     let effort = Effort { kind: CallKind::Verify, generation, place: place.clone(), orphan: None };
-    Some(build::attempt(secret, now, Step::Verify, effort, Sponsor::rotation(rotation)))
+    Some(build::attempt(secret, now, Step::Verify, &effort, Sponsor::rotation(rotation)))
 }
 
 /// Prove the new value, at every place.

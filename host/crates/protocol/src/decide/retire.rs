@@ -72,10 +72,14 @@ pub(super) fn close(secret: &Secret, _: Millis) -> Option<Say> {
     (!events.is_empty()).then_some(Say::Record(events))
 }
 
-/// Erases generations that nobody can need any more.
-pub(super) fn erase(secret: &Secret, _: Millis) -> Option<Say> {
-    let done = secret.generations.keys().copied().find(|generation| secret.may_erase(*generation))?;
-    Some(Say::Record(vec![Event::Erased { generation: done }]))
+/// Erases generations that nobody can need any more. A previous value that its rotation left is kept until then.
+pub(super) fn erase(secret: &Secret, now: Millis) -> Option<Say> {
+    if let Some(done) = secret.generations.keys().copied().find(|generation| secret.may_erase(*generation)) {
+        return Some(Say::Record(vec![Event::Erased { generation: done }]));
+    }
+    let left = secret.previous.filter(|_| secret.rotation.is_none())?;
+    let missing = secret.may_end(left, RetireCause::Superseded, true, now).missing;
+    (!missing.is_empty()).then_some(Say::Wait(None, Waiting::Consumers { step: Step::Adopt, missing }))
 }
 
 /// Switches off what may end, where the target can do that softly.

@@ -28,7 +28,7 @@ pub(super) fn enable_at_all(secret: &Secret, now: Millis, back: Generation) -> O
         |place| credential.liveness(place).dimmed(),
         |place| {
             let effort = Effort { kind: CallKind::Enable, generation: back, place: place.clone(), orphan: None };
-            Some(build::attempt(secret, now, Step::Adopt, effort, Sponsor::rotation(rotation)))
+            Some(build::attempt(secret, now, Step::Adopt, &effort, Sponsor::rotation(rotation)))
         },
     )
 }
