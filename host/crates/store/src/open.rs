@@ -15,6 +15,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
+use std::time::Duration;
 
 /// The database, in the data directory.
 pub(crate) const DATABASE: &str = "keybaton.db";
@@ -24,6 +25,11 @@ pub(crate) const UNFINISHED: &str = "keybaton.db.new";
 const BACKUPS: &str = "backups";
 /// Locked by the process that writes.
 const LOCK: &str = "store.lock";
+/// How often the lock is tried. It outlives its holder for a moment where that one was just starting a process, which
+/// has a copy of the handle until it executes.
+const LOCK_TRIES: u32 = 20;
+/// Between two tries.
+const LOCK_PAUSE: Duration = Duration::from_millis(25);
 /// How long a statement waits for another process's checkpoint, in milliseconds.
 const BUSY_MS: u32 = 5_000;
 /// SQLite's page cache, per connection, in KiB (its sign says so).
@@ -173,11 +179,14 @@ pub(crate) fn lock(dir: &Path) -> Result<File, StoreError> {
         .mode(FILE_MODE)
         .open(&path)
         .map_err(StoreError::io("open", &path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Locked { dir: dir.to_owned() }),
-        Err(TryLockError::Error(error)) => Err(StoreError::io("lock", path)(error)),
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(error)) => return Err(StoreError::io("lock", path)(error)),
+        }
     }
+    Err(StoreError::Locked { dir: dir.to_owned() })
 }
 
 /// An empty file for a database in the making; what an earlier attempt left is cleared away.
