@@ -101,7 +101,8 @@ impl Settings {
             Strategy::Turns { .. } => format!("/roles/{at}"),
         };
         for (at, role) in self.roles().iter().enumerate() {
-            findings.extend(name_problem(role).map(|problem| Finding::fatal(&path(at), problem)));
+            let problem = name_problem(role).or_else(|| slot_problem(role));
+            findings.extend(problem.map(|problem| Finding::fatal(&path(at), problem)));
         }
         if let Strategy::Turns { roles, group } = &self.strategy {
             findings.extend(name_problem(group).map(|problem| Finding::fatal("/group", problem)));
@@ -114,6 +115,12 @@ impl Settings {
         }
         findings
     }
+}
+
+/// Roles are slots, whose names have a grammar of the host's.
+fn slot_problem(name: &str) -> Option<String> {
+    let plain = name.bytes().all(|byte| byte.is_ascii_graphic());
+    (!plain).then(|| "the name of a role that logs in is printable ASCII without a space here".to_owned())
 }
 
 fn name_problem(name: &str) -> Option<String> {

@@ -37,6 +37,7 @@ fn names_that_postgresql_would_not_take_are_found_by_path() {
         ("good names", ["app_a", "app_b"], "app_owner", None),
         ("the same role twice", ["app", "app"], "app_owner", Some("/roles/1")),
         ("the group is one of the roles", ["app_a", "app_b"], "app_a", Some("/group")),
+        ("a name with a space", ["app a", "app_b"], "app owner", Some("/roles/0")),
         ("a reserved name", ["pg_monitor", "app_b"], "app_owner", Some("/roles/0")),
         ("a reserved word", ["app_a", "public"], "app_owner", Some("/roles/1")),
         ("a name that would be cut", ["app_a", &long], "app_owner", Some("/roles/1")),

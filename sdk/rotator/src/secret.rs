@@ -43,8 +43,10 @@ impl Form {
     pub const RAW: Self = Self::constant("raw");
     /// Base64 with padding, RFC 4648 §4.
     pub const BASE64: Self = Self::constant("base64");
-    /// Base64 for URLs, RFC 4648 §5.
+    /// Base64 for URLs without padding, RFC 4648 §5.
     pub const BASE64URL: Self = Self::constant("base64url");
+    /// Hexadecimal, RFC 4648 §8, in lower case.
+    pub const HEX: Self = Self::constant("hex");
     /// Percent-encoded, RFC 3986 §2.1.
     pub const URL: Self = Self::constant("url");
     /// The inside of a JSON string, RFC 8259 §7.
