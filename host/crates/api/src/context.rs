@@ -4,10 +4,11 @@ use crate::ca::Pin;
 use crate::ports::{Administration, Audited, Auditor, Identities, Verdict};
 use crate::problem::{Kind, Problem};
 use crate::throttle::Throttle;
+use crate::tokens::TokenHash;
 use keybaton_engine::Engine;
 use keybaton_engine::ports::clock::Clock;
 use keybaton_protocol::ids::Millis;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -57,6 +58,8 @@ struct Inner {
     parts: Parts,
     throttle: Throttle,
     streams: Mutex<HashMap<String, usize>>,
+    /// Enrolments used since this start, oldest first: whoever holds one is told so, and not that it is unknown.
+    spent: Mutex<VecDeque<(String, TokenHash)>>,
     stopping: watch::Sender<bool>,
 }
 
@@ -97,6 +100,7 @@ impl Context {
             parts,
             throttle: Throttle::default(),
             streams: Mutex::default(),
+            spent: Mutex::default(),
             stopping: watch::Sender::new(false),
         };
         Self { inner: Arc::new(inner) }
@@ -116,6 +120,21 @@ impl Context {
 
     pub(crate) fn now(&self) -> Millis {
         self.inner.parts.clock.wall()
+    }
+
+    /// Remembers an enrolment that was used, for stores that forget it.
+    pub(crate) fn spend(&self, id: &str, hash: TokenHash) {
+        let mut spent = self.inner.spent.lock().unwrap_or_else(PoisonError::into_inner);
+        if spent.len() >= crate::limits::MAX_SPENT {
+            spent.pop_front();
+        }
+        spent.push_back((id.to_owned(), hash));
+    }
+
+    /// Whether this very token was used since this start.
+    pub(crate) fn is_spent(&self, id: &str, hash: TokenHash) -> bool {
+        let spent = self.inner.spent.lock().unwrap_or_else(PoisonError::into_inner);
+        spent.iter().any(|(known, known_hash)| known == id && known_hash.is(&hash))
     }
 
     /// Ends every stream of events, so that a shutdown does not wait for them.

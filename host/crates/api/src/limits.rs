@@ -44,6 +44,8 @@ pub const FAILED_AUTH_REFILL_MS: u64 = 3_000;
 pub const MAX_THROTTLED_ADDRESSES: usize = 10_000;
 /// Identities remembered as good, which an address's failures do not lock out.
 pub const MAX_KNOWN_GOOD: usize = 10_000;
+/// Used enrolments remembered, so that a second use is told apart from an unknown token.
+pub const MAX_SPENT: usize = 1_000;
 /// Longest life of an enrolment token.
 pub const MAX_ENROLMENT_MINUTES: u32 = 24 * 60;
 /// Entries in one answer of history or audit.

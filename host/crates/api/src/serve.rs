@@ -8,7 +8,9 @@ mod stall;
 pub use socket::SocketError;
 
 use crate::context::{Context, Peer};
-use crate::limits::{MAX_CONNECTIONS, MAX_LOCAL_CONNECTIONS, SHUTDOWN_GRACE};
+use crate::limits::{
+    HANDSHAKE_TIMEOUT, HEAD_TIMEOUT, MAX_CONNECTIONS, MAX_LOCAL_CONNECTIONS, SHUTDOWN_GRACE, WRITE_STALL_TIMEOUT,
+};
 use crate::server_cert::ServerCertificate;
 use axum::Router;
 use rustls::ServerConfig;
@@ -24,6 +26,23 @@ use tokio_rustls::TlsAcceptor;
 
 /// Pause after the kernel refused a connection (no file descriptors left, say).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long peers may take. The defaults are the named limits; tests are less patient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// For a TLS handshake.
+    pub handshake: Duration,
+    /// For the head of a request.
+    pub head: Duration,
+    /// For taking any bytes of an answer.
+    pub stall: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { handshake: HANDSHAKE_TIMEOUT, head: HEAD_TIMEOUT, stall: WRITE_STALL_TIMEOUT }
+    }
+}
 
 /// Why the API can't be served.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +82,7 @@ impl Server {
         certificate: Arc<ServerCertificate>,
         address: SocketAddr,
         socket: Option<&Path>,
+        patience: Patience,
     ) -> Result<Self, ServeError> {
         let config = tls_config(certificate.clone())?;
         let listen = |source| ServeError::Listen { address, source };
@@ -70,14 +90,14 @@ impl Server {
         let local = listener.local_addr().map_err(listen)?;
         let socket = socket.map(socket::listen).transpose()?;
         let (stop, stopped) = watch::channel(false);
-        let router = crate::routes::router(&context);
+        let offer = Offer { router: crate::routes::router(&context), patience, stopped: stopped.clone() };
         let mut tasks = JoinSet::new();
         let clock = context.parts().clock.clone();
-        tasks.spawn(certificate.keep_renewed(clock, stopped.clone()));
+        tasks.spawn(certificate.keep_renewed(clock, stopped));
         if let Some(socket) = socket {
-            tasks.spawn(accept_local(socket, router.clone(), stopped.clone()));
+            tasks.spawn(accept_local(socket, offer.clone()));
         }
-        tasks.spawn(accept_tls(listener, TlsAcceptor::from(Arc::new(config)), router, stopped));
+        tasks.spawn(accept_tls(listener, TlsAcceptor::from(Arc::new(config)), offer));
         Ok(Self { address: local, stop, context, tasks })
     }
 
@@ -108,12 +128,20 @@ fn tls_config(certificate: Arc<ServerCertificate>) -> Result<ServerConfig, rustl
     Ok(config)
 }
 
-async fn accept_tls(listener: TcpListener, acceptor: TlsAcceptor, router: Router, mut stopped: watch::Receiver<bool>) {
+/// What every connection is offered.
+#[derive(Clone)]
+struct Offer {
+    router: Router,
+    patience: Patience,
+    stopped: watch::Receiver<bool>,
+}
+
+async fn accept_tls(listener: TcpListener, acceptor: TlsAcceptor, mut offer: Offer) {
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut open = JoinSet::new();
     loop {
         let accepted = tokio::select! {
-            () = told(&mut stopped) => break,
+            () = told(&mut offer.stopped) => break,
             accepted = async {
                 let permit = room.clone().acquire_owned().await;
                 (permit, listener.accept().await)
@@ -124,12 +152,12 @@ async fn accept_tls(listener: TcpListener, acceptor: TlsAcceptor, router: Router
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let (acceptor, router, stopped) = (acceptor.clone(), router.clone(), stopped.clone());
+        let (acceptor, offer) = (acceptor.clone(), offer.clone());
         open.spawn(async move {
             // Small answers and events leave at once.
             let _unneeded = stream.set_nodelay(true);
-            if let Some(stream) = connection::handshake(acceptor, stream).await {
-                connection::serve(stream, Peer::Remote(peer.ip().to_canonical()), router, stopped).await;
+            if let Some(stream) = connection::handshake(acceptor, stream, offer.patience).await {
+                connection::serve(stream, Peer::Remote(peer.ip().to_canonical()), offer).await;
             }
             drop(permit);
         });
@@ -138,13 +166,13 @@ async fn accept_tls(listener: TcpListener, acceptor: TlsAcceptor, router: Router
     finish(open).await;
 }
 
-async fn accept_local(socket: socket::Socket, router: Router, mut stopped: watch::Receiver<bool>) {
+async fn accept_local(socket: socket::Socket, mut offer: Offer) {
     let room = Arc::new(Semaphore::new(MAX_LOCAL_CONNECTIONS));
     let listener: &UnixListener = socket.listener();
     let mut open = JoinSet::new();
     loop {
         let accepted = tokio::select! {
-            () = told(&mut stopped) => break,
+            () = told(&mut offer.stopped) => break,
             accepted = async {
                 let permit = room.clone().acquire_owned().await;
                 (permit, listener.accept().await)
@@ -155,9 +183,9 @@ async fn accept_local(socket: socket::Socket, router: Router, mut stopped: watch
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let (router, stopped) = (router.clone(), stopped.clone());
+        let offer = offer.clone();
         open.spawn(async move {
-            connection::serve(stream, Peer::Local, router, stopped).await;
+            connection::serve(stream, Peer::Local, offer).await;
             drop(permit);
         });
     }

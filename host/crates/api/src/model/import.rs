@@ -58,6 +58,9 @@ pub struct ImportRequest {
     /// The target's own id of it, where it has one.
     #[serde(default)]
     pub id: Option<String>,
+    /// The slot it is in, where the target has slots that are taken in turn.
+    #[serde(default)]
+    pub slot: Option<String>,
     /// Public fields, such as `username`.
     #[serde(default)]
     pub attributes: BTreeMap<String, String>,
@@ -75,7 +78,8 @@ impl ImportRequest {
     #[must_use]
     pub fn to_body(&self) -> Zeroizing<Vec<u8>> {
         let mut draft = Draft::default();
-        draft.text("{\"id\":").json(&self.id).text(",\"attributes\":").json(&self.attributes);
+        draft.text("{\"id\":").json(&self.id).text(",\"slot\":").json(&self.slot);
+        draft.text(",\"attributes\":").json(&self.attributes);
         draft.text(",\"fields\":{");
         for (index, (name, value)) in self.fields.iter().enumerate() {
             draft.text(if index == 0 { "" } else { "," }).json(name).text(":").base64(&value.0);
@@ -92,6 +96,7 @@ mod tests {
     fn sample() -> ImportRequest {
         ImportRequest {
             id: Some("AKIA\"1".to_owned()),
+            slot: Some("app_a".to_owned()),
             attributes: BTreeMap::from([("username".to_owned(), "app_a".to_owned())]),
             fields: BTreeMap::from([
                 ("password".to_owned(), WriteOnly::new(b"hunter2\xff".to_vec())),
@@ -104,7 +109,7 @@ mod tests {
     #[test]
     fn what_is_written_reads_back() {
         let back: ImportRequest = serde_json::from_slice(&sample().to_body()).unwrap();
-        assert_eq!((back.id, back.attributes), (sample().id, sample().attributes));
+        assert_eq!((back.id, back.slot, back.attributes), (sample().id, sample().slot, sample().attributes));
         let fields: Vec<_> = back.fields.into_iter().map(|(name, value)| (name, value.into_bytes())).collect();
         let expected: Vec<_> = sample().fields.into_iter().map(|(name, value)| (name, value.into_bytes())).collect();
         assert_eq!(fields, expected);

@@ -35,6 +35,8 @@ pub struct DeliveryDocument {
     generations: Vec<DeliveredDocument>,
     /// What the host waits for from this replica.
     asks: Vec<AskDocument>,
+    /// How long a pending generation may be held without fetching it again; absent while none is offered.
+    staged_lease_ms: Option<u64>,
 }
 
 /// One generation with its values.
@@ -48,6 +50,8 @@ pub struct DeliveredDocument {
     role: String,
     /// This replica is to use this one now.
     use_now: bool,
+    /// The target accepts it by now: a trial makes sense.
+    live: bool,
     /// Public fields.
     attributes: BTreeMap<String, String>,
     /// Secret fields, base64; empty where keybaton does not know the value.
@@ -81,7 +85,8 @@ pub fn delivery_document(secret: &SecretName, delivery: &Delivery, now: Millis) 
         let attributes: BTreeMap<_, _> = one.attributes.iter().map(|(name, value)| (name, value)).collect();
         draft.text(if index == 0 { "{" } else { ",{" });
         draft.text("\"generation\":").json(&one.generation.0).text(",\"role\":").json(&one.role);
-        draft.text(",\"use_now\":").json(&one.use_now).text(",\"attributes\":").json(&attributes);
+        draft.text(",\"use_now\":").json(&one.use_now).text(",\"live\":").json(&one.live);
+        draft.text(",\"attributes\":").json(&attributes);
         draft.text(",\"fields\":{");
         for (index, (name, value)) in one.fields.iter().enumerate() {
             draft.text(if index == 0 { "" } else { "," }).json(name).text(":").base64(value.expose());
@@ -98,7 +103,8 @@ pub fn delivery_document(secret: &SecretName, delivery: &Delivery, now: Millis) 
             patience_ms: ask.deadline.map(|deadline| deadline.since(now)),
         })
         .collect();
-    draft.text("],\"asks\":").json(&asks).text("}");
+    draft.text("],\"asks\":").json(&asks);
+    draft.text(",\"staged_lease_ms\":").json(&delivery.staged_lease_ms).text("}");
     draft.finish()
 }
 

@@ -102,7 +102,7 @@ pub struct Enrolment {
 pub enum Taken {
     /// It was good, and is now used.
     Granted(Enrolment),
-    /// Right, but used before.
+    /// Right, but used before. A store that forgets used ones answers `Unknown`; the API remembers the latest itself.
     Used,
     /// Right, but too late.
     Expired,

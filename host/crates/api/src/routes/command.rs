@@ -165,6 +165,7 @@ async fn import(
     let entry = operator.asks(&context, "import", &secret, &format!("secret fields: {names}"));
     let import = Import {
         id: asked.id.map(|id| id.parse()).transpose()?,
+        slot: asked.slot.map(|slot| slot.parse()).transpose()?,
         fields: asked.fields.into_iter().map(|(name, value)| (name, SecretBytes::new(value.into_bytes()))).collect(),
         attributes: asked.attributes.into_iter().collect(),
         author: operator.author(),

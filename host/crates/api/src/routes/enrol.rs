@@ -12,6 +12,7 @@ use crate::sensitive::{Draft, answer};
 use crate::tokens::{Token, TokenKind};
 use axum::extract::{FromRequest, Request, State};
 use axum::response::Response;
+use keybaton_protocol::ids::Millis;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -34,7 +35,7 @@ async fn enrol(State(context): State<Context>, request: Request) -> Result<Respo
     let token = Token::parse(&request.token).filter(|token| token.kind() == TokenKind::Enrolment);
     admit(&context, peer.address(), None, now)?;
     let taken = match &token {
-        Some(token) => context.parts().identities.take_enrolment(token.id(), &token.hash(), now).await?,
+        Some(token) => take(&context, token, now).await?,
         None => Taken::Unknown,
     };
     let problem = match taken {
@@ -48,6 +49,19 @@ async fn enrol(State(context): State<Context>, request: Request) -> Result<Respo
     };
     context.throttle().failed(peer.address(), now);
     Err(problem)
+}
+
+async fn take(context: &Context, token: &Token, now: Millis) -> Result<Taken, Problem> {
+    let (id, hash) = (token.id(), token.hash());
+    let taken = context.parts().identities.take_enrolment(id, &hash, now).await?;
+    Ok(match taken {
+        Taken::Granted(enrolment) => {
+            context.spend(id, hash);
+            Taken::Granted(enrolment)
+        }
+        Taken::Unknown if context.is_spent(id, hash) => Taken::Used,
+        other => other,
+    })
 }
 
 async fn grant(context: &Context, peer: Peer, enrolment: Enrolment) -> Result<Response, Problem> {

@@ -1,9 +1,9 @@
 //! One connection: handshake, requests, end. Knows no route, and logs no request.
 
 use super::stall::Stalled;
+use super::{Offer, Patience};
 use crate::context::Peer;
-use crate::limits::{HANDSHAKE_TIMEOUT, HEAD_TIMEOUT, MAX_HEAD_BYTES, MAX_HEADERS, WRITE_STALL_TIMEOUT};
-use axum::Router;
+use crate::limits::{MAX_HEAD_BYTES, MAX_HEADERS};
 use axum::body::Body;
 use axum::http::Request;
 use hyper::body::Incoming;
@@ -13,14 +13,17 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use std::pin::pin;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tower::ServiceExt;
 
 /// TLS within its time; what fails is nobody's request yet and is only traced.
-pub(super) async fn handshake(acceptor: TlsAcceptor, stream: TcpStream) -> Option<TlsStream<TcpStream>> {
-    match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
+pub(super) async fn handshake(
+    acceptor: TlsAcceptor,
+    stream: TcpStream,
+    patience: Patience,
+) -> Option<TlsStream<TcpStream>> {
+    match tokio::time::timeout(patience.handshake, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => Some(stream),
         Ok(Err(error)) => {
             tracing::debug!(%error, "a TLS handshake failed");
@@ -34,21 +37,17 @@ pub(super) async fn handshake(acceptor: TlsAcceptor, stream: TcpStream) -> Optio
 }
 
 /// Serves requests until the peer leaves, stalls, or the server stops and the open request is answered.
-pub(super) async fn serve(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    peer: Peer,
-    router: Router,
-    mut stopped: watch::Receiver<bool>,
-) {
+pub(super) async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, peer: Peer, offer: Offer) {
+    let Offer { router, patience, mut stopped } = offer;
     let service = service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(peer);
         router.clone().oneshot(request)
     });
-    let io = TokioIo::new(Stalled::new(stream, WRITE_STALL_TIMEOUT));
+    let io = TokioIo::new(Stalled::new(stream, patience.stall));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
+        .header_read_timeout(patience.head)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEAD_BYTES)
         .serve_connection(io, service);

@@ -95,7 +95,7 @@ mod tests {
         let reader = tokio::spawn(async move {
             let mut buffer = [0; 16];
             for _ in 0..8 {
-                tokio::time::sleep(Duration::from_secs(20)).await;
+                sleep(Duration::from_secs(20)).await;
                 theirs.read_exact(&mut buffer).await.unwrap();
             }
         });

@@ -1,0 +1,227 @@
+//! Enrolment, identities and failed authentication, over a real HTTPS server.
+
+mod support;
+
+use keybaton_api::limits::FAILED_AUTH_BURST;
+use reqwest::Method;
+use serde_json::{Value, json};
+use std::sync::atomic::Ordering;
+use support::{ALTERNATE, Fixture, operator};
+
+const OWN: &str = "/v1/consumer/secrets";
+const DAY_MS: u64 = 86_400_000;
+
+async fn exchange(fixture: &Fixture, token: &str) -> support::Answer {
+    fixture.send(Method::POST, "/v1/enrol", None, Some(&json!({"token": token}))).await
+}
+
+#[tokio::test]
+async fn an_enrolment_is_good_once() {
+    let fixture = Fixture::new(ALTERNATE).await;
+    let token = fixture.enrolment("payments/web").await;
+    let first = exchange(&fixture, &token).await;
+    assert_eq!(first.status, 200, "{}", first.text);
+    assert_eq!(first.headers["cache-control"], "no-store");
+    assert_eq!(first.json()["consumer"], "payments/web");
+    assert!(first.json()["renew_in_s"].as_u64().unwrap() < first.json()["expires_in_s"].as_u64().unwrap());
+    let second = exchange(&fixture, &token).await;
+    assert_eq!((second.status.as_u16(), second.problem().as_str()), (401, "enrolment-used"));
+    let bearer = first.json()["token"].as_str().unwrap().to_owned();
+    assert_eq!(fixture.get(OWN, &bearer).await.json()["secrets"], json!(["payments/db"]));
+}
+
+#[tokio::test]
+async fn of_many_who_enrol_at_once_one_is_granted() {
+    let fixture = Fixture::new(ALTERNATE).await;
+    let token = fixture.enrolment("payments/web").await;
+    let all = futures::future::join_all((0..8).map(|_| exchange(&fixture, &token))).await;
+    assert_eq!(all.iter().filter(|answer| answer.status == 200).count(), 1);
+    assert_eq!(all.iter().filter(|answer| answer.status == 401).count(), 7);
+}
+
+#[tokio::test]
+async fn who_does_not_hold_a_tokens_secret_learns_nothing_about_it() {
+    let fixture = Fixture::new(ALTERNATE).await;
+    let used = fixture.enrolment("payments/web").await;
+    exchange(&fixture, &used).await;
+    let fresh = fixture.enrolment("payments/web").await;
+    let forged = |token: &str| {
+        let mut parts: Vec<_> = token.split('_').map(str::to_owned).collect();
+        parts[2] = "0".repeat(64);
+        parts.join("_")
+    };
+    let (used_forged, fresh_forged) = (forged(&used), forged(&fresh));
+    let unknown = format!("kbe_{}_{}", "0".repeat(16), "0".repeat(64));
+    let mut bodies = Vec::new();
+    for token in [used_forged.as_str(), &fresh_forged, &unknown, "nonsense", ""] {
+        let answer = exchange(&fixture, token).await;
+        assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (401, "unauthenticated"), "{token}");
+        bodies.push(answer.text);
+    }
+    bodies.dedup();
+    assert_eq!(bodies.len(), 1, "the answers differ: {bodies:?}");
+    assert_eq!(exchange(&fixture, &fresh).await.status, 200, "a forger spent somebody's token");
+}
+
+#[tokio::test]
+async fn an_enrolment_ends_by_itself_and_by_an_operator() {
+    let fixture = Fixture::new(ALTERNATE).await;
+    let late = fixture.enrolment("payments/web").await;
+    fixture.clock.advance(5 * 60_000);
+    assert_eq!(exchange(&fixture, &late).await.problem(), "enrolment-expired");
+    let withdrawn = fixture.enrolment("payments/web").await;
+    let open = fixture.get("/v1/enrolments", &fixture.operator).await.json();
+    let id = open["enrolments"][0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(open["enrolments"].as_array().unwrap().len(), 1, "{open}");
+    let dropped = fixture.send(Method::DELETE, &format!("/v1/enrolments/{id}"), Some(&fixture.operator), None).await;
+    assert_eq!(dropped.json()["enrolments"], 1);
+    assert_eq!(exchange(&fixture, &withdrawn).await.problem(), "unauthenticated");
+}
+
+#[tokio::test]
+async fn an_identity_expires_and_is_told_so() {
+    let fixture = Fixture::new(ALTERNATE).await;
+    let bearer = fixture.enrol("payments/web").await;
+    fixture.clock.advance(3 * DAY_MS);
+    let answer = fixture.get(OWN, &bearer).await;
+    assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (401, "token-expired"));
+}
+
+#[tokio::test]
+async fn a_revoked_consumer_is_out_at_once() {
+    let fixture = Fixture::new(ALTERNATE).await;
+    let (one, two) = (fixture.enrol("payments/web").await, fixture.enrol("payments/other").await);
+    fixture.enrolment("payments/web").await;
+    let path = "/v1/consumers/payments/web";
+    let gone = fixture.send(Method::DELETE, path, Some(&fixture.operator), None).await;
+    assert_eq!((gone.json()["identities"].clone(), gone.json()["enrolments"].clone()), (json!(1), json!(1)));
+    assert_eq!(fixture.get(OWN, &one).await.problem(), "token-revoked");
+    assert_eq!(fixture.get(OWN, &two).await.status, 200);
+}
+
+#[tokio::test]
+async fn an_old_identity_ends_when_the_renewed_one_is_used_and_not_before() {
+    let fixture = Fixture::new(ALTERNATE).await;
+    let old = fixture.enrol("payments/web").await;
+    let renew = async |token: &str| {
+        let answer = fixture.post("/v1/renew", token, &json!({})).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        answer.json()["token"].as_str().unwrap().to_owned()
+    };
+    let lost = renew(&old).await;
+    assert_eq!(fixture.get(OWN, &old).await.status, 200, "the answer may have been lost: the old one is still needed");
+    let new = renew(&old).await;
+    assert!(lost != new && new != old);
+    assert_eq!(fixture.get(OWN, &new).await.status, 200);
+    assert_eq!(fixture.get(OWN, &old).await.problem(), "token-revoked");
+}
+
+#[tokio::test]
+async fn a_renewed_identity_that_was_revoked_stays_revoked() {
+    let fixture = Fixture::new(ALTERNATE).await;
+    let old = fixture.enrol("payments/web").await;
+    let new = fixture.post("/v1/renew", &old, &json!({})).await.json()["token"].as_str().unwrap().to_owned();
+    fixture.send(Method::DELETE, "/v1/consumers/payments/web", Some(&fixture.operator), None).await;
+    for token in [&old, &new, &old, &new] {
+        assert_eq!(fixture.get(OWN, token).await.problem(), "token-revoked");
+    }
+}
+
+#[tokio::test]
+async fn roles_do_not_mix() {
+    let fixture = Fixture::new(ALTERNATE).await;
+    let consumer = fixture.enrol("payments/web").await;
+    let enrolment = fixture.enrolment("payments/web").await;
+    let cases: [(&str, Method, &str, Option<&str>, u16); 8] = [
+        ("a consumer lists secrets", Method::GET, "/v1/secrets", Some(&consumer), 403),
+        ("a consumer rotates", Method::POST, "/v1/secrets/payments/db/rotate", Some(&consumer), 403),
+        ("a consumer enrols others", Method::POST, "/v1/enrolments", Some(&consumer), 403),
+        (
+            "an operator fetches",
+            Method::GET,
+            &format!("{OWN}/payments/db?replica=a&incarnation=b"),
+            Some(&fixture.operator),
+            403,
+        ),
+        ("nobody lists secrets", Method::GET, "/v1/secrets", None, 401),
+        ("an enrolment token is used as a bearer", Method::GET, OWN, Some(&enrolment), 401),
+        ("nobody reads metrics", Method::GET, "/metrics", None, 401),
+        ("a consumer reads metrics", Method::GET, "/metrics", Some(&consumer), 403),
+    ];
+    for (what, method, path, token, status) in cases {
+        let answer = fixture.send(method, path, token, None).await;
+        assert_eq!(answer.status.as_u16(), status, "{what}: {}", answer.text);
+        answer.problem();
+    }
+}
+
+#[tokio::test]
+async fn an_operator_of_one_namespace_stays_in_it() {
+    let secrets = ["payments/db", "search/db"].map(|name| support::declared(name, ALTERNATE, &[("web", &["web-0"])]));
+    let fixture = Fixture::with(secrets.to_vec()).await;
+    let bob = operator(&fixture.identities, "bob", Some(&["search"])).await;
+    let listed = fixture.get("/v1/secrets", &bob).await.json();
+    assert_eq!(listed["secrets"].as_array().unwrap().len(), 1);
+    assert_eq!(listed["secrets"][0]["secret"], "search/db");
+    let body = |consumer: &str| json!({"consumer": consumer, "minutes": 1});
+    let cases: [(&str, &str, Option<Value>, u16); 9] = [
+        ("GET", "/v1/secrets/search/db", None, 200),
+        ("GET", "/v1/secrets/payments/db", None, 403),
+        ("GET", "/v1/secrets?namespace=payments", None, 403),
+        ("GET", "/v1/events?secret=payments/db", None, 403),
+        ("POST", "/v1/secrets/payments/db/rotate", Some(json!({})), 403),
+        ("POST", "/v1/enrolments", Some(body("payments/web")), 403),
+        ("POST", "/v1/enrolments", Some(body("search/web")), 200),
+        ("POST", "/v1/freezes", Some(json!({"scope": "host"})), 403),
+        ("POST", "/v1/backup", Some(json!({"to": "/tmp/x"})), 403),
+    ];
+    for (method, path, body, status) in cases {
+        let answer = fixture.send(method.parse().unwrap(), path, Some(&bob), body.as_ref()).await;
+        assert_eq!(answer.status.as_u16(), status, "{method} {path}: {}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_fails_too_often_waits_while_known_identities_pass() {
+    let fixture = Fixture::new(ALTERNATE).await;
+    let known = fixture.enrol("payments/web").await;
+    assert_eq!(fixture.get(OWN, &known).await.status, 200);
+    let guess = format!("kb_{}_{}", "0".repeat(16), "0".repeat(64));
+    let mut refused = None;
+    for _ in 0..=FAILED_AUTH_BURST {
+        let answer = fixture.get("/v1/secrets", &guess).await;
+        if answer.status == 429 {
+            refused = Some(answer);
+            break;
+        }
+    }
+    let refused = refused.expect("guessing was never slowed down");
+    assert_eq!(refused.problem(), "too-many-failures");
+    assert!(refused.headers.contains_key("retry-after"));
+    assert_eq!(fixture.get(OWN, &known).await.status, 200, "a neighbour's failures locked a workload out");
+    let token = format!("kbe_{}_{}", "0".repeat(16), "0".repeat(64));
+    assert_eq!(exchange(&fixture, &token).await.status, 429, "enrolment is not slowed down");
+}
+
+#[tokio::test]
+async fn a_store_that_does_not_answer_is_not_taken_for_a_wrong_token() {
+    let fixture = Fixture::new(ALTERNATE).await;
+    let known = fixture.enrol("payments/web").await;
+    fixture.identities.broken.store(true, Ordering::Relaxed);
+    let answer = fixture.get(OWN, &known).await;
+    assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (503, "unavailable"));
+}
+
+#[tokio::test]
+async fn tokens_are_stored_as_hashes_and_never_audited() {
+    let fixture = Fixture::new(ALTERNATE).await;
+    let enrolment = fixture.enrolment("payments/web").await;
+    let bearer = fixture.enrol("payments/web").await;
+    let kept = format!("{:?} {:?}", fixture.identities.all(), fixture.auditor.entries());
+    for token in [&enrolment, &bearer, &fixture.operator] {
+        let secret = token.split('_').nth(2).unwrap();
+        assert!(!kept.contains(secret));
+    }
+    let listed = fixture.get("/v1/identities", &fixture.operator).await.text;
+    assert!(listed.contains("payments/web") && !listed.contains("kb_"), "{listed}");
+}

@@ -1,0 +1,249 @@
+//! The API's ports in memory: identities, audit, an administration that knows who declares whom, and a clock to shift.
+
+use async_trait::async_trait;
+use keybaton_api::model::{
+    ApplyReport, AuditEntry, AuditReport, BackupReport, ConnectionTest, ConnectionView, FileInput, Overview,
+    PlanReport, PluginState, PluginView,
+};
+use keybaton_api::ports::{
+    Administration, ApplyOrder, Audited, Auditor, Caller, ConsumerId, Enrolment, Failure, FailureKind, Identities,
+    Identity, Taken,
+};
+use keybaton_api::tokens::TokenHash;
+use keybaton_engine::declared::Declared;
+use keybaton_engine::ports::clock::{Clock, Random};
+use keybaton_engine::ports::secret::SecretBytes;
+use keybaton_protocol::ids::{Millis, SecretName};
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The machine's clock, and what a test adds to it.
+#[derive(Default)]
+pub struct ShiftedClock(AtomicU64);
+
+impl ShiftedClock {
+    pub fn advance(&self, ms: u64) {
+        self.0.fetch_add(ms, Ordering::Relaxed);
+    }
+}
+
+impl Clock for ShiftedClock {
+    fn wall(&self) -> Millis {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+        Millis(u64::try_from(now).unwrap() + self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// The operating system's randomness.
+pub struct OsRandom;
+
+impl Random for OsRandom {
+    fn fill(&self, bytes: &mut [u8]) {
+        use std::io::Read;
+        std::fs::File::open("/dev/urandom").unwrap().read_exact(bytes).unwrap();
+    }
+}
+
+#[derive(Default)]
+pub struct MemoryIdentities {
+    identities: Mutex<BTreeMap<String, Identity>>,
+    enrolments: Mutex<BTreeMap<String, (Enrolment, bool)>>,
+    sealed: Mutex<BTreeMap<String, Vec<u8>>>,
+    /// The store does not answer.
+    pub broken: AtomicBool,
+}
+
+impl MemoryIdentities {
+    fn answers(&self) -> Result<(), Failure> {
+        if self.broken.load(Ordering::Relaxed) {
+            return Err(Failure::new(FailureKind::Unavailable, "the store does not answer"));
+        }
+        Ok(())
+    }
+
+    pub fn all(&self) -> Vec<Identity> {
+        self.identities.lock().unwrap().values().cloned().collect()
+    }
+}
+
+#[async_trait]
+impl Identities for MemoryIdentities {
+    async fn put(&self, identity: Identity) -> Result<(), Failure> {
+        self.answers()?;
+        self.identities.lock().unwrap().insert(identity.id.clone(), identity);
+        Ok(())
+    }
+
+    async fn find(&self, id: &str) -> Result<Option<Identity>, Failure> {
+        self.answers()?;
+        Ok(self.identities.lock().unwrap().get(id).cloned())
+    }
+
+    async fn list(&self) -> Result<Vec<Identity>, Failure> {
+        Ok(self.all().into_iter().filter(|one| one.revoked_at.is_none()).collect())
+    }
+
+    async fn revoke(&self, id: &str, at: Millis) -> Result<bool, Failure> {
+        let mut all = self.identities.lock().unwrap();
+        let Some(one) = all.get_mut(id).filter(|one| one.revoked_at.is_none()) else { return Ok(false) };
+        one.revoked_at = Some(at);
+        Ok(true)
+    }
+
+    async fn put_enrolment(&self, enrolment: Enrolment) -> Result<(), Failure> {
+        self.enrolments.lock().unwrap().insert(enrolment.id.clone(), (enrolment, false));
+        Ok(())
+    }
+
+    async fn take_enrolment(&self, id: &str, hash: &TokenHash, now: Millis) -> Result<Taken, Failure> {
+        let mut all = self.enrolments.lock().unwrap();
+        Ok(match all.get_mut(id).filter(|(one, _)| one.hash.is(hash)) {
+            // As a store that removes what was used.
+            None | Some((_, true)) => Taken::Unknown,
+            Some((one, _)) if one.expires_at <= now => Taken::Expired,
+            Some((one, used)) => {
+                *used = true;
+                Taken::Granted(one.clone())
+            }
+        })
+    }
+
+    async fn enrolments(&self, now: Millis) -> Result<Vec<Enrolment>, Failure> {
+        let all = self.enrolments.lock().unwrap();
+        Ok(all.values().filter(|(one, used)| !used && one.expires_at > now).map(|(one, _)| one.clone()).collect())
+    }
+
+    async fn drop_enrolment(&self, id: &str) -> Result<bool, Failure> {
+        Ok(self.enrolments.lock().unwrap().remove(id).is_some_and(|(_, used)| !used))
+    }
+
+    async fn put_sealed(&self, name: &str, bytes: SecretBytes) -> Result<(), Failure> {
+        self.sealed.lock().unwrap().insert(name.to_owned(), bytes.expose().to_vec());
+        Ok(())
+    }
+
+    async fn get_sealed(&self, name: &str) -> Result<Option<SecretBytes>, Failure> {
+        Ok(self.sealed.lock().unwrap().get(name).map(|bytes| SecretBytes::new(bytes.clone())))
+    }
+}
+
+#[derive(Default)]
+pub struct MemoryAuditor {
+    entries: Mutex<Vec<Audited>>,
+    /// The log takes nothing.
+    pub full: AtomicBool,
+}
+
+impl MemoryAuditor {
+    pub fn entries(&self) -> Vec<Audited> {
+        self.entries.lock().unwrap().clone()
+    }
+}
+
+#[async_trait]
+impl Auditor for MemoryAuditor {
+    async fn record(&self, entry: Audited) -> Result<(), Failure> {
+        if self.full.load(Ordering::Relaxed) {
+            return Err(Failure::new(FailureKind::Unavailable, "the audit log takes no entry"));
+        }
+        self.entries.lock().unwrap().push(entry);
+        Ok(())
+    }
+}
+
+/// Knows which secrets declare which consumer; the rest answers something plausible.
+pub struct Roster(Vec<(SecretName, Vec<String>)>);
+
+impl Roster {
+    pub fn new(declared: &[Declared]) -> Self {
+        let consumers = |one: &Declared| one.policy.consumers.iter().map(|it| it.name.to_string()).collect();
+        Self(declared.iter().map(|one| (one.name.clone(), consumers(one))).collect())
+    }
+}
+
+fn plugin(name: &str, state: PluginState) -> PluginView {
+    PluginView {
+        name: name.to_owned(),
+        version: "0.1.0".to_owned(),
+        contract: "0.1.0".to_owned(),
+        digest: format!("sha256:{}", "0".repeat(64)),
+        state,
+        summary: "scripted".to_owned(),
+        asks: Vec::new(),
+        grants: Vec::new(),
+        differences: Vec::new(),
+        used_by: 1,
+    }
+}
+
+#[async_trait]
+impl Administration for Roster {
+    async fn plan(&self, _: Vec<FileInput>, _: bool, _: &Caller) -> Result<PlanReport, Failure> {
+        Ok(PlanReport::default())
+    }
+
+    async fn apply(&self, order: ApplyOrder, _: &Caller) -> Result<ApplyReport, Failure> {
+        if order.files.is_empty() {
+            return Err(Failure::new(FailureKind::Invalid, "there is no file").help("name at least one"));
+        }
+        Ok(ApplyReport { applied: true, refused: None, plan: PlanReport::default() })
+    }
+
+    async fn secrets_of(&self, consumer: &ConsumerId) -> Result<Vec<SecretName>, Failure> {
+        let declares = |(secret, consumers): &&(SecretName, Vec<String>)| {
+            *secret.namespace() == consumer.namespace && consumers.iter().any(|it| it == consumer.name.as_str())
+        };
+        Ok(self.0.iter().filter(declares).map(|(secret, _)| secret.clone()).collect())
+    }
+
+    async fn plugins(&self) -> Result<Vec<PluginView>, Failure> {
+        Ok(vec![plugin("scripted", PluginState::Approved)])
+    }
+
+    async fn add_plugin(&self, _: Vec<u8>) -> Result<PluginView, Failure> {
+        Ok(plugin("new", PluginState::Added))
+    }
+
+    async fn approve_plugin(&self, name: &str, _: Option<&str>, _: &Caller) -> Result<PluginView, Failure> {
+        Ok(plugin(name, PluginState::Approved))
+    }
+
+    async fn connections(&self) -> Result<Vec<ConnectionView>, Failure> {
+        Ok(Vec::new())
+    }
+
+    async fn test_connection(&self, name: &str) -> Result<ConnectionTest, Failure> {
+        Ok(ConnectionTest { name: name.to_owned(), works: true, detail: String::new(), took_ms: 1 })
+    }
+
+    async fn backup(&self, to: &str) -> Result<BackupReport, Failure> {
+        Ok(BackupReport { to: to.to_owned(), bytes: 1, not_included: Vec::new() })
+    }
+
+    async fn verify_audit(&self) -> Result<AuditReport, Failure> {
+        Ok(AuditReport { intact: true, entries: 0, head: String::new(), broken_at: None })
+    }
+
+    async fn audit(&self, _: u32) -> Result<Vec<AuditEntry>, Failure> {
+        Ok(Vec::new())
+    }
+
+    async fn overview(&self) -> Result<Overview, Failure> {
+        Ok(Overview {
+            version: "0.1.0".to_owned(),
+            installation: "test".to_owned(),
+            epoch: 0,
+            started_at: 0,
+            standings: BTreeMap::new(),
+            oldest_overdue: None,
+            plugins: 1,
+            connections: 1,
+        })
+    }
+
+    async fn ready(&self) -> Result<(), Failure> {
+        Ok(())
+    }
+}
