@@ -197,10 +197,21 @@ fn a_due_time_moves_into_a_window_unless_the_credential_would_expire() {
     let within = next_due(&cadence, last(utc("2026-01-01T12:00Z")), 0, utc("2026-01-06T02:00Z"));
     assert_eq!(within.at, Some(utc("2026-01-05T22:00Z")), "still open: overdue, not moved");
 
+    let jittered = Cadence { jitter_ms: HOUR, ..cadence.clone() };
+    let later = next_due(&jittered, last(utc("2026-01-01T12:00Z")), u64::MAX, utc("2026-01-12T23:00Z"));
+    assert_eq!(later.at, Some(utc("2026-01-05T23:00Z")), "missed, and a later window is open: overdue at once");
+
     let before = Cadence { before_expiry_ms: Some(DAY), rhythm: Rhythm::None, ..cadence };
     let expires = Facts { last: Some(utc("2026-01-01T00:00Z")), expires: Some(monday_noon) };
     let due = next_due(&before, expires, 0, utc("2026-01-01T00:00Z"));
     assert_eq!((due.at, due.why), (Some(utc("2026-01-04T12:00Z")), Why::ExpiryBeforeWindow));
+    let at_opening = Facts { expires: Some(utc("2026-01-05T22:00Z")), ..expires };
+    let due = next_due(&before, at_opening, 0, utc("2026-01-01T00:00Z"));
+    assert_eq!(
+        (due.at, due.why),
+        (Some(utc("2026-01-04T22:00Z")), Why::ExpiryBeforeWindow),
+        "the very opening is too late"
+    );
     let soon = Facts { expires: Some(utc("2026-01-05T23:00Z")), ..expires };
     let due = next_due(&before, soon, u64::MAX, utc("2026-01-01T00:00Z"));
     assert_eq!(

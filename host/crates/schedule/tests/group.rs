@@ -65,7 +65,7 @@ fn each_cycle_is_named_whole_and_once() {
         ("c", &["a"]), // one
         ("x", &["y"]),
         ("y", &["x", "free"]), // another
-        ("downstream", &["a"]),
+        ("0-downstream", &["b"]),
         ("free", &[]),
     ]);
     assert_eq!(

@@ -96,6 +96,9 @@ fn what_a_plugin_finds_is_shown_where_it_stands() {
     let loaded = read(BASE);
     let spec = &loaded.specs[0];
     assert_eq!(spec.settings.json(), r#"{"connection":"pg-main","group":"app","roles":["app_a","app_b"]}"#);
+    let repeated = read(&BASE.replace("settings: { roles", "settings: { connection: pg-main, roles"));
+    assert_eq!(repeated.diagnostics, [], "saying the same connection again is no mistake");
+    assert_eq!(repeated.specs[0].settings, spec.settings);
     for (pointer, line, column, text) in [
         ("/settings/roles/1", 5, 32, "app_b"),
         ("/settings/group", 5, 47, "app"),

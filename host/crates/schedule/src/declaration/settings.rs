@@ -22,18 +22,23 @@ pub(super) fn read(reader: &mut Reader<'_>, node: &Node, connection: Option<&Con
         return None;
     };
     let before = reader.problems.len();
-    if let Some((key, _)) = entries.iter().find(|(key, _)| key.text() == CONNECTION) {
-        let problem = Diagnostic::new("conflict", key.span, "`connection` stands beside `settings`, not in them");
-        reader.push(problem.suggest("take it out: the plugin is told the secret's connection"));
-    }
+    let connection = connection.map(|name| serde_json::Value::from(name.as_str()).to_string());
     let mut parts: Vec<(&str, String)> = Vec::with_capacity(entries.len() + 1);
     for (key, value) in entries {
         let mut json = String::new();
         write(reader, value, &mut json);
         parts.extend(reader.key_text(key, "a key of `settings`").map(|key| (key, json)));
     }
-    if let Some(connection) = connection {
-        parts.push((CONNECTION, serde_json::Value::from(connection.as_str()).to_string()));
+    match (parts.iter().find(|(key, _)| *key == CONNECTION), connection) {
+        (None, Some(connection)) => parts.push((CONNECTION, connection)),
+        (Some((_, own)), Some(connection)) if *own != connection => {
+            let at =
+                entries.iter().find(|(key, _)| key.text() == CONNECTION).map_or(node.span, |(_, value)| value.span);
+            let problem = Diagnostic::new("conflict", at, "the secret's connection is another one");
+            reader
+                .push(problem.expected(connection).suggest("leave it out: the plugin is told the secret's connection"));
+        }
+        _ => {}
     }
     let json = object(parts);
     if json.len() > MAX_SETTINGS_BYTES {

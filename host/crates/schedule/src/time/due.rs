@@ -143,7 +143,7 @@ fn placed(cadence: &Cadence, base: Millis, why: Why, expires: Option<Millis>, se
         false => open.plus(delay(seed, cadence.jitter_ms.min(left))),
     };
     let latest = expires.map_or(close, |expires| expires.min(close));
-    Due { at: Some(at.min(Millis(latest.0.saturating_sub(1))).max(base)), why, latest: Some(latest) }
+    Due { at: Some(at.min(Millis(latest.0.saturating_sub(1)))), why, latest: Some(latest) }
 }
 
 /// A delay from 0 to `most`, in proportion to the seed.
