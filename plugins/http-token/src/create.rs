@@ -1,12 +1,10 @@
 //! Has the API mint the pending token. Of several attempts at one operation at most one token remains.
 
 use crate::calls::{Calls, Listed};
+use crate::retire::OPERATION;
 use crate::settings::Settings;
 use crate::{TOKEN, TOKEN_ID, names};
 use keybaton_rotator::{Context, Created, Failure, Generation, Result, Target, log};
-
-/// The fact that names the operation which minted a token.
-const OPERATION: &str = "operation";
 
 pub(crate) fn run(ctx: &Context, target: &Target<Settings>) -> Result<Created> {
     let calls = Calls::new(&target.settings);

@@ -158,14 +158,19 @@ impl Settings {
             findings
                 .push(Finding::fatal("/revoke", "neither path nor body has `{id}`: it must say which token to delete"));
         }
-        let marked =
-            self.mint.body.as_ref().is_some_and(|body| names::within_body(body).iter().any(|name| name == "marker"));
-        if !(marked && self.list.note.is_some()) {
+        if !self.is_marked() {
             let message = "without `{marker}` in the body and `list.note`, a token whose answer was lost is told from \
                            others by its age alone";
             findings.push(Finding::warning("/mint/body", message));
         }
         findings
+    }
+
+    /// Whether a token shows which operation minted it.
+    #[must_use]
+    pub fn is_marked(&self) -> bool {
+        let marks = |body: &Value| names::within_body(body).iter().any(|name| name == "marker");
+        self.list.note.is_some() && self.mint.body.as_ref().is_some_and(marks)
     }
 
     fn placeholder_findings(&self) -> Vec<Finding> {

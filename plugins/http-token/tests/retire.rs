@@ -3,7 +3,7 @@
 use super::hub::{self, TOKENS};
 use crate::HttpToken;
 use keybaton_rotator::testing::context;
-use keybaton_rotator::{Context, FailureClass, Role, Rotator};
+use keybaton_rotator::{Context, FailureClass, Generation, Role, Rotator};
 
 #[test]
 fn a_token_is_deleted_by_its_id() {
@@ -32,6 +32,36 @@ fn a_token_without_an_id_is_not_guessed() {
     let (facts, transcript) = hub::host().run("destroy", || HttpToken::destroy(&context(7), &target));
     assert_eq!(facts.unwrap_err().code(), "http-token.id-unknown");
     assert!(transcript.is_empty());
+}
+
+#[test]
+fn an_id_that_was_given_to_another_token_is_left_alone() {
+    let generation = |number, role: Role, operation: &str| Generation {
+        number: Some(number),
+        id: Some("a7".to_owned()),
+        role: role.name().to_owned(),
+        facts: vec![("operation".to_owned(), operation.to_owned())],
+        ..Generation::default()
+    };
+    let ours = hub::listed("a7", "[keybaton op-7]");
+    for (sentence, others, listed, deleted) in [
+        ("our token", vec![], vec![ours.clone()], true),
+        ("a newer generation's", vec![generation(8, Role::Current, "op-8")], vec![ours], false),
+        ("somebody else's", vec![], vec![hub::listed("a7", "made by hand")], false),
+        ("gone", vec![], vec![hub::listed("a8", "[keybaton op-7]")], false),
+    ] {
+        let mut target = hub::target();
+        target.generations = others;
+        target.generations.push(generation(7, Role::Previous, "op-7"));
+        let host = hub::host().http("GET", TOKENS, move |_| Ok((200, hub::list(&listed)))).http(
+            "DELETE",
+            &format!("{TOKENS}/a7"),
+            |_| Ok((204, String::new())),
+        );
+        let (facts, transcript) = host.run("destroy", || HttpToken::destroy(&context(7), &target));
+        assert_eq!(facts.unwrap()[0].0, if deleted { "deleted" } else { "absent" }, "{sentence}");
+        assert_eq!(transcript.iter().any(|line| line.starts_with("DELETE")), deleted, "{sentence}");
+    }
 }
 
 #[test]

@@ -23,10 +23,11 @@ fn live(calls: Calls<'_>, target: &Target<Settings>, role: &str, state: &RoleSta
         return Ok(None);
     }
     let in_turn = target.settings.group().is_some();
+    let known = number.and_then(|number| target.numbered(number)?.id.clone());
     Ok(Some(Generation {
         number,
         // A password that none of the known generations has: somebody else's, so it has no number.
-        id: Some(names::id(role, number.unwrap_or_default())),
+        id: known.or_else(|| Some(names::id(role, number.unwrap_or_default()))),
         slot: in_turn.then(|| role.to_owned()),
         state: if state.can_login { State::Active } else { State::Inactive },
         expires_unix: state.expires_unix,
