@@ -17,7 +17,8 @@ use std::sync::Arc;
 
 /// Examines a declaration that may or may not be applied.
 pub(crate) async fn examine(shared: &Arc<Shared>, declared: &Declared) -> Result<Examination, EngineError> {
-    let mut out = Examination { blocks: Vec::new(), warns: Vec::new(), overlap: None, due_at: None, settings: Vec::new() };
+    let mut out =
+        Examination { blocks: Vec::new(), warns: Vec::new(), overlap: None, due_at: None, settings: Vec::new() };
     let findings = shared.rotator.validate(&declared.plugin, &declared.settings).await.map_err(EngineError::Plugin)?;
     let shown = |one: Finding| SettingsFinding { path: one.path, message: one.message, fatal: one.fatal };
     out.settings = findings.into_iter().map(shown).collect();

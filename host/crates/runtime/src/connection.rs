@@ -7,8 +7,8 @@ use crate::identity::SecretSource;
 use crate::manifest::Endpoint;
 use crate::refusal::Refusal;
 use keybaton_protocol::ids::{ConnectionName, Namespace, PluginName};
+use keybaton_schedule::connection::{Addresses, Pattern};
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -33,7 +33,7 @@ pub struct Access {
     /// Namespaces whose secrets may be rotated over it.
     pub namespaces: Vec<Pattern>,
     /// Plugins.
-    pub plugins: Vec<PluginName>,
+    pub plugins: Vec<Pattern>,
     /// Identities (roles, users, accounts) that may be touched.
     pub identities: Vec<Pattern>,
 }
@@ -99,8 +99,8 @@ pub struct HttpTarget {
     pub tls: Tls,
     /// Admin.
     pub admin: Option<HttpAdmin>,
-    /// Networks its addresses must lie in; empty: public ones only.
-    pub addresses: Vec<Network>,
+    /// Which addresses may be dialled, once its name is resolved.
+    pub addresses: Arc<Addresses>,
     /// Concrete endpoints, which open endpoints of a manifest must fit.
     pub endpoints: Vec<Endpoint>,
 }
@@ -138,68 +138,6 @@ pub enum HttpAdmin {
     },
 }
 
-/// Text in which `*` stands for any characters.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pattern(String);
-
-impl Pattern {
-    /// A pattern; every text is one.
-    #[must_use]
-    pub fn new(text: &str) -> Self {
-        Self(text.to_owned())
-    }
-
-    /// Whether the whole text matches.
-    #[must_use]
-    pub fn matches(&self, text: &str) -> bool {
-        let mut parts = self.0.split('*');
-        let first = parts.next().unwrap_or_default();
-        let Some(mut rest) = text.strip_prefix(first) else { return false };
-        let Some(last) = parts.next_back() else { return rest.is_empty() };
-        for part in parts {
-            match rest.find(part) {
-                Some(at) => rest = &rest[at + part.len()..],
-                None => return false,
-            }
-        }
-        rest.ends_with(last)
-    }
-}
-
-/// An IP network, `10.0.0.0/8`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Network {
-    address: IpAddr,
-    bits: u8,
-}
-
-impl std::str::FromStr for Network {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let bad = || format!("`{text}` is not a network: expected `10.0.0.0/8` or an address");
-        let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
-        let address: IpAddr = address.parse().map_err(|_| bad())?;
-        let most = if address.is_ipv4() { 32 } else { 128 };
-        let bits = bits.map_or(Ok(most), str::parse).map_err(|_| bad())?;
-        if bits > most { Err(bad()) } else { Ok(Self { address, bits }) }
-    }
-}
-
-impl Network {
-    /// Whether the address lies in it; an IPv4 address written as IPv6 counts as IPv4.
-    #[must_use]
-    pub fn contains(&self, address: IpAddr) -> bool {
-        let (network, address, width) = match (self.address, address.to_canonical()) {
-            (IpAddr::V4(a), IpAddr::V4(b)) => (u128::from(a.to_bits()), u128::from(b.to_bits()), 32),
-            (IpAddr::V6(a), IpAddr::V6(b)) => (a.to_bits(), b.to_bits(), 128),
-            _ => return false,
-        };
-        let low = width - u32::from(self.bits);
-        low == 128 || (network >> low) == (address >> low)
-    }
-}
-
 /// All connections, replaceable while calls run; a call keeps the one it began with.
 #[derive(Debug, Default)]
 pub struct Connections(RwLock<HashMap<ConnectionName, Arc<Opened>>>);
@@ -215,6 +153,20 @@ impl Connections {
     pub fn replace(&self, connections: Vec<Connection>) {
         let opened = connections.into_iter().map(|c| (c.name.clone(), Arc::new(Opened::new(c)))).collect();
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = opened;
+    }
+
+    /// Logs in as the connection's admin and comes back; `None` where there is no such connection. Changes nothing.
+    ///
+    /// # Errors
+    /// The inner one: why it does not work, for the operator. It holds no secret.
+    pub async fn test(&self, name: &str) -> Option<Result<String, String>> {
+        let opened = self.get(name)?;
+        let within_ms = opened.connection.limits.timeout_ms;
+        let tested = match &opened.connection.target {
+            Target::Postgres(_) => crate::capabilities::sql::probe(&opened, within_ms).await,
+            Target::Http(_) => crate::capabilities::http::probe(&opened, within_ms).await,
+        };
+        Some(tested.map_err(|refusal| refusal.message))
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<Arc<Opened>> {
@@ -248,7 +200,7 @@ impl Opened {
     /// Whether this plugin may use it for secrets of this namespace.
     pub(crate) fn admits(&self, namespace: &Namespace, plugin: &PluginName) -> Result<(), Refusal> {
         let (name, access) = (&self.connection.name, &self.connection.access);
-        if !access.plugins.contains(plugin) {
+        if !access.plugins.iter().any(|pattern| pattern.matches(plugin.as_str())) {
             return Err(Refusal::denied(
                 "connection.plugin",
                 format!("connection `{name}` is not open to plugin `{plugin}`: list it under the connection's plugins"),
@@ -310,49 +262,5 @@ impl Opened {
             return Duration::ZERO;
         }
         Duration::from_secs_f64(((1.0 - bucket.0) / per_second.max(0.001)).clamp(0.001, 60.0))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_star_stands_for_any_characters() {
-        for (pattern, text, expected) in [
-            ("app", "app", true),
-            ("app", "app2", false),
-            ("app_*", "app_a", true),
-            ("app_*", "app_", true),
-            ("app_*", "my_app_a", false),
-            ("*_app", "my_app", true),
-            ("a*b*c", "a-b-c", true),
-            ("a*b*c", "a-c-b", false),
-            ("a*a", "a", false),
-            ("*", "", true),
-        ] {
-            assert_eq!(Pattern::new(pattern).matches(text), expected, "{pattern} {text}");
-        }
-    }
-
-    #[test]
-    fn a_network_contains_its_addresses() {
-        for (network, address, expected) in [
-            ("127.0.0.0/8", "127.9.9.9", true),
-            ("127.0.0.0/8", "128.0.0.1", false),
-            ("10.1.2.3", "10.1.2.3", true),
-            ("10.1.2.3", "10.1.2.4", false),
-            ("0.0.0.0/0", "8.8.8.8", true),
-            ("10.0.0.0/8", "::ffff:10.1.1.1", true),
-            ("fd00::/8", "fd12::1", true),
-            ("::/0", "fe80::1", true),
-            ("::/0", "10.0.0.1", false),
-        ] {
-            let network: Network = network.parse().unwrap();
-            assert_eq!(network.contains(address.parse().unwrap()), expected, "{network:?} {address}");
-        }
-        for bad in ["10.0.0.0/33", "ten", "10.0.0.0/x", "::/129"] {
-            assert!(bad.parse::<Network>().is_err(), "{bad}");
-        }
     }
 }

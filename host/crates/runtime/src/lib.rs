@@ -6,6 +6,7 @@
 
 mod bindings;
 mod breakage;
+pub mod cache;
 mod capabilities;
 pub mod catalog;
 pub mod connection;

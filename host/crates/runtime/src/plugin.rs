@@ -2,6 +2,7 @@
 
 use crate::bindings::PluginWithRevealPre;
 use crate::bindings::keybaton::rotator as wire;
+use crate::cache::Cache;
 use crate::catalog::{CatalogError, Entry, inspect};
 use crate::state::{Allowed, CallState};
 use keybaton_protocol::ids::{Digest, PluginName};
@@ -37,7 +38,7 @@ pub(crate) struct Plugin {
 
 impl Plugin {
     /// Compiles and links approved bytes.
-    pub(crate) fn load(engine: &Engine, bytes: &[u8], entry: &Entry) -> Result<Self, LoadError> {
+    pub(crate) fn load(engine: &Engine, cache: Option<&Cache>, bytes: &[u8], entry: &Entry) -> Result<Self, LoadError> {
         let inspection = inspect(bytes);
         let mut problems = inspection.problems;
         let Some(manifest) = inspection.manifest else {
@@ -53,7 +54,11 @@ impl Plugin {
         }
         let failed =
             |error: wasmtime::Error| LoadError::Link { name: entry.name.clone(), detail: format!("{error:#}") };
-        let component = Component::new(engine, bytes).map_err(failed)?;
+        let component = match cache {
+            Some(cache) => cache.component(engine, entry.digest, bytes),
+            None => Component::new(engine, bytes),
+        };
+        let component = component.map_err(failed)?;
         let full = granted(engine, &entry.grants.imports).and_then(|linker| linker.instantiate_pre(&component));
         let full = full.and_then(PluginWithRevealPre::new).map_err(failed)?;
         let pure = pure(engine, &component).map_err(failed)?;

@@ -1,6 +1,7 @@
 //! The engine's port to plugins: one call, one store, one instance, one answer.
 
 use crate::breakage;
+use crate::cache::Cache;
 use crate::catalog::{Catalog, CatalogError};
 use crate::connection::Connections;
 use crate::convert;
@@ -36,6 +37,7 @@ pub struct Runtime {
     catalog: RwLock<Arc<Catalog>>,
     connections: Arc<Connections>,
     loaded: Mutex<HashMap<Digest, Arc<Plugin>>>,
+    cache: Option<Arc<Cache>>,
 }
 
 impl std::fmt::Debug for Runtime {
@@ -57,7 +59,14 @@ impl Runtime {
     pub fn new(catalog: Catalog, connections: Arc<Connections>, clock: Arc<dyn Clock>) -> Result<Self, SetupError> {
         let machine = Machine::new().map_err(|error| SetupError(format!("{error:#}")))?;
         let catalog = RwLock::new(Arc::new(catalog));
-        Ok(Self { machine, clock, catalog, connections, loaded: Mutex::default() })
+        Ok(Self { machine, clock, catalog, connections, loaded: Mutex::default(), cache: None })
+    }
+
+    /// Keeps compiled components there, so that the next start need not compile them.
+    #[must_use]
+    pub fn with_cache(mut self, cache: Cache) -> Self {
+        self.cache = Some(Arc::new(cache));
+        self
     }
 
     /// Takes over a changed lock. Calls under way keep what they began with.
@@ -81,10 +90,10 @@ impl Runtime {
         if let Some(plugin) = self.loaded.lock().unwrap_or_else(PoisonError::into_inner).get(&digest) {
             return Ok(Arc::clone(plugin));
         }
-        let (catalog, engine) = (self.catalog(), self.machine.engine.clone());
+        let (catalog, engine, cache) = (self.catalog(), self.machine.engine.clone(), self.cache.clone());
         let loading = tokio::task::spawn_blocking(move || {
             let (bytes, entry) = catalog.bytes(digest)?;
-            Plugin::load(&engine, &bytes, entry)
+            Plugin::load(&engine, cache.as_deref(), &bytes, entry)
         });
         let plugin = match loading.await {
             Ok(Ok(plugin)) => Arc::new(plugin),

@@ -8,6 +8,8 @@ pub use grants::Grants;
 pub use inspection::{Inspection, inspect};
 pub use lock::{Entry, Lock, LockError};
 
+pub(crate) use lock::write_atomically;
+
 use keybaton_protocol::ids::{Digest, PluginName};
 use std::path::{Path, PathBuf};
 
@@ -103,7 +105,7 @@ impl Catalog {
         let path = self.path(inspection.digest);
         let failed = |source| CatalogError::File { path: path.clone(), source };
         std::fs::create_dir_all(&self.folder).map_err(failed)?;
-        lock::write_atomically(&path, bytes).map_err(failed)?;
+        write_atomically(&path, bytes).map_err(failed)?;
         Ok(self.lock.approve(manifest, inspection.digest, grants))
     }
 

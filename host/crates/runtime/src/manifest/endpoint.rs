@@ -1,6 +1,7 @@
 //! HTTP endpoints: a method and a path pattern. A path that could be read in two ways fits nothing.
 
 use super::Permit;
+use std::fmt;
 
 /// What may stand in a path parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,6 +123,20 @@ impl Endpoint {
             let name = pair.split_once('=').map_or(pair, |(name, _)| name);
             is_plain(pair, b"/?") && self.query.iter().any(|listed| listed == name)
         })
+    }
+}
+
+impl fmt::Display for PathPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for segment in &self.segments {
+            match segment {
+                Segment::Text(text) => write!(f, "/{text}")?,
+                Segment::Param(before, index, after) => {
+                    write!(f, "/{before}{{{}}}{after}", self.names.get(*index).map_or("?", String::as_str))?;
+                }
+            }
+        }
+        if self.tail { write!(f, "/{{{}*}}", self.names.last().map_or("?", String::as_str)) } else { Ok(()) }
     }
 }
 

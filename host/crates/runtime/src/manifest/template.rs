@@ -2,6 +2,7 @@
 
 use super::Permit;
 use std::collections::BTreeSet;
+use std::fmt;
 
 /// What may stand in a placeholder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +65,18 @@ impl Template {
             return Err("a column's name has 1 to 63 bytes".to_owned());
         }
         Ok(Self { permit, pieces, params, columns: columns.to_vec(), binds })
+    }
+}
+
+impl fmt::Display for Template {
+    /// The statement as it is written, in one line, with its placeholders by name.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.pieces.iter().map(|piece| match piece {
+            Piece::Text(text) => text.clone(),
+            Piece::Param(index) => format!("{{{}}}", self.params.get(*index).map_or("?", |(name, _)| name)),
+        });
+        let text: String = text.collect();
+        f.write_str(&text.split_whitespace().collect::<Vec<_>>().join(" "))
     }
 }
 

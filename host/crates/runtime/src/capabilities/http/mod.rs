@@ -7,6 +7,8 @@ pub(crate) mod pool;
 mod request;
 mod response;
 
+pub(crate) use pool::probe;
+
 use super::{acting, canon_identity, canon_part};
 use crate::bindings::keybaton::rotator::http::{Host, Request, Response};
 use crate::bindings::keybaton::rotator::types::{Failure, Part};

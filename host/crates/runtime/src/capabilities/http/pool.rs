@@ -64,6 +64,31 @@ pub(super) async fn prepare(
     Ok(Prepared { client, request, _slot: slot })
 }
 
+/// Asks the base URL as the admin. Any answer but a refusal of the credential or a server's fault will do.
+pub(crate) async fn probe(opened: &Opened, within_ms: u64) -> Result<String, Refusal> {
+    let Target::Http(target) = &opened.connection.target else {
+        return Err(Refusal::host("host.connection", "the connection has changed its kind"));
+    };
+    let admin = target.admin.clone().map_or(Auth::Nobody, Auth::Admin);
+    let plugin = "probe".parse().expect("`probe` is a label");
+    let assembled = Assembled::get(target.base_url.clone());
+    let Prepared { client, request, _slot } = prepare(opened, &plugin, admin, assembled, within_ms).await?;
+    let asked = tokio::time::timeout(Duration::from_millis(within_ms), client.execute(request)).await;
+    let answered = asked.map_err(|_| Refusal::retryable("http.timeout", format!("no answer within {within_ms} ms")))?;
+    let answered = answered.map_err(|error| {
+        Refusal::retryable("http.connection", format!("cannot ask: {}", crate::capabilities::chain(&error)))
+    })?;
+    match answered.status().as_u16() {
+        status @ (401 | 403) => Err(Refusal::permanent(
+            Blame::Operator,
+            "connection.admin",
+            format!("the server answered {status}: it does not accept the admin credential here"),
+        )),
+        status @ 500.. => Err(Refusal::retryable("http.status", format!("the server answered {status}"))),
+        status => Ok(format!("answered {status}")),
+    }
+}
+
 impl Clients {
     fn get(&self, plugin: &PluginName, target: &HttpTarget) -> Result<Client, Refusal> {
         let mut clients = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -80,7 +105,6 @@ impl Clients {
 
 fn build(target: &HttpTarget, identity: Option<&[u8]>, idle: usize) -> Result<Client, Refusal> {
     let wrong = |what: String| Refusal::permanent(Blame::Operator, "connection.tls", what);
-    let networks: Arc<[crate::connection::Network]> = target.addresses.as_slice().into();
     let mut builder = Client::builder()
         .redirect(redirect::Policy::none())
         .retry(reqwest::retry::never())
@@ -90,7 +114,7 @@ fn build(target: &HttpTarget, identity: Option<&[u8]>, idle: usize) -> Result<Cl
         .pool_idle_timeout(IDLE_FOR)
         .pool_max_idle_per_host(idle)
         .user_agent(concat!("keybaton/", env!("CARGO_PKG_VERSION")))
-        .dns_resolver(Arc::new(Checked(networks)));
+        .dns_resolver(Arc::new(Checked(Arc::clone(&target.addresses))));
     if let Tls::Roots(pem) = &target.tls {
         let roots = reqwest::Certificate::from_pem_bundle(pem).map_err(|error| wrong(error.to_string()))?;
         builder = builder.tls_certs_only(roots);

@@ -48,6 +48,11 @@ pub(super) struct Assembled {
 }
 
 impl Assembled {
+    /// A bare read of this URL.
+    pub(super) fn get(url: reqwest::Url) -> Self {
+        Self { method: reqwest::Method::GET, url, headers: Vec::new(), body: Zeroizing::default() }
+    }
+
     pub(super) fn into_request(mut self) -> Result<reqwest::Request, Refusal> {
         let mut request = reqwest::Request::new(self.method, self.url);
         for (name, value) in self.headers {

@@ -8,6 +8,8 @@ mod session;
 mod sqlstate;
 
 use super::{acting, candidate_field, candidate_param, canon_identity, canon_part, only_params};
+pub(crate) use run::probe;
+
 use crate::bindings::keybaton::rotator::sql::{Host, Param, Rows};
 use crate::bindings::keybaton::rotator::types::{Candidate, Failure, Identity};
 use crate::connection::{Opened, PostgresTarget, Target};
@@ -75,7 +77,7 @@ impl Host for CallState {
         };
         let ledger = self.business()?.ledger.clone();
         let within_ms = ledger.remaining_ms().min(ready.opened.connection.limits.timeout_ms);
-        let prepared = match run::prepare(&ready.opened, &ready.login, ready.mutates, within_ms).await {
+        let prepared = match run::prepare(&ready.opened, &ready.login, within_ms).await {
             Ok(prepared) => prepared,
             Err(refusal) => return self.settled(&entry, Err(refusal)).await,
         };

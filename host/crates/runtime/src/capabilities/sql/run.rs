@@ -5,7 +5,7 @@ use super::Table;
 use super::session::{self, Session};
 use super::sqlstate;
 use crate::capabilities::chain;
-use crate::connection::{Opened, Target};
+use crate::connection::{Opened, PostgresTarget, Target};
 use crate::identity::SecretSource;
 use crate::limits;
 use crate::refusal::Refusal;
@@ -42,15 +42,10 @@ pub(super) struct Prepared {
 }
 
 /// Gets a session that answers. Nothing has left yet.
-pub(super) async fn prepare(
-    opened: &Arc<Opened>,
-    login: &Login,
-    mutates: bool,
-    within_ms: u64,
-) -> Result<Prepared, Refusal> {
+pub(super) async fn prepare(opened: &Arc<Opened>, login: &Login, within_ms: u64) -> Result<Prepared, Refusal> {
     let slot = opened.enter(within_ms).await?;
     let session = match login {
-        Login::Admin { user, source } => match idle(opened, mutates, within_ms).await {
+        Login::Admin { user, source } => match idle(opened, within_ms).await {
             Some(session) => session,
             None => {
                 let password = source.read().await.map_err(|error| unavailable(opened, &error))?;
@@ -62,14 +57,10 @@ pub(super) async fn prepare(
     Ok(Prepared { session, opened: Arc::clone(opened), _slot: slot })
 }
 
-/// An idle admin session. A mutating statement gets one only after it has answered: sent into a dead one, it would be
-/// in doubt for nothing.
-async fn idle(opened: &Opened, mutates: bool, within_ms: u64) -> Option<Session> {
+/// An idle admin session, once it has answered: a statement sent into a dead one would be in doubt for nothing.
+async fn idle(opened: &Opened, within_ms: u64) -> Option<Session> {
     loop {
         let session = opened.sessions.take()?;
-        if !mutates {
-            return Some(session);
-        }
         let ping = session.client.simple_query("");
         if let Ok(Ok(_)) = tokio::time::timeout(Duration::from_millis(within_ms), ping).await {
             return Some(session);
@@ -81,6 +72,22 @@ async fn log_in(opened: &Opened, user: &str, password: &[u8], admin: bool, withi
     match &opened.connection.target {
         Target::Postgres(target) => session::open(target, user, password, admin, within_ms).await,
         Target::Http(_) => Err(Refusal::host("host.connection", "the connection has changed its kind")),
+    }
+}
+
+/// Logs in as the admin, asks who that is, and comes back.
+pub(crate) async fn probe(opened: &Opened, within_ms: u64) -> Result<String, Refusal> {
+    let Target::Postgres(PostgresTarget { admin: Some((user, source)), .. }) = &opened.connection.target else {
+        return Err(Refusal::permanent(Blame::Operator, "connection.admin", "the connection has no admin identity"));
+    };
+    let _slot = opened.enter(within_ms).await?;
+    let password = source.read().await.map_err(|error| unavailable(opened, &error))?;
+    let session = log_in(opened, user, password.expose(), true, within_ms).await?;
+    let version = session.client.query_one("SHOW server_version", &[]);
+    let version = tokio::time::timeout(Duration::from_millis(within_ms), version).await;
+    match version.ok().and_then(Result::ok).and_then(|row| row.try_get::<_, String>(0).ok()) {
+        Some(version) => Ok(format!("logged in as {user}, PostgreSQL {version}")),
+        None => Err(Refusal::retryable("sql.connection", "the server let us in, and then did not answer")),
     }
 }
 

@@ -1,0 +1,116 @@
+//! `doctor`: looks for what would go wrong, on the installation's files and on the running host. Changes nothing.
+
+use crate::cli::Common;
+use crate::client::Client;
+use crate::config::Installation;
+use crate::exit::{Exit, Failure};
+use crate::output::{Output, Tone, paint};
+use crate::wiring::{connections, keys};
+use keybaton_api::model::{AuditReport, ConnectionTest, Connections, Overview, Plugins};
+use serde::Serialize;
+use std::os::unix::fs::PermissionsExt;
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+struct Check {
+    what: &'static str,
+    fine: bool,
+    detail: String,
+}
+
+/// Looks at everything.
+pub(crate) async fn run(common: &Common, output: &Output) -> Result<Exit, Failure> {
+    let installation = Installation::open(&common.dir)?;
+    let mut checks = files(&installation);
+    let progress = output.progress("asking the host");
+    checks.extend(host(common).await);
+    progress.finish_and_clear();
+    let fine = checks.iter().all(|check| check.fine);
+    output.result(&checks, |output, checks| {
+        for check in checks {
+            let mark = if check.fine { paint(Tone::Good, "ok  ") } else { paint(Tone::Bad, "fail") };
+            output.line(format!("{mark} {:<28} {}", check.what, check.detail));
+        }
+    });
+    Ok(if fine { Exit::Done } else { Exit::Failed })
+}
+
+fn check(what: &'static str, found: Result<String, String>) -> Check {
+    let fine = found.is_ok();
+    Check { what, fine, detail: found.unwrap_or_else(|problem| problem) }
+}
+
+fn files(installation: &Installation) -> Vec<Check> {
+    let private = |path: std::path::PathBuf| {
+        let mode =
+            std::fs::metadata(&path).map_err(|error| format!("{}: {error}", path.display()))?.permissions().mode();
+        if mode & 0o077 == 0 {
+            Ok(path.display().to_string())
+        } else {
+            Err(format!("{} is open to others (mode {:04o}); chmod go= it", path.display(), mode & 0o7777))
+        }
+    };
+    let said = |failure: Failure| {
+        let help = failure.help.map(|help| format!("\n{help}")).unwrap_or_default();
+        [vec![failure.what], failure.causes].concat().join(": ") + &help
+    };
+    vec![
+        check("key-encryption key", keys::kek(installation).map(|kek| format!("key {}", kek.id())).map_err(said)),
+        check("data directory", private(installation.data())),
+        check("operator's token", private(installation.token())),
+        check(
+            "connection files",
+            connections::read_dir(&installation.connections())
+                .map(|loaded| format!("{} connections", loaded.connections.len()))
+                .map_err(said),
+        ),
+    ]
+}
+
+async fn host(common: &Common) -> Vec<Check> {
+    let client = match Client::new(common) {
+        Ok(client) => client,
+        Err(failure) => return vec![check("host", Err(failure.what))],
+    };
+    let overview: Overview = match client.get("/v1/overview").await {
+        Ok(overview) => overview,
+        Err(failure) => return vec![check("host", Err([vec![failure.what], failure.causes].concat().join(": ")))],
+    };
+    let mut checks = vec![check("host", Ok(format!("{} at epoch {}", overview.version, overview.epoch)))];
+    checks.push(check("overdue", overview.oldest_overdue.map_or(Ok("nothing".to_owned()), |one| Err(one.secret))));
+    let plugins = client.get::<Plugins>("/v1/plugins").await;
+    checks.push(check(
+        "plugins",
+        match plugins {
+            Err(failure) => Err(failure.what),
+            Ok(all) => match all.plugins.iter().find(|one| !one.differences.is_empty()) {
+                Some(bad) => Err(format!("{}: {}", bad.name, bad.differences.join("; "))),
+                None => Ok(format!("{} agree with their grants", all.plugins.len())),
+            },
+        },
+    ));
+    if let Ok(all) = client.get::<Connections>("/v1/connections").await {
+        for one in all.connections {
+            let path = format!("/v1/connections/{}/test", one.name);
+            let tested = client.post::<ConnectionTest>(&path, &serde_json::json!({})).await;
+            checks.push(check(
+                "connection",
+                match tested {
+                    Ok(tested) if tested.works => Ok(format!("{} works ({} ms)", tested.name, tested.took_ms)),
+                    Ok(tested) => Err(format!("{}: {}", tested.name, tested.detail)),
+                    Err(failure) => Err(format!("{}: {}", one.name, failure.what)),
+                },
+            ));
+        }
+    }
+    let audit = client.post::<AuditReport>("/v1/audit/verify", &serde_json::json!({})).await;
+    checks.push(check(
+        "audit chain",
+        match audit {
+            Ok(report) if report.intact => Ok(format!("{} entries", report.entries)),
+            Ok(report) => Err(format!("broken at {:?}: {}", report.broken_at, report.head)),
+            Err(failure) => Err(failure.what),
+        },
+    ));
+    checks
+}

@@ -1,0 +1,116 @@
+//! `plugin`: add, approve, list, inspect, pack. `inspect` and `pack` need no host, and run nothing of a component.
+
+use crate::cli::{Common, PluginArgs, PluginCommand};
+use crate::client::Client;
+use crate::commands::on_tokio;
+use crate::exit::{Context, Exit, Failure};
+use crate::output::{Output, Tone, paint};
+use crate::wiring::components;
+use keybaton_api::model::{ApproveRequest, PluginState, PluginView, Plugins};
+use keybaton_protocol::fault::Blame;
+use keybaton_runtime::catalog::inspect;
+use keybaton_runtime::pack::pack;
+use std::path::Path;
+
+/// Runs a `plugin` command.
+pub(crate) fn run(common: &Common, output: &Output, asked: PluginArgs) -> Result<Exit, Failure> {
+    match asked.command {
+        PluginCommand::Pack { module, manifest, output: to } => packed(output, &module, &manifest, &to),
+        PluginCommand::Inspect { component } => inspected(output, &component),
+        PluginCommand::Add { component } => {
+            let bytes = read(&component)?;
+            let added: PluginView =
+                on_tokio(async { Client::new(common)?.send("/v1/plugins", "application/wasm", bytes).await })?;
+            output.result(&added, |output, added| {
+                output.line(in_full(added));
+                output.note(format!("`keybaton plugin approve {}` grants this and locks the digest", added.name));
+            });
+            Ok(Exit::Done)
+        }
+        PluginCommand::Approve { name, digest } => {
+            let request = ApproveRequest { digest };
+            let path = format!("/v1/plugins/{name}/approve");
+            let approved: PluginView = on_tokio(async { Client::new(common)?.post(&path, &request).await })?;
+            output.result(&approved, |output, approved| {
+                output.line(format!("{} {} {}", paint(Tone::Good, "approved"), approved.name, approved.digest));
+            });
+            Ok(Exit::Done)
+        }
+        PluginCommand::List => {
+            let all: Plugins = on_tokio(async { Client::new(common)?.get("/v1/plugins").await })?;
+            output.result(&all, table);
+            Ok(Exit::Done)
+        }
+    }
+}
+
+fn table(output: &Output, all: &Plugins) {
+    let mut table = output.table(&["plugin", "version", "state", "digest", "used by", "summary"]);
+    for one in &all.plugins {
+        let digest: String = one.digest.chars().take(19).collect();
+        table.add_row([&one.name, &one.version, state(one.state), &digest, &one.used_by.to_string(), &one.summary]);
+    }
+    output.line(table.to_string());
+}
+
+fn state(state: PluginState) -> &'static str {
+    match state {
+        PluginState::Added => "added",
+        PluginState::Approved => "approved",
+        PluginState::Superseded => "superseded",
+    }
+}
+
+fn packed(output: &Output, module: &Path, manifest: &Path, to: &Path) -> Result<Exit, Failure> {
+    let text =
+        std::fs::read_to_string(manifest).failed(Exit::Invalid, format!("cannot read {}", manifest.display()))?;
+    let (component, inspection) = pack(&read(module)?, &text)
+        .failed(Exit::Invalid, format!("{} was not packed", module.display()))
+        .map_err(|failure| failure.blame(Blame::Guest))?;
+    if let Some(folder) = to.parent() {
+        std::fs::create_dir_all(folder).failed(Exit::Failed, format!("cannot make {}", folder.display()))?;
+    }
+    std::fs::write(to, &component).failed(Exit::Failed, format!("cannot write {}", to.display()))?;
+    let made =
+        serde_json::json!({ "component": to, "digest": inspection.digest.to_string(), "bytes": component.len() });
+    output.result(&made, |output, _| {
+        output.line(format!(
+            "{} {} ({} bytes, {})",
+            paint(Tone::Good, "packed"),
+            to.display(),
+            component.len(),
+            inspection.digest
+        ));
+    });
+    Ok(Exit::Done)
+}
+
+fn inspected(output: &Output, component: &Path) -> Result<Exit, Failure> {
+    let inspection = inspect(&read(component)?);
+    let shown = components::view(&inspection, PluginState::Added, Vec::new(), 0);
+    output.result(&shown, |output, shown| {
+        output.line(in_full(shown));
+        for (what, list) in [("imports", &inspection.imports), ("exports", &inspection.exports)] {
+            output.line(format!("  {what}: {}", list.join(", ")));
+        }
+        output.line(format!("  size: {} bytes", inspection.bytes));
+    });
+    Ok(if shown.differences.is_empty() { Exit::Done } else { Exit::Invalid })
+}
+
+fn in_full(plugin: &PluginView) -> String {
+    let mut text = format!("{} {}   {}\n", paint(Tone::Strong, &plugin.name), plugin.version, plugin.summary);
+    text.push_str(&format!("  digest {}\n  contract {}\n", plugin.digest, plugin.contract));
+    for ask in &plugin.asks {
+        let ask: Vec<&str> = ask.split_whitespace().collect();
+        text.push_str(&format!("  asks for {}\n", ask.join(" ")));
+    }
+    for difference in &plugin.differences {
+        text.push_str(&format!("  {}\n", paint(Tone::Bad, &format!("would not load: {difference}"))));
+    }
+    text.trim_end().to_owned()
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path).failed(Exit::Invalid, format!("cannot read {}", path.display()))
+}

@@ -1,0 +1,122 @@
+//! The host's own business behind the API: declarations, plugins, connections, audit, backup. Shows no admin identity.
+
+use super::host::Host;
+use async_trait::async_trait;
+use keybaton_api::model::{
+    ApplyReport, AuditEntry, AuditReport, BackupReport, ConnectionTest, ConnectionView, FileInput, Overview,
+    PlanReport, PluginView,
+};
+use keybaton_api::ports::{Administration, ApplyOrder, Caller, ConsumerId, Failure, FailureKind};
+use keybaton_protocol::ids::SecretName;
+use keybaton_store::{AuditError, AuditOutcome};
+use std::path::Path;
+
+/// Audit entries that one request may ask for.
+const AUDIT_LIMIT: usize = 10_000;
+
+#[async_trait]
+impl Administration for Host {
+    async fn plan(&self, files: Vec<FileInput>, prune: bool, caller: &Caller) -> Result<PlanReport, Failure> {
+        Ok(self.planned(&files, prune, caller).await?.report)
+    }
+
+    async fn apply(&self, order: ApplyOrder, caller: &Caller) -> Result<ApplyReport, Failure> {
+        self.applied(order, caller).await
+    }
+
+    async fn secrets_of(&self, consumer: &ConsumerId) -> Result<Vec<SecretName>, Failure> {
+        let force = self.force.lock().await;
+        let names = |spec: &keybaton_schedule::spec::Spec| {
+            *spec.name.namespace() == consumer.namespace
+                && spec.policy.consumers.iter().any(|one| one.name == consumer.name)
+        };
+        Ok(force.specs.iter().filter(|spec| names(spec)).map(|spec| spec.name.clone()).collect())
+    }
+
+    async fn plugins(&self) -> Result<Vec<PluginView>, Failure> {
+        self.plugin_views().await
+    }
+
+    async fn add_plugin(&self, component: Vec<u8>) -> Result<PluginView, Failure> {
+        self.keep_component(&component).await
+    }
+
+    async fn approve_plugin(&self, name: &str, digest: Option<&str>, _caller: &Caller) -> Result<PluginView, Failure> {
+        self.approve_component(name, digest).await
+    }
+
+    async fn connections(&self) -> Result<Vec<ConnectionView>, Failure> {
+        self.connection_views().await
+    }
+
+    async fn test_connection(&self, name: &str) -> Result<ConnectionTest, Failure> {
+        self.connection_test(name).await
+    }
+
+    async fn backup(&self, to: &str) -> Result<BackupReport, Failure> {
+        let made = self.store.backup(Path::new(to)).await;
+        let manifest =
+            made.map_err(|error| Failure::new(FailureKind::Invalid, format!("no backup was made: {error}")))?;
+        Ok(BackupReport {
+            to: to.to_owned(),
+            bytes: manifest.bytes,
+            not_included: vec![
+                "the key-encryption key: keep a copy of it elsewhere".to_owned(),
+                "connections, schedules, components and keybaton.lock: keep them under version control".to_owned(),
+            ],
+        })
+    }
+
+    async fn verify_audit(&self) -> Result<AuditReport, Failure> {
+        match self.store.audit_verify().await {
+            Ok(report) => Ok(AuditReport {
+                intact: true,
+                entries: report.entries,
+                head: report.head.to_string(),
+                broken_at: None,
+            }),
+            Err(AuditError::Broken(broken)) => {
+                Ok(AuditReport { intact: false, entries: broken.at, head: broken.why, broken_at: Some(broken.at) })
+            }
+            Err(AuditError::Store(error)) => Err(super::store_failed(&error)),
+        }
+    }
+
+    async fn audit(&self, limit: u32) -> Result<Vec<AuditEntry>, Failure> {
+        let limit = (limit as usize).clamp(1, AUDIT_LIMIT);
+        let report = self.verify_audit().await?;
+        let after = report.entries.saturating_sub(limit as u64);
+        let entries = self.store.audit_entries(after, limit).await;
+        let entries = entries.map_err(|error| Failure::new(FailureKind::Damaged, error.to_string()))?;
+        let view = |one: keybaton_store::Audited| {
+            let (actor, from) = one.entry.who.split_once(" from ").unwrap_or((&one.entry.who, ""));
+            AuditEntry {
+                seq: one.seq,
+                at: one.entry.at.0,
+                actor: actor.to_owned(),
+                from: from.to_owned(),
+                action: one.entry.what,
+                subject: one.entry.on,
+                detail: one.entry.detail,
+                verdict: match one.entry.outcome {
+                    AuditOutcome::Done => "done".to_owned(),
+                    AuditOutcome::Refused(why) => format!("refused: {why}"),
+                    AuditOutcome::Failed(why) => format!("failed: {why}"),
+                },
+            }
+        };
+        Ok(entries.into_iter().map(view).collect())
+    }
+
+    async fn overview(&self) -> Result<Overview, Failure> {
+        self.overview_now().await
+    }
+
+    async fn ready(&self) -> Result<(), Failure> {
+        self.store
+            .audit_entries(0, 1)
+            .await
+            .map(drop)
+            .map_err(|error| Failure::new(FailureKind::Unavailable, format!("the store does not answer: {error}")))
+    }
+}

@@ -1,0 +1,138 @@
+//! A running host: everything started in order, and stopped in the reverse one.
+
+use super::audit::StoreAuditor;
+use super::chance::{SystemClock, SystemRandom};
+use super::connections;
+use super::host::{Host, InForce};
+use super::identities::StoreIdentities;
+use super::keys;
+use crate::commands::CA_SEALED_AS;
+use crate::config::Installation;
+use crate::exit::{Context as _, Exit, Failure};
+use keybaton_api::ca::Authority;
+use keybaton_api::ports::Identities;
+use keybaton_api::serve::{Patience, Server};
+use keybaton_api::server_cert::ServerCertificate;
+use keybaton_api::{Context, Lifetimes};
+use keybaton_engine::ports::clock::Clock;
+use keybaton_engine::ports::journal::Journal;
+use keybaton_engine::{Engine, Options, Parts};
+use keybaton_protocol::command::Command;
+use keybaton_protocol::fault::Blame;
+use keybaton_runtime::Runtime;
+use keybaton_runtime::catalog::{Catalog, Lock};
+use keybaton_runtime::connection::Connections;
+use keybaton_store::{Mode, Store};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::sync::Mutex;
+
+/// A host that serves.
+pub(crate) struct Running {
+    server: Server,
+    engine: Engine,
+    /// How many declarations are in force.
+    pub(crate) secrets: usize,
+    /// How many connections there are.
+    pub(crate) connections: usize,
+}
+
+impl Running {
+    /// Opens the store, resumes what was open, and listens.
+    pub(crate) async fn start(installation: Installation) -> Result<Self, Failure> {
+        let store = Store::open(&installation.data(), keys::kek(&installation)?, Mode::ReadWrite)
+            .failed(Exit::Failed, "cannot open the store; nothing was started")?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let loaded = connections::read_dir(&installation.connections())?.connections;
+        let opened: Result<Vec<_>, Failure> =
+            loaded.iter().map(|connection| connections::opened(connection, &installation.dir)).collect();
+        let ways = Arc::new(Connections::new());
+        ways.replace(opened?);
+        let lock = Lock::load(&installation.lock()).failed(Exit::Invalid, "cannot use keybaton.lock")?;
+        let catalog = Catalog::new(&installation.components(), lock);
+        let runtime = Runtime::new(catalog.clone(), ways, clock.clone())
+            .failed(Exit::Failed, "cannot set up the sandbox; nothing was started")?;
+        let runtime = Arc::new(runtime);
+        let engine = Engine::start(Parts {
+            journal: Arc::new(store.clone()),
+            rotator: runtime.clone(),
+            clock: clock.clone(),
+            random: Arc::new(SystemRandom),
+            options: options(&installation),
+        })
+        .await
+        .failed(Exit::Failed, "cannot start the engine")?;
+        hold_restored(&store, &engine).await?;
+        let count = loaded.len();
+        let host = Arc::new(Host {
+            force: Mutex::new(InForce { specs: Vec::new(), connections: loaded, catalog }),
+            started_at: clock.wall(),
+            installation,
+            store,
+            engine: engine.clone(),
+            runtime,
+            clock,
+        });
+        let secrets =
+            host.declare_stored().await.failed(Exit::Damaged, "cannot put the stored declarations in force")?;
+        let server = listen(&host).await?;
+        Ok(Self { server, engine, secrets, connections: count })
+    }
+
+    /// The address of the HTTPS API.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    /// Stops accepting, then lets plugin calls in flight end and journal. Answers whether all did.
+    pub(crate) async fn stop(self) -> bool {
+        self.server.stop().await;
+        self.engine.shutdown().await
+    }
+}
+
+/// What came out of a backup is held, secret by secret, until it has been compared with its target.
+async fn hold_restored(store: &Store, engine: &Engine) -> Result<(), Failure> {
+    let pending = store.restored_pending().await.failed(Exit::Damaged, "cannot read what was restored")?;
+    let epoch = store.epoch().await.failed(Exit::Damaged, "cannot read the epoch")?;
+    for secret in pending {
+        let held = engine.command(&secret, Command::Restore { epoch }).await;
+        held.failed(Exit::Failed, format!("cannot hold {secret}, which was restored; nothing is served"))?;
+    }
+    Ok(())
+}
+
+fn options(installation: &Installation) -> Options {
+    let limits = &installation.config.limits;
+    Options {
+        holder: format!("host-{}", std::process::id()),
+        calls_at_once: limits.calls,
+        shutdown_ms: limits.shutdown_ms,
+        ..Options::default()
+    }
+}
+
+async fn listen(host: &Arc<Host>) -> Result<Server, Failure> {
+    let config = &host.installation.config;
+    let identities = Arc::new(StoreIdentities(host.store.clone()));
+    let sealed = identities.get_sealed(CA_SEALED_AS).await.failed(Exit::Damaged, "cannot read the CA")?;
+    let sealed = sealed.ok_or_else(|| Failure::new(Exit::Damaged, "the store holds no CA").blame(Blame::Host))?;
+    let authority = Authority::from_sealed(&sealed).failed(Exit::Damaged, "cannot use the CA")?;
+    let (pin, ca_pem) = (authority.pin(), authority.pem().to_owned());
+    let certificate = ServerCertificate::new(authority, config.sans.clone(), host.clock.wall())
+        .failed(Exit::Invalid, "cannot make the server certificate")?;
+    let context = Context::new(keybaton_api::Parts {
+        engine: host.engine.clone(),
+        identities,
+        administration: host.clone(),
+        auditor: Arc::new(StoreAuditor(host.store.clone())),
+        clock: host.clock.clone(),
+        pin,
+        ca_pem,
+        lifetimes: Lifetimes::default(),
+    });
+    let socket = host.installation.socket();
+    Server::start(context, Arc::new(certificate), config.listen, Some(&socket), Patience::default())
+        .await
+        .failed(Exit::Failed, "cannot listen; nothing is served")
+}
