@@ -95,19 +95,19 @@ impl Answers {
         }
     }
 
-    /// Here the old credential's end depends on the word: a refusal is never told as success, only tried again.
+    /// Here the old credential's end depends on the word, so it is given only once the application has authenticated:
+    /// in a trial, or as it went about its work. A refusal is tried again, never told as success.
     async fn adopted(&self, session: &Session, ask: &Ask) -> Option<Evidence> {
         let credential = self.held.get(ask.generation)?;
-        let evidence = if self.held.was_used(ask.generation) {
-            Evidence::Process
-        } else {
+        let mut news = self.held.news();
+        while self.held.is_asked(ask) && !self.held.was_used(ask.generation) {
             match self.try_out(ask, &credential, u32::MAX).await {
-                Tried::Works => Evidence::Process,
-                Tried::Untried => Evidence::Holder,
+                Tried::Works => break,
+                Tried::Untried => news.changed().await.ok()?,
                 Tried::Fails(_) | Tried::Moot => return None,
             }
-        };
-        self.state(session, ask, "adopted", &credential, evidence, "").await
+        }
+        self.state(session, ask, "adopted", &credential, Evidence::Process, "").await
     }
 
     /// Waits until the application has let its handles go: only then it is true.

@@ -43,8 +43,8 @@ impl Held {
     }
 
     /// Takes a delivery in. A generation that is held already keeps its handle; one that is asked back is handed out
-    /// no more; one that is neither delivered nor asked back is dropped.
-    pub(crate) fn take(&self, delivery: Delivery) {
+    /// no more; one that is neither delivered nor asked back is dropped. A lease runs from when the delivery was asked for.
+    pub(crate) fn take(&self, delivery: Delivery, asked_at: Instant) {
         let mut state = self.write();
         let asked_back: BTreeSet<u32> =
             delivery.asks.iter().filter(|ask| ask.gives_back()).map(|ask| ask.generation).collect();
@@ -70,7 +70,7 @@ impl Held {
         }
         state.asks = delivery.asks;
         state.preferred = None;
-        state.lease = delivery.staged_lease_ms.map(|lease_ms| Instant::now() + Duration::from_millis(lease_ms));
+        state.lease = delivery.staged_lease_ms.map(|lease_ms| asked_at + Duration::from_millis(lease_ms));
         drop(state);
         self.announce();
     }
@@ -215,7 +215,7 @@ mod tests {
     fn the_one_to_use_comes_first_then_the_newest() {
         let held = Held::new();
         assert!(held.current().is_none() && order(&held).is_empty());
-        held.take(delivery(&[(3, false), (2, true), (1, false)], &[]));
+        held.take(delivery(&[(3, false), (2, true), (1, false)], &[]), Instant::now());
         assert_eq!(order(&held), [2, 3, 1]);
         assert_eq!(held.current().unwrap().generation(), 2);
     }
@@ -223,23 +223,23 @@ mod tests {
     #[test]
     fn what_worked_is_preferred_until_the_next_delivery() {
         let held = Held::new();
-        held.take(delivery(&[(2, true), (1, false)], &[]));
+        held.take(delivery(&[(2, true), (1, false)], &[]), Instant::now());
         held.note_use(1);
         assert_eq!(order(&held), [1, 2]);
         held.note_use(2);
         assert_eq!(order(&held), [2, 1]);
         held.note_use(1);
-        held.take(delivery(&[(2, true), (1, false)], &[]));
+        held.take(delivery(&[(2, true), (1, false)], &[]), Instant::now());
         assert_eq!(order(&held), [2, 1], "a delivery is newer than what was seen before it");
     }
 
     #[test]
     fn only_the_one_to_use_counts_as_used() {
         let held = Held::new();
-        held.take(delivery(&[(2, false), (1, true)], &[]));
+        held.take(delivery(&[(2, false), (1, true)], &[]), Instant::now());
         held.note_use(2);
         assert!(!held.was_used(2), "falling over is not switching");
-        held.take(delivery(&[(2, true), (1, false)], &[]));
+        held.take(delivery(&[(2, true), (1, false)], &[]), Instant::now());
         held.note_use(2);
         assert!(held.was_used(2));
     }
@@ -247,45 +247,45 @@ mod tests {
     #[test]
     fn a_generation_that_stays_keeps_its_handle() {
         let held = Held::new();
-        held.take(delivery(&[(1, true)], &[]));
+        held.take(delivery(&[(1, true)], &[]), Instant::now());
         let handles = held.current().unwrap().watch();
-        held.take(delivery(&[(2, false), (1, true)], &[]));
+        held.take(delivery(&[(2, false), (1, true)], &[]), Instant::now());
         assert_eq!(handles.count(), 1);
-        held.take(delivery(&[(2, true)], &[]));
+        held.take(delivery(&[(2, true)], &[]), Instant::now());
         assert_eq!(handles.count(), 0, "what is no longer delivered was kept");
     }
 
     #[test]
     fn what_is_asked_back_is_handed_out_no_more_until_the_host_offers_it_anew() {
         let held = Held::new();
-        held.take(delivery(&[(2, true), (1, false)], &[]));
-        held.take(delivery(&[(2, true), (1, false)], &[("released", 1)]));
+        held.take(delivery(&[(2, true), (1, false)], &[]), Instant::now());
+        held.take(delivery(&[(2, true), (1, false)], &[("released", 1)]), Instant::now());
         assert_eq!(order(&held), [2]);
         let handles = held.leaving(1).unwrap().watch();
         assert_eq!(handles.count(), 1, "one is kept to prove with");
         held.forget(1);
         assert_eq!(handles.count(), 0);
-        held.take(delivery(&[(2, true), (1, false)], &[("released", 1)]));
+        held.take(delivery(&[(2, true), (1, false)], &[("released", 1)]), Instant::now());
         assert!(held.leaving(1).is_none(), "what was released was taken back");
-        held.take(delivery(&[(2, true), (1, false)], &[]));
+        held.take(delivery(&[(2, true), (1, false)], &[]), Instant::now());
         assert_eq!(order(&held), [2, 1], "a revert offers it again");
     }
 
     #[test]
     fn what_is_asked_back_and_no_longer_delivered_is_kept_to_prove_with() {
         let held = Held::new();
-        held.take(delivery(&[(2, false), (1, true)], &[("ready", 2)]));
-        held.take(delivery(&[(1, true)], &[("released", 2)]));
+        held.take(delivery(&[(2, false), (1, true)], &[("ready", 2)]), Instant::now());
+        held.take(delivery(&[(1, true)], &[("released", 2)]), Instant::now());
         assert_eq!(order(&held), [1]);
         assert_eq!(held.leaving(2).unwrap().generation(), 2);
-        held.take(delivery(&[(1, true)], &[]));
+        held.take(delivery(&[(1, true)], &[]), Instant::now());
         assert!(held.leaving(2).is_none());
     }
 
     #[tokio::test(start_paused = true)]
     async fn pending_is_let_go_when_its_lease_runs_out() {
         let held = Held::new();
-        held.take(delivery(&[(2, false), (1, true)], &[]));
+        held.take(delivery(&[(2, false), (1, true)], &[]), Instant::now());
         held.expire(Instant::now());
         assert_eq!(order(&held), [1, 2]);
         tokio::time::advance(Duration::from_millis(1_000)).await;

@@ -57,8 +57,8 @@
 //! # How strong a word is
 //!
 //! `process`: the application itself authenticated, in `try_pending`, through [`Secret::with_fallback`], or as told by
-//! [`Secret::confirm_use`]. `holder`: this crate holds the credential and proved it. A rotation asks for `process`
-//! before the old credential ends, unless its declaration says otherwise; so give it one of the three.
+//! [`Secret::confirm_use`]. `holder`: this crate holds the credential and proved it; enough for `ready` and `released`,
+//! never for `adopted`, which is stated only once one of the three has told of a real login after the switch.
 //!
 //! # What it withstands
 //!

@@ -57,8 +57,8 @@ impl SecretBuilder {
 
     /// How to try a credential for real: connect, authenticate, come back. It is called with pending credentials
     /// before anything depends on them, and with the new current one after the switch. With it, this replica answers
-    /// with the evidence of a process that authenticated; without it, only that it holds the credential, which does
-    /// not let an old one end unless [`Secret::with_fallback`] or [`Secret::confirm_use`] tell of real use.
+    /// with the evidence of a process that authenticated. Without it, `ready` means only that it holds the credential,
+    /// and `adopted` waits until [`Secret::with_fallback`] or [`Secret::confirm_use`] tell of real use.
     pub fn try_pending<F, Fut>(mut self, callback: F) -> Self
     where
         F: Fn(Credential) -> Fut + Send + Sync + 'static,

@@ -1,13 +1,14 @@
 //! The work behind one secret: fetch when told or when it is time, hold what came, and answer what is asked, each ask
 //! on a task of its own so that a slow trial holds nothing up. Never gives up; what is held outlives every failure.
 
+use crate::Error;
 use crate::answer::{Answers, Evidence};
 use crate::backoff::Backoff;
 use crate::client::{Client, Options};
 use crate::held::Held;
 use crate::session::Session;
 use crate::trial::Trial;
-use crate::wire::Ask;
+use crate::wire::{Ask, Delivery};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
@@ -35,7 +36,8 @@ pub(crate) struct Worker {
 struct Asked {
     ask: Ask,
     task: Option<Id>,
-    stated: Option<(Evidence, Instant)>,
+    /// When it was last answered, or given up.
+    answered: Option<Instant>,
 }
 
 impl Worker {
@@ -83,11 +85,13 @@ impl Worker {
 
     /// Fetches once; answers how long to wait before the next time.
     async fn fetch(&mut self, backoff: &mut Backoff) -> Duration {
-        match self.session.fetch(&self.secret).await {
+        // The host counts a lease from when it wrote the fetch down, which is never before it was asked.
+        let asked_at = Instant::now();
+        match self.fetched().await {
             Ok(delivery) => {
                 backoff.reset();
                 let lease = delivery.staged_lease_ms.map(Duration::from_millis);
-                self.held.take(delivery);
+                self.held.take(delivery, asked_at);
                 // A lease is renewed well before it ends.
                 lease.map_or(self.options.poll, |lease| self.options.poll.min(lease / 3))
             }
@@ -95,6 +99,20 @@ impl Worker {
                 let pause = backoff.pause();
                 tracing::warn!(secret = &*self.secret, %error, "not fetched; going on with what is held");
                 pause
+            }
+        }
+    }
+
+    /// The host's answer, however long it takes; a lease that runs out meanwhile is not waited with.
+    async fn fetched(&self) -> Result<Delivery, Error> {
+        let mut fetch = std::pin::pin!(self.session.fetch(&self.secret));
+        loop {
+            let lease = self.held.lease();
+            tokio::select! {
+                fetched = &mut fetch => return fetched,
+                () = tokio::time::sleep_until(lease.unwrap_or_else(Instant::now)), if lease.is_some() => {
+                    self.held.expire(Instant::now());
+                }
             }
         }
     }
@@ -107,11 +125,11 @@ impl Worker {
             let index = match self.asks.iter().position(|known| known.ask == ask) {
                 Some(index) => index,
                 None => {
-                    self.asks.push(Asked { ask: ask.clone(), task: None, stated: None });
+                    self.asks.push(Asked { ask: ask.clone(), task: None, answered: None });
                     self.asks.len() - 1
                 }
             };
-            if self.is_due(&self.asks[index]) {
+            if is_due(&self.asks[index]) {
                 let (answers, session) = (self.answers.clone(), self.session.clone());
                 let task = self.running.spawn(async move { answers.answer(&session, &ask).await });
                 self.asks[index].task = Some(task.id());
@@ -119,33 +137,22 @@ impl Worker {
         }
     }
 
-    fn is_due(&self, known: &Asked) -> bool {
-        if known.task.is_some() {
-            return false;
-        }
-        match known.stated {
-            None => true,
-            Some((evidence, at)) => {
-                let better = evidence < Evidence::Process
-                    && known.ask.purpose == "adopted"
-                    && self.held.was_used(known.ask.generation);
-                better || at.elapsed() >= RESTATE
-            }
-        }
-    }
-
     fn ended(&mut self, done: Result<(Id, Option<Evidence>), tokio::task::JoinError>) {
-        let (id, evidence) = match done {
-            Ok(done) => done,
+        let id = match done {
+            Ok((id, _)) => id,
             Err(error) => {
                 tracing::error!(secret = &*self.secret, "a trial panicked");
-                (error.id(), None)
+                error.id()
             }
         };
         if let Some(known) = self.asks.iter_mut().find(|known| known.task == Some(id)) {
             known.task = None;
-            // What could not be stated is tried again as late as what was: the host has said no, or the ask is over.
-            known.stated = Some((evidence.unwrap_or(Evidence::Holder), Instant::now()));
+            known.answered = Some(Instant::now());
         }
     }
+}
+
+/// Nobody answers it at the moment, and it was not answered lately.
+fn is_due(known: &Asked) -> bool {
+    known.task.is_none() && known.answered.is_none_or(|at| at.elapsed() >= RESTATE)
 }

@@ -146,7 +146,10 @@ async fn what_cannot_be_audited_is_not_done() {
 #[tokio::test]
 async fn a_rotation_is_begun_shown_and_left() {
     let fixture = Fixture::new(ALTERNATE).await;
-    let begun = fixture.post(&format!("{DB}/issue"), &fixture.operator, &json!({})).await;
+    let issued = fixture.post(&format!("{DB}/issue"), &fixture.operator, &json!({})).await;
+    assert_eq!(issued.status, 200, "{}", issued.text);
+    fixture.settled("payments/db", 1).await;
+    let begun = fixture.post(&format!("{DB}/rotate"), &fixture.operator, &json!({})).await;
     assert_eq!(begun.status, 200, "{}", begun.text);
     let rotation = begun.json()["rotation"].as_str().unwrap().to_owned();
     let status = eventually("the rotation to wait for web-0", async || {

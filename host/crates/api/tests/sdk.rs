@@ -217,7 +217,14 @@ async fn holding_is_not_using() {
     let (_state, client) = enrolled(&fixture).await;
     let secret = client.secret(DB).open().unwrap();
     fixture.begin(DB, PlanKind::Issue).await;
+    fixture.settled(DB, 1).await;
     secret.ready(Duration::from_secs(20)).await.unwrap();
+    fixture.begin(DB, PlanKind::Rotate).await;
+    eventually("this replica to switch", async || {
+        let current = secret.current().unwrap().generation();
+        if current == 2 { Ok(()) } else { Err(format!("generation {current}")) }
+    })
+    .await;
     tokio::time::sleep(Duration::from_millis(600)).await;
     let status = fixture.status(DB).await;
     let missing = &status["rotation"]["consumers"][0]["missing"];
@@ -230,7 +237,7 @@ async fn holding_is_not_using() {
         })
         .await
         .unwrap();
-    fixture.settled(DB, 1).await;
+    fixture.settled(DB, 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -77,6 +77,8 @@ async fn a_consumer_hears_of_its_own_secrets_and_of_no_other() {
 async fn an_operator_follows_a_journal_and_takes_up_where_it_was_cut() {
     let fixture = Fixture::new(ALTERNATE).await;
     fixture.begin("payments/db", PlanKind::Issue).await;
+    fixture.settled("payments/db", 1).await;
+    fixture.begin("payments/db", PlanKind::Rotate).await;
     let whole = eventually("the rotation to be staged", async || {
         let events = fixture.get("/v1/secrets/payments/db/history", &fixture.operator).await;
         if events.text.contains("staged") { Ok(events.json()) } else { Err(events.text) }
