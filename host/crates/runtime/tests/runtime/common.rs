@@ -9,8 +9,9 @@ use keybaton_protocol::ids::{Digest, Generation, Millis, Ordinal, Place, SealLab
 use keybaton_protocol::step::CallKind;
 use keybaton_runtime::Runtime;
 use keybaton_runtime::catalog::{Catalog, Lock};
-use keybaton_runtime::connection::{Access, Connection, ConnectionLimits, Connections, Pattern, Target};
+use keybaton_runtime::connection::{Access, Connection, ConnectionLimits, Connections, Target};
 use keybaton_runtime::pack;
+use keybaton_schedule::connection::{Addresses, Network, Pattern};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -127,12 +128,17 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn new(plugin: &str, connection: Connection) -> Self {
+        let bench = Self::unconnected(plugin);
+        bench.runtime.connections().replace(vec![connection]);
+        bench
+    }
+
+    pub(crate) fn unconnected(plugin: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut catalog = Catalog::new(folder.path(), Lock::default());
         let entry = catalog.approve(&component(plugin), None).unwrap();
         let (digest, name) = (entry.digest, entry.name.to_string());
         let connections = Arc::new(Connections::new());
-        connections.replace(vec![connection]);
         let runtime = Runtime::new(catalog, connections, Arc::new(WallClock)).unwrap();
         Self { runtime: Arc::new(runtime), digest, name, _folder: folder }
     }
@@ -159,13 +165,20 @@ impl Bench {
     }
 }
 
+/// Loopback addresses within these networks; without any, public ones only.
+pub(crate) fn addresses(networks: &[&str]) -> Arc<Addresses> {
+    let networks: Vec<Network> = networks.iter().map(|text| Network::parse(text).unwrap()).collect();
+    let loopback = !networks.is_empty();
+    Arc::new(Addresses { networks, private: false, loopback })
+}
+
 pub(crate) fn connection(name: &str, plugin: &str, identities: &[&str], target: Target) -> Connection {
     Connection {
         name: name.parse().unwrap(),
         access: Access {
-            namespaces: vec![Pattern::new("team")],
-            plugins: vec![plugin.parse().unwrap()],
-            identities: identities.iter().map(|text| Pattern::new(text)).collect(),
+            namespaces: vec![Pattern::parse("team").unwrap()],
+            plugins: vec![Pattern::parse(plugin).unwrap()],
+            identities: identities.iter().map(|text| Pattern::parse(text).unwrap()).collect(),
         },
         limits: ConnectionLimits { timeout_ms: 5_000, ..ConnectionLimits::default() },
         target,
