@@ -107,6 +107,8 @@ pub(crate) enum Command {
     Key(KeyArgs),
     /// Look for what would go wrong: permissions, clock, disk, plugins, connections.
     Doctor,
+    /// Rotate real credentials under live traffic, on throw-away servers.
+    Demo(Demo),
     /// Print completions for a shell.
     Completions(Completions),
 }

@@ -172,6 +172,17 @@ pub(crate) enum KeyCommand {
     },
 }
 
+/// `demo`.
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// Directory with the packed plugins.
+    #[arg(long, default_value = "target/components")]
+    pub(crate) components: PathBuf,
+    /// Keep the demo's folder, with its logs, instead of removing it.
+    #[arg(long)]
+    pub(crate) keep: bool,
+}
+
 /// `completions`.
 #[derive(Debug, Args)]
 pub(crate) struct Completions {

@@ -32,6 +32,7 @@ pub(crate) fn run(cli: Cli, output: &Output) -> Result<Exit, Failure> {
         Command::Serve(asked) => serve::serve(&common, output, &asked),
         Command::Restore(asked) => stores::restore(&common, output, &asked),
         Command::Key(asked) => key::run(&common, output, asked),
+        Command::Demo(asked) => crate::demo::run(output, &asked),
         Command::Completions(asked) => {
             clap_complete::generate(asked.shell, &mut Cli::command(), "keybaton", &mut std::io::stdout());
             Ok(Exit::Done)
