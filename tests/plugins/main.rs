@@ -1,5 +1,7 @@
 //! Plugins and hostile guests, sandboxed as in production, against real servers. `make plugins` builds them first.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
 mod hostile;
 mod jupyterhub;
 mod loading;
