@@ -106,7 +106,6 @@ impl Client {
     }
 
     /// A secret by `namespace/name`. Open each once, and clone what you get.
-    #[must_use]
     pub fn secret(&self, name: &str) -> SecretBuilder {
         SecretBuilder::new(self.clone(), name)
     }

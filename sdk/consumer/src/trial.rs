@@ -20,16 +20,19 @@ pub enum TrialFailure {
 
 impl TrialFailure {
     /// The target refuses the credential.
+    #[expect(clippy::needless_pass_by_value, reason = "fits `map_err` as it is")]
     pub fn refused(why: impl ToString) -> Self {
         Self::Refused(why.to_string())
     }
 
     /// This workload can't use it.
+    #[expect(clippy::needless_pass_by_value, reason = "fits `map_err` as it is")]
     pub fn unfit(why: impl ToString) -> Self {
         Self::Unfit(why.to_string())
     }
 
     /// It could not be told.
+    #[expect(clippy::needless_pass_by_value, reason = "fits `map_err` as it is")]
     pub fn unsure(why: impl ToString) -> Self {
         Self::Unsure(why.to_string())
     }

@@ -9,6 +9,7 @@ use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use keybaton_protocol::ids::{Author, Millis, SecretName};
+use std::fmt::Display;
 
 /// An authenticated operator.
 #[derive(Debug, Clone)]
@@ -59,7 +60,7 @@ impl Operator {
     }
 
     /// An audit entry of this operator, about to be acted on.
-    pub(crate) fn asks(&self, context: &Context, action: &str, subject: impl ToString, detail: &str) -> Audited {
+    pub(crate) fn asks(&self, context: &Context, action: &str, subject: &dyn Display, detail: &str) -> Audited {
         Audited {
             at: context.now(),
             actor: format!("operator {}", self.caller.author),

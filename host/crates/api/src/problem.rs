@@ -133,7 +133,8 @@ const RETRY_S: u64 = 2;
 #[derive(Debug, Clone)]
 pub struct Problem {
     kind: Kind,
-    details: ProblemDetails,
+    // Boxed: nearly every function here can fail with one.
+    details: Box<ProblemDetails>,
     retry_after_s: Option<u64>,
 }
 
@@ -143,7 +144,7 @@ impl Problem {
         let busy = matches!(kind, Kind::Overloaded | Kind::Stopping | Kind::Unavailable);
         Self {
             kind,
-            details: ProblemDetails {
+            details: Box::new(ProblemDetails {
                 kind: format!("/problems/{}", kind.name()),
                 title: kind.title().to_owned(),
                 status: kind.status().as_u16(),
@@ -152,7 +153,7 @@ impl Problem {
                 help: None,
                 reason: None,
                 findings: Vec::new(),
-            },
+            }),
             retry_after_s: busy.then_some(RETRY_S),
         }
     }
@@ -196,7 +197,7 @@ impl IntoResponse for Problem {
             tracing::warn!(problem = self.kind.name(), detail = self.details.detail, "answering a problem");
         }
         // A struct of strings and a number always serializes.
-        let body = serde_json::to_vec(&self.details).unwrap_or_default();
+        let body = serde_json::to_vec(&*self.details).unwrap_or_default();
         let mut response = (self.kind.status(), body).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

@@ -25,7 +25,6 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 /// The router, with the document at `/v1/openapi.json`.
-#[must_use]
 pub fn router(context: &Context) -> Router {
     let (router, document) = parts();
     router

@@ -1,5 +1,7 @@
 //! The OpenAPI document: kept beside the code, up to date, and whole.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic, in its helpers too")]
+
 use serde_json::Value;
 use std::path::Path;
 

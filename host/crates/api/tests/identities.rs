@@ -1,5 +1,7 @@
 //! Enrolment, identities and failed authentication, over a real HTTPS server.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic, in its helpers too")]
+
 mod support;
 
 use keybaton_api::limits::FAILED_AUTH_BURST;

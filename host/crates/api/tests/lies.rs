@@ -1,5 +1,7 @@
 //! Consumers that lie, over a real HTTPS server: each lie is refused by name, and the journal stays as it was.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic, in its helpers too")]
+
 mod support;
 
 use base64::Engine as _;

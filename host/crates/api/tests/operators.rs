@@ -1,5 +1,7 @@
 //! What operators can and can't do: no route answers a value, every command is audited, errors are problems.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic, in its helpers too")]
+
 mod support;
 
 use base64::Engine as _;
@@ -73,7 +75,7 @@ async fn no_route_of_the_document_answers_an_operator_with_a_value() {
             }
         }
     }
-    for path in [format!("{DB}/history"), format!("/v1/events?secret=payments/db"), "/metrics".to_owned()] {
+    for path in [format!("{DB}/history"), "/v1/events?secret=payments/db".to_owned(), "/metrics".to_owned()] {
         seen.push_str(&call(&fixture, "get", &path).await);
     }
     assert!(routes > 50, "only {routes} calls were made: the document is not whole");
@@ -197,7 +199,8 @@ async fn history_comes_in_pages() {
 #[tokio::test]
 async fn what_is_wrong_is_said_as_a_problem() {
     let fixture = Fixture::new(ALTERNATE).await;
-    let cases: [(&str, Method, &str, Option<Value>, u16, &str); 10] = [
+    type Case = (&'static str, Method, &'static str, Option<Value>, u16, &'static str);
+    let cases: [Case; 10] = [
         ("an unknown secret", Method::GET, "/v1/secrets/payments/nothing", None, 404, "not-found"),
         ("a name that is none", Method::GET, "/v1/secrets/payments/NO", None, 422, "invalid"),
         ("an unknown query", Method::GET, "/v1/secrets?name=x", None, 400, "malformed"),

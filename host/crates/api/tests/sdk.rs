@@ -1,5 +1,7 @@
 //! The consumer SDK against a real HTTPS server, an engine and a target whose credentials really work or do not.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic, in its helpers too")]
+
 mod support;
 
 use keybaton_consumer::{Client, Credential, Error, Failed, Options, Secret, TrialFailure, enrol};

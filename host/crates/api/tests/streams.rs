@@ -1,5 +1,7 @@
 //! Streams of events: what consumers and operators are told, and how they take up where they were.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic, in its helpers too")]
+
 mod support;
 
 use keybaton_api::limits::MAX_STREAMS_PER_IDENTITY;

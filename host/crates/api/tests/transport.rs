@@ -1,5 +1,7 @@
 //! The listeners: TLS and its renewal, the Unix socket, and peers that send too much, too slowly or nothing.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic, in its helpers too")]
+
 mod support;
 
 use keybaton_api::ca::{Authority, SERVER_LIFETIME_MS};

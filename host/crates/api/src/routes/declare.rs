@@ -48,7 +48,7 @@ async fn apply(
     let ApplyRequest { files, allow_weaker, prune } = asked;
     let flags = [(allow_weaker, "weaker allowed"), (prune, "prune")];
     let flags: Vec<_> = flags.into_iter().filter(|(set, _)| *set).map(|(_, name)| name).collect();
-    let entry = operator.asks(&context, "apply", format!("{} files", files.len()), &flags.join(", "));
+    let entry = operator.asks(&context, "apply", &format!("{} files", files.len()), &flags.join(", "));
     let administration = context.parts().administration.clone();
     let order = ApplyOrder { files, allow_weaker, prune };
     let applied = async move { Ok(administration.apply(order, &operator.caller).await?) };
@@ -72,7 +72,7 @@ async fn add_plugin(
     Upload(component): Upload,
 ) -> Result<Answer<PluginView>, Problem> {
     operator.everywhere()?;
-    let entry = operator.asks(&context, "plugin.add", format!("{} bytes", component.len()), "");
+    let entry = operator.asks(&context, "plugin.add", &format!("{} bytes", component.len()), "");
     let administration = context.parts().administration.clone();
     let added = async move { Ok(administration.add_plugin(component).await?) };
     context.audited(entry, added).await.map(Answer)

@@ -79,13 +79,13 @@ async fn change(
         Scope::Host | Scope::Connection(_) | Scope::Plugin(_) => operator.everywhere()?,
     }
     let action = if freeze { "freeze" } else { "thaw" };
-    let entry = operator.asks(&context, action, named(&asked.scope), "");
+    let entry = operator.asks(&context, action, &named(&asked.scope), "");
     let (engine, author) = (context.engine().clone(), operator.author());
     let changed = async move {
         if freeze {
-            engine.freeze(scope, author).await?
+            engine.freeze(scope, author).await?;
         } else {
-            engine.thaw(scope, author).await?
+            engine.thaw(scope, author).await?;
         }
         Ok(Freezes { freezes: engine.freezes().into_iter().map(shown).collect() })
     };
