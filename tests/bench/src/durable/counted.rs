@@ -1,0 +1,87 @@
+//! A journal that counts what is appended to it, and otherwise is the one it wraps.
+
+use async_trait::async_trait;
+use keybaton_engine::ports::journal::{Append, Freeze, Indexed, Journal, JournalError, Lease, Recorded, Reply, Scope};
+use keybaton_engine::ports::secret::Seal;
+use keybaton_protocol::ids::{Author, CallId, Epoch, Generation, Millis, SecretName, Seq};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What was appended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Writes that were asked for.
+    pub(crate) appends: u64,
+    /// Events in them.
+    pub(crate) events: u64,
+    /// Replies of host calls, sealed values and erasures.
+    pub(crate) attached: u64,
+}
+
+/// The wrapper.
+pub(crate) struct Counted {
+    inner: Arc<dyn Journal>,
+    counts: [AtomicU64; 3],
+}
+
+impl Counted {
+    pub(crate) fn new(inner: Arc<dyn Journal>) -> Self {
+        Self { inner, counts: Default::default() }
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        let [appends, events, attached] = [0, 1, 2].map(|at: usize| self.counts[at].load(Ordering::Relaxed));
+        Counts { appends, events, attached }
+    }
+}
+
+#[async_trait]
+impl Journal for Counted {
+    async fn append(&self, append: Append) -> Result<Seq, JournalError> {
+        let attached = append.replies.len() + append.seals.len() + append.erase.len();
+        for (count, more) in self.counts.iter().zip([1, append.events.len(), attached]) {
+            count.fetch_add(more as u64, Ordering::Relaxed);
+        }
+        self.inner.append(append).await
+    }
+
+    async fn read(&self, secret: &SecretName, after: Seq) -> Result<Vec<Recorded>, JournalError> {
+        self.inner.read(secret, after).await
+    }
+
+    async fn index(&self) -> Result<Vec<Indexed>, JournalError> {
+        self.inner.index().await
+    }
+
+    async fn freezes(&self) -> Result<Vec<Freeze>, JournalError> {
+        self.inner.freezes().await
+    }
+
+    async fn freeze(&self, freeze: Freeze) -> Result<(), JournalError> {
+        self.inner.freeze(freeze).await
+    }
+
+    async fn thaw(&self, scope: Scope, author: Author, at: Millis) -> Result<(), JournalError> {
+        self.inner.thaw(scope, author, at).await
+    }
+
+    async fn replies(&self, secret: &SecretName, call: CallId) -> Result<Vec<Reply>, JournalError> {
+        self.inner.replies(secret, call).await
+    }
+
+    async fn unseal(&self, secret: &SecretName, generation: Generation, label: &str) -> Result<Seal, JournalError> {
+        self.inner.unseal(secret, generation, label).await
+    }
+
+    async fn salt(&self, secret: &SecretName, generation: Generation) -> Result<Seal, JournalError> {
+        self.inner.salt(secret, generation).await
+    }
+
+    async fn lease(&self, secret: &SecretName, holder: &str, for_ms: u64) -> Result<Lease, JournalError> {
+        self.inner.lease(secret, holder, for_ms).await
+    }
+
+    async fn epoch(&self) -> Result<Epoch, JournalError> {
+        self.inner.epoch().await
+    }
+}

@@ -1,0 +1,262 @@
+//! Secrets that rotate without pause, each with a consumer that fetches, proves and acknowledges at once through the
+//! engine's facade, as a client would through the API.
+
+use crate::Failure;
+use crate::stats::Samples;
+use crate::world::{CONSUMER, REPLICA, author};
+use keybaton_engine::proof::prove;
+use keybaton_engine::requests::{Acknowledgement, Ask, Challenge, Delivery, Fetch};
+use keybaton_engine::{Engine, EngineError};
+use keybaton_protocol::evidence::{EvidenceKind, Purpose};
+use keybaton_protocol::ids::{RotationId, SecretName};
+use keybaton_protocol::step::PlanKind;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+
+/// A rotation that takes so long will never end.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// After so long without the announcement that was expected, a consumer looks anyway.
+const LOOK_ANYWAY: Duration = Duration::from_millis(200);
+
+/// What a consumer is asked for in a rotation, in order.
+const ASKS: [Purpose; 2] = [Purpose::Ready, Purpose::Adopted];
+
+/// All secrets of one engine.
+pub(crate) struct Fleet {
+    engine: Engine,
+    workers: Vec<Worker>,
+    listener: JoinHandle<()>,
+}
+
+impl Fleet {
+    /// Declared secrets, each brought to its first credential.
+    pub(crate) async fn issue(engine: &Engine, names: Vec<SecretName>) -> Result<Self, Failure> {
+        let (senders, receivers): (HashMap<_, _>, Vec<_>) = names
+            .into_iter()
+            .map(|name| {
+                let (sender, receiver) = watch::channel(0);
+                ((name.clone(), sender), (name, receiver))
+            })
+            .unzip();
+        let listener = tokio::spawn(listen(engine.subscribe(), senders));
+        let mut issuing = JoinSet::new();
+        for (name, heard) in receivers {
+            let mut worker = Worker::new(engine.clone(), name, heard)?;
+            issuing.spawn(async move { worker.issue().await.map(|()| worker) });
+        }
+        let workers = issuing.join_all().await.into_iter().collect::<Result<_, _>>()?;
+        Ok(Self { engine: engine.clone(), workers, listener })
+    }
+
+    /// Rotates all of them without pause: after a warm-up, the rotations per second in each of some windows.
+    pub(crate) async fn rates(
+        &mut self,
+        warm_up: Duration,
+        windows: usize,
+        window: Duration,
+        tell: impl Fn(f64),
+    ) -> Result<Vec<f64>, Failure> {
+        let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let mut running = JoinSet::new();
+        for mut worker in self.workers.drain(..) {
+            let (stop, done) = (Arc::clone(&stop), Arc::clone(&done));
+            running.spawn(async move {
+                while !stop.load(Ordering::Relaxed) {
+                    worker.rotate().await?;
+                    done.fetch_add(1, Ordering::Relaxed);
+                }
+                Ok::<_, Failure>(worker)
+            });
+        }
+        tokio::time::sleep(warm_up).await;
+        let mut rates = Vec::with_capacity(windows);
+        for _ in 0..windows {
+            let (before, began) = (done.load(Ordering::Relaxed), Instant::now());
+            tokio::time::sleep(window).await;
+            let rate = (done.load(Ordering::Relaxed) - before) as f64 / began.elapsed().as_secs_f64();
+            tell(rate);
+            rates.push(rate);
+        }
+        stop.store(true, Ordering::Relaxed);
+        self.workers = running.join_all().await.into_iter().collect::<Result<_, _>>()?;
+        Ok(rates)
+    }
+
+    /// Rotates the first one alone, so many times: from the request to the end of the old credential.
+    pub(crate) async fn alone(&mut self, times: usize) -> Result<Samples, Failure> {
+        let worker = self.workers.first_mut().ok_or("there is no secret")?;
+        let mut samples = Samples::default();
+        for _ in 0..times {
+            let began = Instant::now();
+            worker.rotate().await?;
+            worker.rest().await?;
+            samples.push(began.elapsed());
+        }
+        Ok(samples)
+    }
+
+    /// That every rotation that was counted is over, and made a generation.
+    pub(crate) async fn check(&mut self) -> Result<u64, Failure> {
+        let mut rotations = 0;
+        for worker in &mut self.workers {
+            worker.rest().await?;
+            let status = self.engine.status(&worker.secret).await?;
+            let current = status.generations.iter().find(|it| it.role == "current").map(|it| it.generation);
+            if current != Some(worker.rotations + 1) {
+                return Err(format!("{}: {} rotations, and {status:?}", worker.secret, worker.rotations).into());
+            }
+            rotations += u64::from(worker.rotations);
+        }
+        Ok(rotations)
+    }
+}
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        self.listener.abort();
+    }
+}
+
+/// Hands each announcement to the secret that it is for, as the API's streams do.
+async fn listen(
+    mut changes: tokio::sync::broadcast::Receiver<keybaton_engine::requests::Changed>,
+    secrets: HashMap<SecretName, watch::Sender<u64>>,
+) {
+    loop {
+        match changes.recv().await {
+            Ok(changed) => {
+                if let Some(secret) = secrets.get(&changed.secret) {
+                    secret.send_replace(changed.seq.0);
+                }
+            }
+            // Lost announcements: everybody looks.
+            Err(RecvError::Lagged(_)) => secrets.values().for_each(|secret| secret.send_modify(|seq| *seq += 1)),
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+/// One secret and its consumer.
+struct Worker {
+    engine: Engine,
+    secret: SecretName,
+    fetch: Fetch,
+    heard: watch::Receiver<u64>,
+    /// The journal's position when the last rotation was over.
+    rested: u64,
+    /// By how many events the journal has grown when each ask comes up, as seen before: it need not look earlier.
+    grown: [Option<u64>; ASKS.len()],
+    /// By how many events it has grown when the rotation is over.
+    length: u64,
+    rotations: u32,
+}
+
+impl Worker {
+    fn new(engine: Engine, secret: SecretName, heard: watch::Receiver<u64>) -> Result<Self, Failure> {
+        let fetch = Fetch {
+            secret: secret.clone(),
+            consumer: CONSUMER.parse()?,
+            replica: REPLICA.parse()?,
+            incarnation: "life-1".parse()?,
+        };
+        Ok(Self { engine, secret, fetch, heard, rested: 0, grown: [None; ASKS.len()], length: 1, rotations: 0 })
+    }
+
+    async fn issue(&mut self) -> Result<(), Failure> {
+        self.engine.begin(&self.secret, PlanKind::Issue, "bench", author()).await?;
+        self.rest().await
+    }
+
+    /// Answers whatever is asked until no rotation is open.
+    async fn rest(&mut self) -> Result<(), Failure> {
+        let began = Instant::now();
+        loop {
+            let delivery = self.engine.fetch(self.fetch.clone()).await?;
+            for ask in &delivery.asks {
+                self.acknowledge(&delivery, ask).await?;
+            }
+            if delivery.rotation == RotationId::none() && !delivery.generations.is_empty() {
+                // The next one may begin at once.
+                (self.length, self.rested) = (0, delivery.seq.0);
+                return Ok(());
+            }
+            self.until(delivery.seq.0 + 1, began).await?;
+        }
+    }
+
+    /// One rotation. It is over when the next one may begin; nobody is asked before that is likely.
+    async fn rotate(&mut self) -> Result<(), Failure> {
+        let began = Instant::now();
+        self.begin(began).await?;
+        for (at, purpose) in ASKS.into_iter().enumerate() {
+            self.until(self.rested + self.grown[at].unwrap_or(1), began).await?;
+            loop {
+                let delivery = self.engine.fetch(self.fetch.clone()).await?;
+                if let Some(ask) = delivery.asks.iter().find(|ask| ask.purpose == purpose) {
+                    let grown = delivery.seq.0.saturating_sub(self.rested);
+                    self.grown[at] = Some(self.grown[at].map_or(grown, |known| known.min(grown)));
+                    self.acknowledge(&delivery, ask).await?;
+                    break;
+                }
+                self.until(delivery.seq.0 + 1, began).await?;
+            }
+        }
+        self.rotations += 1;
+        Ok(())
+    }
+
+    async fn begin(&mut self, began: Instant) -> Result<(), Failure> {
+        self.until(self.rested + self.length, began).await?;
+        loop {
+            let heard = *self.heard.borrow_and_update();
+            match self.engine.begin(&self.secret, PlanKind::Rotate, "bench", author()).await {
+                Ok(_) => {
+                    self.length = heard.saturating_sub(self.rested);
+                    self.rested = heard.max(self.rested);
+                    return Ok(());
+                }
+                Err(EngineError::Refused { code: "conflict", .. }) => self.until(heard + 1, began).await?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Waits until the journal has come so far, or it is time to look whether it has.
+    async fn until(&mut self, seq: u64, began: Instant) -> Result<(), Failure> {
+        if began.elapsed() > PATIENCE {
+            let status = self.engine.status(&self.secret).await?;
+            return Err(format!("{} does not come to {seq}: {status:#?}", self.secret).into());
+        }
+        match tokio::time::timeout(LOOK_ANYWAY, self.heard.wait_for(|heard| *heard >= seq)).await {
+            Ok(Err(_)) => Err("the engine has ended".into()),
+            Ok(Ok(_)) | Err(_) => Ok(()),
+        }
+    }
+
+    async fn acknowledge(&self, delivery: &Delivery, ask: &Ask) -> Result<(), Failure> {
+        let held = delivery.generations.iter().find(|it| it.generation == ask.generation);
+        let held = held.ok_or("asked about a generation that was not given out")?;
+        let challenge = Challenge {
+            secret: self.secret.clone(),
+            consumer: self.fetch.consumer.clone(),
+            replica: self.fetch.replica.clone(),
+            incarnation: self.fetch.incarnation.clone(),
+            rotation: ask.rotation.clone(),
+            generation: ask.generation,
+            purpose: ask.purpose,
+        };
+        let challenged = self.engine.challenge(challenge.clone()).await?;
+        let fields: Vec<_> = held.fields.iter().map(|(name, value)| (name.as_str(), value.expose())).collect();
+        let proof = prove(&fields, held.salt.expose(), &challenge, challenged.epoch, &challenged.nonce).to_vec();
+        let kind = EvidenceKind::Process;
+        let said = Acknowledgement { challenge, nonce: challenged.nonce, proof, kind, reason: String::new() };
+        self.engine.acknowledge(said).await?;
+        Ok(())
+    }
+}

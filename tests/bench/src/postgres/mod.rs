@@ -1,0 +1,123 @@
+//! Rotations against a real PostgreSQL: the real plugin in the real runtime, the engine on the real store, every step and
+//! host call on record, the new password tried by a login; and beside it a bare loop that does the same and nothing else.
+
+mod bare;
+
+use crate::component::Component;
+use crate::fleet::Fleet;
+use crate::progress::say;
+use crate::report::{Beside, Goal, Row};
+use crate::stats::{median, millis};
+use crate::world::{self, Disk, author, root};
+use crate::{Failure, Scale};
+use bare::{Bares, Statements};
+use keybaton_engine::Options;
+use keybaton_protocol::ids::SecretName;
+use keybaton_runtime::connection::{Access, Connection, ConnectionLimits, PostgresTarget, Target, Tls};
+use keybaton_runtime::identity::FileSource;
+use keybaton_runtime::manifest::{Manifest, Piece};
+use keybaton_schedule::connection::Pattern;
+use keybaton_test_support::{Postgres, PostgresOptions};
+use serde_json::json;
+use std::sync::Arc;
+
+const PLUGIN: &str = "postgres-password";
+/// Rotations under way at the same time, here and in the bare loop.
+const IN_FLIGHT: usize = 8;
+/// Which share of the bare loop's rate is asked for.
+const GOAL: f64 = 0.8;
+/// One rotation alone is timed so many times less often than a plugin call.
+const FEWER: usize = 10;
+
+/// p50 in milliseconds of one rotation of a PostgreSQL password, measured on a machine of this kind.
+const PEERS: [(&str, f64); 2] =
+    [("Vault 1.8's static role, without a login test", 9.8), ("AWS's sample lambda, single user", 148.0)];
+
+/// Runs it.
+pub(crate) async fn run(scale: &Scale) -> Result<Vec<Row>, Failure> {
+    say("postgres", "starting a server, its writes durable");
+    let server = Postgres::start(PostgresOptions { durable: true, ..PostgresOptions::default() }).await?;
+    let disk = Disk::new()?;
+    let component = Component::approve(PLUGIN, vec![connection(&server)?])?;
+    let journal = Arc::new(disk.store.clone());
+    let engine = world::engine(journal, Arc::clone(&component.runtime) as _, Options::default()).await?;
+    let names: Vec<SecretName> =
+        (0..IN_FLIGHT).map(|number| format!("bench/s{number}").parse()).collect::<Result<_, _>>()?;
+    let policy = Arc::new(world::policy(true));
+    let declared = names.iter().enumerate().map(|(number, name)| {
+        let settings = json!({ "connection": "main", "role": format!("app_{number}") });
+        world::declared(name.clone(), PLUGIN, &settings.to_string(), &policy)
+    });
+    engine.declare(declared.collect::<Result<_, _>>()?, author()).await?;
+    let mut fleet = Fleet::issue(&engine, names).await?;
+    let mut bares = Bares::new(&server, statements()?, IN_FLIGHT).await?;
+    let rows = together(scale, &mut fleet, &mut bares).await?;
+    fleet.check().await?;
+    drop(fleet);
+    engine.shutdown().await;
+    Ok(rows)
+}
+
+/// Both take their turns, so that a slow moment of the machine meets both.
+async fn together(scale: &Scale, fleet: &mut Fleet, bares: &mut Bares) -> Result<Vec<Row>, Failure> {
+    let (warm_up, window) = (scale.warm_up / 2, scale.window);
+    let (mut ours, mut bare) = (Vec::new(), Vec::new());
+    for _ in 0..scale.windows {
+        ours.extend(fleet.rates(warm_up, 1, window, |_| {}).await?);
+        bare.push(bares.rate(warm_up, window).await?);
+        say("postgres", &format!("{:.0} per second, the bare loop {:.0}", ours[ours.len() - 1], bare[bare.len() - 1]));
+    }
+    say("postgres", "one rotation alone");
+    let times = (scale.singles / FEWER).max(1);
+    let alone = millis(fleet.alone(times).await?.p50());
+    let bare_alone = millis(bares.alone(times).await?.p50());
+    let beside = Beside::Peer("the same statements and login, bare".to_owned(), median(&bare));
+    let mut rows = vec![
+        Row::new(format!("PostgreSQL rotations, {IN_FLIGHT} in flight"), median(&ours), "/s")
+            .rate_beside(beside)
+            .goal(Goal::Ratio(GOAL)),
+        Row::new("one PostgreSQL rotation alone, p50", alone, "ms")
+            .time_beside(Beside::Peer("the same statements and login, bare".to_owned(), bare_alone)),
+    ];
+    rows.extend(PEERS.map(|(peer, took)| {
+        Row::new("one PostgreSQL rotation alone, p50", alone, "ms")
+            .time_beside(Beside::Published(peer.to_owned(), took))
+    }));
+    Ok(rows)
+}
+
+fn connection(server: &Postgres) -> Result<Connection, Failure> {
+    let source = Arc::new(FileSource(server.admin_password_file().to_owned()));
+    Ok(Connection {
+        name: "main".parse()?,
+        access: Access {
+            namespaces: vec![Pattern::Exact("bench".to_owned())],
+            plugins: vec![Pattern::Exact(PLUGIN.to_owned())],
+            identities: vec![Pattern::Prefix("app_".to_owned())],
+        },
+        limits: ConnectionLimits::default(),
+        target: Target::Postgres(PostgresTarget {
+            host: "127.0.0.1".to_owned(),
+            port: server.port(),
+            database: "postgres".to_owned(),
+            tls: Tls::Off,
+            admin: Some((server.admin_user().to_owned(), source)),
+        }),
+    })
+}
+
+/// The plugin's statements, from its manifest.
+fn statements() -> Result<Statements, Failure> {
+    let manifest = std::fs::read_to_string(root().join("plugins").join(PLUGIN).join("plugin.toml"))?;
+    let manifest = Manifest::from_toml(&manifest)?;
+    let text = |name: &str| {
+        let template = manifest.templates.iter().find(|template| template.permit.name == name);
+        let template = template.ok_or_else(|| format!("{PLUGIN} has no statement `{name}` any more"))?;
+        let piece = |piece: &Piece| match piece {
+            Piece::Text(text) => text.clone(),
+            Piece::Param(index) => format!("${}", index + 1),
+        };
+        Ok::<_, Failure>(template.pieces.iter().map(piece).collect())
+    };
+    Ok(Statements { role: text("role")?, login: text("login")? })
+}

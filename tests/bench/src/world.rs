@@ -1,0 +1,131 @@
+//! The machine as the host is given it, a store on its disk, and declarations with little to say.
+
+use crate::Failure;
+use keybaton_engine::declared::Declared;
+use keybaton_engine::ports::clock::{Clock, Random};
+use keybaton_engine::ports::journal::Journal;
+use keybaton_engine::ports::rotator::Rotator;
+use keybaton_engine::{Engine, Options, Parts};
+use keybaton_protocol::evidence::EvidenceKind;
+use keybaton_protocol::ids::{Author, Digest, Millis, Place, SecretName};
+use keybaton_protocol::policy::{
+    AtDeadline, Attempts, ConsumerPolicy, ConsumerRole, Members, Policy, Quorum, Stragglers, Waves,
+};
+use keybaton_store::{Kek, Store};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+use tempfile::TempDir;
+
+/// The one consumer of every secret that has one, and its one replica.
+pub(crate) const CONSUMER: &str = "app";
+pub(crate) const REPLICA: &str = "app-1";
+/// The declarations' digest: nothing here is ever re-declared with another content.
+pub(crate) const SPEC: Digest = Digest([3; 32]);
+
+/// The machine's clock.
+#[derive(Debug)]
+pub(crate) struct Wall;
+
+impl Clock for Wall {
+    fn wall(&self) -> Millis {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    }
+}
+
+/// The operating system's randomness.
+#[derive(Debug)]
+struct Chance;
+
+impl Random for Chance {
+    fn fill(&self, bytes: &mut [u8]) {
+        aws_lc_rs::rand::fill(bytes).expect("the operating system gives randomness");
+    }
+}
+
+/// A new store in a folder of its own below the system's temporary one; both go when this is dropped.
+pub(crate) struct Disk {
+    pub(crate) store: Store,
+    _folder: TempDir,
+}
+
+impl Disk {
+    pub(crate) fn new() -> Result<Self, Failure> {
+        let folder = tempfile::tempdir()?;
+        let kek = Kek::generate(&folder.path().join("kek"))?;
+        let store = Store::create(&folder.path().join("data"), kek)?;
+        Ok(Self { store, _folder: folder })
+    }
+}
+
+/// The workspace's folder.
+pub(crate) fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// Cargo's target folder.
+pub(crate) fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
+pub(crate) fn author() -> Author {
+    "bench".parse().expect("`bench` is an author")
+}
+
+/// An engine on the machine's clock and randomness.
+pub(crate) async fn engine(
+    journal: Arc<dyn Journal>,
+    rotator: Arc<dyn Rotator>,
+    options: Options,
+) -> Result<Engine, Failure> {
+    Ok(Engine::start(Parts { journal, rotator, clock: Arc::new(Wall), random: Arc::new(Chance), options }).await?)
+}
+
+/// All steps, and no time spent waiting for its own sake. `consumed`: by one consumer that must answer.
+pub(crate) fn policy(consumed: bool) -> Policy {
+    let consumer = || ConsumerPolicy {
+        name: CONSUMER.parse().expect("a label"),
+        role: ConsumerRole::Uses,
+        required: true,
+        members: Members::Listed(vec![REPLICA.parse().expect("printable")]),
+        ready: EvidenceKind::Holder,
+        adopted: EvidenceKind::Process,
+        uses_every_ms: None,
+    };
+    Policy {
+        consumers: consumed.then(consumer).into_iter().collect(),
+        stragglers: Stragglers { quorum: Quorum::All, deadline_ms: None, then: AtDeadline::Hold, max_age_ms: None },
+        waves: Waves::default(),
+        overlap_min_ms: 0,
+        quiet_ms: 0,
+        soak_ms: 0,
+        staged_lease_ms: 60_000,
+        attempts: Attempts { cap: 3, base_ms: 100, max_ms: 1_000 },
+        call_timeout_ms: 20_000,
+        accept_gap: true,
+    }
+}
+
+/// A secret that rotates on request only.
+pub(crate) fn declared(
+    name: SecretName,
+    plugin: &str,
+    settings: &str,
+    policy: &Arc<Policy>,
+) -> Result<Declared, Failure> {
+    Ok(Declared {
+        name,
+        spec: SPEC,
+        plugin: plugin.parse()?,
+        connection: "main".parse()?,
+        target: "main:bench".into(),
+        places: vec![Place::only()].into(),
+        settings: settings.into(),
+        policy: Arc::clone(policy),
+        cadence: None,
+        stagger: None,
+        after: Vec::new().into(),
+        paused: false,
+    })
+}
