@@ -15,7 +15,7 @@ const ARROWS: [(&str, &[&str]); 9] = [
     ("keybaton-schedule", &["keybaton-protocol"]),
     ("keybaton-engine", &["keybaton-protocol", "keybaton-schedule"]),
     ("keybaton-store", &["keybaton-engine", "keybaton-protocol"]),
-    ("keybaton-runtime", &["keybaton-engine", "keybaton-protocol"]),
+    ("keybaton-runtime", &["keybaton-engine", "keybaton-protocol", "keybaton-schedule"]),
     ("keybaton-api", &["keybaton-engine", "keybaton-protocol"]),
     ("keybaton-consumer", &[]),
     ("keybaton-test-support", &[]),

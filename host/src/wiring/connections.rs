@@ -52,7 +52,7 @@ pub(crate) fn opened(connection: &declared::Connection, dir: &Path) -> Result<Co
     let limits = ConnectionLimits {
         concurrency: u16::try_from(connection.limits.in_flight).unwrap_or(u16::MAX),
         rate: Some((f64::from(connection.limits.per_second), connection.limits.burst)),
-        ..ConnectionLimits::default()
+        timeout_ms: connection.limits.timeout_ms,
     };
     Ok(Connection {
         name: connection.name.clone(),
@@ -92,6 +92,10 @@ fn target(connection: &declared::Connection, dir: &Path) -> Result<Target, Failu
 }
 
 fn tls(tls: &declared::Tls, dir: &Path) -> Result<Tls, Failure> {
+    if tls.client.is_some() || tls.server_name.is_some() {
+        let what = "`tls.certificate` and `tls.server_name` are understood, but not carried out by this version";
+        return Err(Failure::new(Exit::Invalid, what).blame(Blame::Operator).help("leave them out"));
+    }
     match (tls.mode, &tls.ca) {
         (TlsMode::Disable, _) => Ok(Tls::Off),
         (TlsMode::VerifyFull, None) => Ok(Tls::System),
@@ -109,7 +113,10 @@ fn source(source: &Source, dir: &Path) -> Result<Arc<dyn SecretSource>, Failure>
         Source::Env(name) => Arc::new(EnvironmentSource(name.clone())),
         Source::Systemd(name) => Arc::new(SystemdSource(name.clone())),
         Source::Secret(name) => {
-            return Err(Failure::new(Exit::Invalid, format!("an admin identity from the managed secret {name}")));
+            let what = format!("an admin identity from the managed secret {name} is not carried out by this version");
+            return Err(Failure::new(Exit::Invalid, what)
+                .blame(Blame::Operator)
+                .help("use `file`, `env` or `systemd` as its source"));
         }
     })
 }
