@@ -90,9 +90,11 @@ mod tests {
     /// The smallest component there is.
     const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
 
-    fn change(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+    type Edit = fn(&mut Vec<u8>);
+
+    fn change(path: &Path, edit: Edit) {
         let mut bytes = std::fs::read(path).unwrap();
-        change(&mut bytes);
+        edit(&mut bytes);
         std::fs::write(path, bytes).unwrap();
     }
 
@@ -108,7 +110,7 @@ mod tests {
         assert!(cache.read(&engine, digest, &path).is_some(), "as it was written");
         assert!(cache.read(&engine, other, &path).is_none(), "for another component");
         assert!(Cache::new(folder.path(), &[8; 32]).read(&engine, digest, &path).is_none(), "under another key");
-        let changes: [(&str, fn(&mut Vec<u8>)); 4] = [
+        let changes: [(&str, Edit); 4] = [
             ("a changed byte", |bytes| *bytes.last_mut().unwrap() ^= 1),
             ("a changed MAC", |bytes| bytes[0] ^= 1),
             ("a file cut short", |bytes| bytes.truncate(100)),

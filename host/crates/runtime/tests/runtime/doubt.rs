@@ -42,7 +42,7 @@ fn install(bench: &Bench) -> CallRequest {
 /// How the mutating host call ended, by the record.
 fn ending(record: &Memory) -> Vec<HostAnswer> {
     let calls = record.calls.lock().unwrap();
-    calls.values().map(|call| call.answer.clone()).filter(|answer| *answer != HostAnswer::Answered).collect()
+    calls.values().map(|call| call.answer).filter(|answer| *answer != HostAnswer::Answered).collect()
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! The runtime against real guests and real servers. `make plugins` builds the guests.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops there")]
+
 mod approval;
 mod common;
 mod double;

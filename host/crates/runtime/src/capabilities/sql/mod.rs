@@ -85,7 +85,7 @@ impl Host for CallState {
         if ready.mutates {
             let bound_ms = within_ms + run::CANCEL_MS;
             let work = async move { work.await.into() };
-            let yielded = ledger.mutate(entry, &ready.summary, bound_ms, self.scrubber.clone(), work).await?;
+            let yielded = Box::pin(ledger.mutate(entry, &ready.summary, bound_ms, self.scrubber.clone(), work)).await?;
             return Ok(answer(yielded));
         }
         let outcome = work.await;

@@ -56,12 +56,12 @@ fn fill(kind: &PlaceholderType, param: &Param, secrets: &[Held], opened: &Opened
         }
         (PlaceholderType::Identity, Param::Identifier(text)) => {
             opened.admits_identity(text)?;
-            value(text.clone().into_bytes().into())
+            value(text.as_bytes())
         }
         (PlaceholderType::Value, Param::Null) => Ok(Filled::Value(None)),
-        (PlaceholderType::Value, Param::Text(text)) => value(text.clone().into_bytes().into()),
-        (PlaceholderType::Value, Param::Integer(number)) => value(number.to_string().into_bytes().into()),
-        (PlaceholderType::Value, Param::Boolean(truth)) => value(truth.to_string().into_bytes().into()),
+        (PlaceholderType::Value, Param::Text(text)) => value(text.as_bytes()),
+        (PlaceholderType::Value, Param::Integer(number)) => value(number.to_string().as_bytes()),
+        (PlaceholderType::Value, Param::Boolean(truth)) => value(truth.to_string().as_bytes()),
         (PlaceholderType::Secret(form), Param::Secret(part)) => {
             if form.as_ref().is_some_and(|form| form != &part.form) {
                 let form = form.as_deref().unwrap_or_default();
@@ -71,7 +71,7 @@ fn fill(kind: &PlaceholderType, param: &Param, secrets: &[Held], opened: &Opened
                     format!("its form is `{form}` by the manifest, not `{shown}`"),
                 ));
             }
-            value(rendered(part, secrets)?)
+            value(&rendered(part, secrets)?)
         }
         (kind, _) => {
             Err(Refusal::misuse("guest.params", format!("the parameter does not fit its type {}", type_name(kind))))
@@ -79,8 +79,8 @@ fn fill(kind: &PlaceholderType, param: &Param, secrets: &[Held], opened: &Opened
     }
 }
 
-fn value(bytes: Zeroizing<Vec<u8>>) -> Result<Filled, Refusal> {
-    let text = std::str::from_utf8(&bytes).ok().filter(|text| !text.contains('\0'));
+fn value(bytes: &[u8]) -> Result<Filled, Refusal> {
+    let text = std::str::from_utf8(bytes).ok().filter(|text| !text.contains('\0'));
     let text = text.ok_or_else(|| Refusal::misuse("guest.params", "a value is text without NUL"))?;
     Ok(Filled::Value(Some(Zeroizing::new(text.to_owned()))))
 }
