@@ -101,6 +101,11 @@ impl Installation {
         self.dir.join("components")
     }
 
+    /// Compiled components, under this host's mark; may be deleted at any time.
+    pub(crate) fn cache(&self) -> PathBuf {
+        self.dir.join("cache")
+    }
+
     /// Approved digests and grants.
     pub(crate) fn lock(&self) -> PathBuf {
         self.dir.join("keybaton.lock")

@@ -11,6 +11,9 @@ use tracing_subscriber::EnvFilter;
 /// Runs the host.
 pub(crate) fn serve(common: &Common, output: &Output, asked: &Serve) -> Result<Exit, Failure> {
     let filter = EnvFilter::try_new(&asked.log).failed(Exit::Usage, format!("`{}` is no log filter", asked.log))?;
+    // Below `info` this library logs the text of statements, and with it SCRAM verifiers.
+    let quiet = "tokio_postgres=info".parse().failed(Exit::Failed, "a constant log directive is none")?;
+    let filter = filter.add_directive(quiet);
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if asked.log_json {
         builder.json().init();

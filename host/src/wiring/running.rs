@@ -14,18 +14,24 @@ use keybaton_api::ports::Identities;
 use keybaton_api::serve::{Patience, Server};
 use keybaton_api::server_cert::ServerCertificate;
 use keybaton_api::{Context, Lifetimes};
-use keybaton_engine::ports::clock::Clock;
+use keybaton_engine::ports::clock::{Clock, Random};
 use keybaton_engine::ports::journal::Journal;
+use keybaton_engine::ports::secret::SecretBytes;
 use keybaton_engine::{Engine, Options, Parts};
 use keybaton_protocol::command::Command;
 use keybaton_protocol::fault::Blame;
 use keybaton_runtime::Runtime;
+use keybaton_runtime::cache::Cache;
 use keybaton_runtime::catalog::{Catalog, Lock};
 use keybaton_runtime::connection::Connections;
 use keybaton_store::{Mode, Store};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::sync::Mutex;
+use zeroize::Zeroizing;
+
+/// Name under which the key of the compiled components is sealed in the store.
+const CACHE_KEY: &str = "component-cache-key";
 
 /// A host that serves.
 pub(crate) struct Running {
@@ -52,7 +58,7 @@ impl Running {
         let catalog = Catalog::new(&installation.components(), lock);
         let runtime = Runtime::new(catalog.clone(), ways, clock.clone())
             .failed(Exit::Failed, "cannot set up the sandbox; nothing was started")?;
-        let runtime = Arc::new(runtime);
+        let runtime = Arc::new(runtime.with_cache(Cache::new(&installation.cache(), &*cache_key(&store).await?)));
         let engine = Engine::start(Parts {
             journal: Arc::new(store.clone()),
             rotator: runtime.clone(),
@@ -89,6 +95,21 @@ impl Running {
         self.server.stop().await;
         self.engine.shutdown().await
     }
+}
+
+/// The key under which this host marks what it compiled; made at the first start, sealed in the store.
+async fn cache_key(store: &Store) -> Result<Zeroizing<[u8; 32]>, Failure> {
+    let mut key = Zeroizing::new([0; 32]);
+    let known = store.get_sealed(CACHE_KEY).await.failed(Exit::Damaged, "cannot read the cache's key")?;
+    match known.as_ref().map(SecretBytes::expose) {
+        Some(bytes) if bytes.len() == key.len() => key.copy_from_slice(bytes),
+        _ => {
+            SystemRandom.fill(&mut *key);
+            let kept = store.put_sealed(CACHE_KEY, SecretBytes::new(key.to_vec())).await;
+            kept.failed(Exit::Failed, "cannot keep the cache's key")?;
+        }
+    }
+    Ok(key)
 }
 
 /// What came out of a backup is held, secret by secret, until it has been compared with its target.
