@@ -1,6 +1,6 @@
 //! The one door through which rotations start: asks the plugin, pins what the rotation runs on, asks the protocol.
 
-use crate::actor::{Asked, Item, Message};
+use crate::actor::{Asked, Item};
 use crate::board::{SecretId, Spec};
 use crate::engine::Import;
 use crate::error::EngineError;
@@ -69,7 +69,7 @@ pub(crate) async fn ask(
 ) -> Result<Seq, EngineError> {
     let (done, told) = oneshot::channel();
     let asked = Asked { command, supplied, permit, done: Some(done) };
-    shared.ask(id, Message::Item(Item::Command(asked)))?;
+    shared.ask(id, Item::Command(asked))?;
     told.await.unwrap_or(Err(EngineError::Stopping))
 }
 

@@ -1,6 +1,6 @@
 //! Fetch, challenge, acknowledge: what a consumer is given, and what of its word is believed.
 
-use crate::actor::{Fetching, Item, Message, Offered};
+use crate::actor::{Fetching, Item, Offered};
 use crate::begin::ask;
 use crate::board::SecretId;
 use crate::error::EngineError;
@@ -37,7 +37,7 @@ pub(crate) async fn fetch(shared: &Arc<Shared>, fetch: Fetch) -> Result<Delivery
 
 async fn offered(shared: &Arc<Shared>, id: SecretId, fetch: Fetch) -> Result<Offered, EngineError> {
     let (done, told) = oneshot::channel();
-    shared.ask(id, Message::Item(Item::Fetch(Fetching { fetch, done: Some(done) })))?;
+    shared.ask(id, Item::Fetch(Fetching { fetch, done: Some(done) }))?;
     told.await.unwrap_or(Err(EngineError::Stopping))
 }
 
@@ -208,7 +208,7 @@ where
         // Whoever looked and went does not need the answer.
         let _ = done.send(with(state, now));
     });
-    shared.ask(id, Message::Item(Item::Look(look)))?;
+    shared.ask(id, Item::Look(look))?;
     told.await.map_err(|_| EngineError::Store("the journal could not be read".to_owned()))
 }
 

@@ -1,6 +1,6 @@
 //! Taking in declarations: scheduling what is new or changed, letting go what is absent. Destroys nothing.
 
-use crate::actor::{Item, Message, TookOver};
+use crate::actor::{Item, TookOver};
 use crate::begin::ask;
 use crate::board::{Interner, SecretId, Spec};
 use crate::consumers::look;
@@ -31,17 +31,7 @@ pub(crate) async fn declare(shared: &Arc<Shared>, all: Vec<Declared>, author: Au
         if chunk.is_empty() {
             break;
         }
-        let mut board = shared.board();
-        for declared in chunk {
-            let (name, spec) = interner.spec(declared);
-            let id = board.declare(&name, Arc::clone(&spec));
-            seen.insert(id);
-            let cell = board.cell(id);
-            if cell.journalled && cell.mark.spec != Some(spec.digest) {
-                changed.push((id, spec));
-            }
-        }
-        drop(board);
+        take_in(shared, chunk, &mut interner, &mut seen, &mut changed);
         tokio::task::yield_now().await;
     }
     let absent = let_go(shared, &seen);
@@ -62,6 +52,26 @@ pub(crate) async fn declare(shared: &Arc<Shared>, all: Vec<Declared>, author: Au
     result
 }
 
+/// Takes one part of the declarations in; notes those whose journals took over another one.
+fn take_in(
+    shared: &Shared,
+    chunk: Vec<Declared>,
+    interner: &mut Interner,
+    seen: &mut HashSet<SecretId>,
+    changed: &mut Vec<(SecretId, Arc<Spec>)>,
+) {
+    let mut board = shared.board();
+    for declared in chunk {
+        let (name, spec) = interner.spec(declared);
+        let id = board.declare(&name, Arc::clone(&spec));
+        seen.insert(id);
+        let cell = board.cell(id);
+        if cell.journalled && cell.mark.spec != Some(spec.digest) {
+            changed.push((id, spec));
+        }
+    }
+}
+
 fn joined(done: Option<Result<Result<(), EngineError>, tokio::task::JoinError>>) -> Result<(), EngineError> {
     match done {
         Some(Ok(result)) => result,
@@ -76,7 +86,7 @@ fn let_go(shared: &Shared, seen: &HashSet<SecretId>) -> Vec<SecretId> {
     let absent: Vec<SecretId> = (0..board.cells().len())
         .filter_map(|at| SecretId::try_from(at).ok())
         .filter(|id| !seen.contains(id))
-        .filter(|id| board.cell(*id).spec.is_some() || !board.cell(*id).mark.closed)
+        .filter(|id| board.cell(*id).spec.is_some() || board.cell(*id).mark.spec.is_some())
         .collect();
     absent.iter().for_each(|id| board.undeclare(*id));
     absent.into_iter().filter(|id| board.cell(*id).journalled).collect()
@@ -139,6 +149,6 @@ pub(crate) async fn level(
         }
     }
     let (done, told) = oneshot::channel();
-    shared.ask(id, Message::Item(Item::TookOver(TookOver { spec: spec.digest, done: Some(done) })))?;
+    shared.ask(id, Item::TookOver(TookOver { spec: spec.digest, done: Some(done) }))?;
     told.await.unwrap_or(Err(EngineError::Stopping))
 }

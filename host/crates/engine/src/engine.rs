@@ -15,7 +15,9 @@ use crate::views::{self, Examination, HistoryEntry, Standing, StatusView, Summar
 use crate::{begin, consumers, declare, examine};
 use keybaton_protocol::command::Command;
 use keybaton_protocol::evidence::EvidenceKind;
-use keybaton_protocol::ids::{Author, Generation, Millis, Namespace, RotationId, SecretName, Seq, Slot, TargetId};
+use keybaton_protocol::ids::{
+    Author, ConnectionName, Generation, Millis, Namespace, RotationId, SecretName, Seq, Slot, TargetId,
+};
 use keybaton_protocol::step::PlanKind;
 use std::sync::Arc;
 use std::time::Duration;
@@ -262,6 +264,11 @@ impl Engine {
         self.shared.announce.subscribe()
     }
 
+    /// Sets how many plugin calls may run at once on one connection, in place of the options' limit.
+    pub fn limit(&self, connection: &ConnectionName, calls_at_once: usize) {
+        self.shared.limits.set(connection.as_str(), calls_at_once);
+    }
+
     /// Metrics as OpenMetrics text.
     #[must_use]
     pub fn metrics(&self) -> String {
@@ -286,7 +293,13 @@ fn summary(cell: &Cell) -> Summary {
         secret: cell.name.to_string(),
         plugin: spec.map(|spec| spec.plugin.to_string()),
         connection: spec.map(|spec| spec.connection.to_string()),
-        standing: if spec.is_none() && cell.journalled { Standing::Unmanaged } else { cell.standing },
+        standing: match (cell.standing, spec) {
+            (_, None) if cell.journalled => Standing::Unmanaged,
+            // Declared again; the journal says so from its next rotation on.
+            (Standing::Unmanaged, Some(_)) if cell.mark.rotated_at.is_some() => Standing::Idle,
+            (Standing::Unmanaged, Some(_)) => Standing::New,
+            (standing, _) => standing,
+        },
         rotated_at: cell.mark.rotated_at.map(|at| at.0),
         due_at: cell.due.map(|at| at.0),
         paused: spec.is_some_and(|spec| spec.paused),

@@ -37,6 +37,12 @@ impl Limits {
         Leave { _connection: connection, _host: host }
     }
 
+    /// Sets a connection's own limit. Calls under way keep their leave; the new limit counts from the next one on.
+    pub(crate) fn set(&self, connection: &str, calls: usize) {
+        let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        connections.insert(connection.to_owned(), Arc::new(Semaphore::new(calls.max(1))));
+    }
+
     fn connection(&self, name: &str) -> Arc<Semaphore> {
         let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = connections.get(name) {
@@ -45,5 +51,29 @@ impl Limits {
         let new = Arc::new(Semaphore::new(self.per_connection));
         connections.insert(name.to_owned(), Arc::clone(&new));
         new
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Limits;
+    use std::time::Duration;
+
+    async fn enters(limits: &Limits, connection: &str) -> Option<super::Leave> {
+        tokio::time::timeout(Duration::from_millis(1), limits.enter(connection)).await.ok()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_busy_connection_keeps_its_own_waiting_and_nobody_elses() {
+        let limits = Limits::new(3, 2);
+        let (one, _two) = (enters(&limits, "a").await, enters(&limits, "a").await);
+        assert!(enters(&limits, "a").await.is_none(), "the connection is full");
+        let _other = enters(&limits, "b").await.expect("another connection has room");
+        assert!(enters(&limits, "b").await.is_none(), "the host is full");
+        drop(one);
+        assert!(enters(&limits, "a").await.is_some(), "leave that was given back is given again");
+        limits.set("c", 1);
+        let _third = enters(&limits, "c").await.expect("room");
+        assert!(enters(&limits, "c").await.is_none(), "its own limit holds");
     }
 }

@@ -97,3 +97,67 @@ impl Nonces {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Given, Nonces, PER_CONSUMER};
+    use crate::proof::ProofError;
+    use crate::requests::{Challenge, Nonce};
+    use keybaton_protocol::evidence::Purpose;
+    use keybaton_protocol::ids::{Epoch, Generation, Millis};
+
+    fn nonce(n: usize) -> Nonce {
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&(n as u64).to_be_bytes());
+        Nonce(bytes)
+    }
+
+    fn challenge(consumer: &str) -> Challenge {
+        Challenge {
+            secret: "a/db".parse().unwrap(),
+            consumer: consumer.parse().unwrap(),
+            replica: "r-0".parse().unwrap(),
+            incarnation: "i1".parse().unwrap(),
+            rotation: "rot".parse().unwrap(),
+            generation: Generation(2),
+            purpose: Purpose::Ready,
+        }
+    }
+
+    fn give(nonces: &mut Nonces, n: usize, consumer: &str, now: u64) -> bool {
+        let expires_at = Millis(now + 100);
+        let given = Given { challenge: challenge(consumer), epoch: Epoch(0), expires_at };
+        nonces.give(nonce(n), given, Millis(now))
+    }
+
+    #[test]
+    fn a_nonce_is_good_once_and_a_thief_does_not_use_it_up() {
+        let mut nonces = Nonces::new(10);
+        assert!(give(&mut nonces, 1, "web", 0));
+        let stolen = nonces.take(&nonce(1), &challenge("thief"), Millis(1));
+        assert_eq!(stolen, Err(ProofError::Stranger));
+        assert!(nonces.take(&nonce(1), &challenge("web"), Millis(1)).is_ok());
+        assert_eq!(nonces.take(&nonce(1), &challenge("web"), Millis(1)), Err(ProofError::Nonce));
+    }
+
+    #[test]
+    fn a_flood_costs_its_sender_only_and_the_table_stays_bounded() {
+        let mut nonces = Nonces::new(PER_CONSUMER + 10);
+        assert!(give(&mut nonces, 0, "quiet", 0));
+        for n in 1..=PER_CONSUMER * 3 {
+            assert!(give(&mut nonces, n, "flood", 0));
+        }
+        assert!(nonces.given.len() <= PER_CONSUMER + 1);
+        assert!(nonces.take(&nonce(0), &challenge("quiet"), Millis(1)).is_ok());
+        assert_eq!(nonces.take(&nonce(1), &challenge("flood"), Millis(1)), Err(ProofError::Nonce), "its oldest went");
+    }
+
+    #[test]
+    fn a_full_table_refuses_until_nonces_expire() {
+        let mut nonces = Nonces::new(2);
+        assert!(give(&mut nonces, 1, "a", 0) && give(&mut nonces, 2, "b", 0));
+        assert!(!give(&mut nonces, 3, "c", 50));
+        assert!(give(&mut nonces, 3, "c", 101), "the expired ones made room");
+        assert_eq!(nonces.take(&nonce(1), &challenge("a"), Millis(101)), Err(ProofError::Nonce));
+    }
+}

@@ -1,6 +1,6 @@
 //! What all parts of a running engine share, and how a secret's actor is reached. Holds no state of any one secret.
 
-use crate::actor::{self, Message};
+use crate::actor::{self, Item};
 use crate::board::{Board, SecretId};
 use crate::error::EngineError;
 use crate::limits::Limits;
@@ -39,7 +39,7 @@ pub(crate) struct Shared {
     /// The highest generation a consumer claimed to hold that the journal does not know (after a restore).
     reported: Mutex<HashMap<SecretId, Generation>>,
     board: Mutex<Board>,
-    actors: Mutex<HashMap<SecretId, mpsc::Sender<Message>>>,
+    actors: Mutex<HashMap<SecretId, mpsc::Sender<Item>>>,
     stop: watch::Sender<bool>,
 }
 
@@ -98,12 +98,12 @@ impl Shared {
         let _ = self.stop.subscribe().wait_for(|stop| *stop).await;
     }
 
-    pub(crate) fn actors(&self) -> MutexGuard<'_, HashMap<SecretId, mpsc::Sender<Message>>> {
+    pub(crate) fn actors(&self) -> MutexGuard<'_, HashMap<SecretId, mpsc::Sender<Item>>> {
         self.actors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reaches a secret's actor with a fact that must not be lost: waits for room.
-    pub(crate) async fn deliver(self: &Arc<Self>, id: SecretId, mut message: Message) {
+    pub(crate) async fn deliver(self: &Arc<Self>, id: SecretId, mut message: Item) {
         loop {
             match self.mailbox(id).send(message).await {
                 Ok(()) => return,
@@ -113,7 +113,7 @@ impl Shared {
     }
 
     /// Reaches a secret's actor with a request that can be refused.
-    pub(crate) fn ask(self: &Arc<Self>, id: SecretId, mut message: Message) -> Result<(), EngineError> {
+    pub(crate) fn ask(self: &Arc<Self>, id: SecretId, mut message: Item) -> Result<(), EngineError> {
         if self.is_stopping() {
             return Err(EngineError::Stopping);
         }
@@ -128,11 +128,11 @@ impl Shared {
 
     /// Lets a secret look at itself again. A full mailbox will make it do so anyway.
     pub(crate) fn wake(self: &Arc<Self>, id: SecretId) {
-        let _ = self.ask(id, Message::Wake);
+        let _ = self.ask(id, Item::Wake);
     }
 
     /// The mailbox of a secret's actor, which is begun if need be.
-    fn mailbox(self: &Arc<Self>, id: SecretId) -> mpsc::Sender<Message> {
+    fn mailbox(self: &Arc<Self>, id: SecretId) -> mpsc::Sender<Item> {
         let mut actors = self.actors();
         if let Some(mailbox) = actors.get(&id).filter(|mailbox| !mailbox.is_closed()) {
             return mailbox.clone();

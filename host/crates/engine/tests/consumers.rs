@@ -1,5 +1,7 @@
 //! Consumers that are right, and consumers that lie: what is given out, what is believed, and what each lie is told.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use keybaton_engine::harness::{Temper, acknowledgement};

@@ -1,5 +1,7 @@
 //! Proofs of possession against vectors that were computed by another implementation (Python's hmac and hashlib).
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use keybaton_engine::proof::{ProofError, check, prove};
 use keybaton_engine::requests::{Challenge, Nonce};
 use keybaton_protocol::evidence::Purpose;

@@ -1,5 +1,7 @@
 //! Starts by cadence: on time, in their windows, in order, apart from each other, and not after too many faults.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use keybaton_engine::declared::{Anchor, Cadence, Declared, Stagger};
@@ -209,8 +211,9 @@ async fn an_absent_declaration_leaves_the_secret_unmanaged_and_untouched() {
     pass(2 * HOUR_MS).await;
     assert_eq!(starts(&fleet, "a/one"), []);
     fleet.engine.declare(vec![every("a/one", HOUR_MS), every("a/two", HOUR_MS)], author()).await.unwrap();
+    assert_eq!(status(&fleet, "a/one").await.summary.standing, Standing::Idle);
     pass(1_000).await;
-    fleet.engine.begin(&name("a/one"), PlanKind::Rotate, "operator", author()).await.unwrap();
+    assert_eq!(starts(&fleet, "a/one").len(), 1, "declared again, it is overdue");
 }
 
 #[tokio::test(start_paused = true)]

@@ -101,7 +101,7 @@ impl Item {
                 took.done.map(|done| done.send(Err(EngineError::Store(detail))));
             }
             // A look that is dropped is told by its closed channel.
-            Self::Look(_) => {}
+            Self::Wake | Self::Look(_) => {}
         }
         None
     }

@@ -24,7 +24,7 @@ impl Actor {
                 Item::Fact(fact) => self.fact(fact, batch).await?,
                 Item::Command(asked) => self.command(asked, batch).await?,
                 Item::Fetch(fetching) => self.fetch(fetching, batch).await?,
-                Item::Look(_) => Answer::None,
+                Item::Wake | Item::Look(_) => Answer::None,
                 Item::TookOver(took) => {
                     self.state().trail.spec = Some(took.spec);
                     Answer::Recorded

@@ -126,7 +126,8 @@ impl Trail {
                 self.expires_at = expiry.unwrap_or(self.expires_at);
             }
             Event::Finished { ending, .. } => self.finished(at, *ending, options),
-            Event::Unmanaged { .. } => self.closed = true,
+            // Declared again, it takes over its declaration anew.
+            Event::Unmanaged { .. } => self.spec = None,
             _ => {}
         }
     }

@@ -13,15 +13,9 @@ use keybaton_protocol::state::Secret;
 use tokio::sync::oneshot;
 
 /// A message.
-pub(crate) enum Message {
+pub(crate) enum Item {
     /// Look again: a timer went off, or something outside changed.
     Wake,
-    /// Everything else.
-    Item(Item),
-}
-
-/// A message that has an answer.
-pub(crate) enum Item {
     Fact(Fact),
     Command(Asked),
     Fetch(Fetching),

@@ -13,7 +13,7 @@ mod write;
 
 pub(crate) use launch::Launch;
 pub(crate) use loaded::Loaded;
-pub(crate) use message::{Asked, Fact, Fetching, Item, Message, Offered, TookOver};
+pub(crate) use message::{Asked, Fact, Fetching, Item, Offered, TookOver};
 
 use crate::board::{Face, SecretId};
 use crate::scheduler::{Kind, StartPermit};
@@ -31,14 +31,14 @@ pub(crate) struct Actor {
     shared: Arc<Shared>,
     id: SecretId,
     name: Arc<SecretName>,
-    mailbox: mpsc::Receiver<Message>,
+    mailbox: mpsc::Receiver<Item>,
     loaded: Option<Box<Loaded>>,
     /// Calls that tasks of this process are at.
     running: HashSet<CallId>,
     lease: Option<Held>,
     /// Held while the rotation that cadence started moves.
     permit: Option<StartPermit>,
-    /// Set when the protocol contradicted itself: facts are still taken, nothing is decided until a restart.
+    /// Set when the protocol contradicted itself: facts are still taken, nothing is decided by this actor.
     broken: bool,
     /// Set where another host leads: what is in memory is read again before it is decided on.
     behind: bool,
@@ -59,7 +59,7 @@ enum Pause {
 }
 
 /// Runs a secret's actor until it has nothing to do.
-pub(crate) async fn run(shared: Arc<Shared>, id: SecretId, mailbox: mpsc::Receiver<Message>) {
+pub(crate) async fn run(shared: Arc<Shared>, id: SecretId, mailbox: mpsc::Receiver<Item>) {
     let name = Arc::clone(&shared.board().cell(id).name);
     let mut actor = Actor {
         shared,
@@ -136,10 +136,10 @@ impl Actor {
 
     /// Goes, leaving a timer behind where something is still to be done. What came meanwhile is handed on.
     async fn leave(mut self, pause: Pause) {
-        if let Pause::Linger(Some(at)) = pause {
-            if self.shared.board().set_timer(self.id, Kind::Wake, Some(at)) {
-                self.shared.bell.notify_one();
-            }
+        if let Pause::Linger(Some(at)) = pause
+            && self.shared.board().set_timer(self.id, Kind::Wake, Some(at))
+        {
+            self.shared.bell.notify_one();
         }
         {
             // Closed before it is taken off the map: whoever finds it closed begins a new actor.
@@ -156,8 +156,7 @@ impl Actor {
     }
 }
 
-fn take(items: &mut Vec<Item>, message: Option<Message>) {
-    if let Some(Message::Item(item)) = message {
-        items.push(item);
-    }
+fn take(items: &mut Vec<Item>, message: Option<Item>) {
+    // A wake has done its work by coming.
+    items.extend(message.filter(|item| !matches!(item, Item::Wake)));
 }

@@ -38,7 +38,9 @@ impl Pace {
 
 fn step_of(waiting: &Waiting) -> Option<Step> {
     match waiting {
-        Waiting::BackOff(step) | Waiting::Consumers { step, .. } | Waiting::Timer(step) => Some(*step),
+        Waiting::BackOff(step) | Waiting::Consumers { step, .. } | Waiting::Timer(step) | Waiting::Blocked(step, _) => {
+            Some(*step)
+        }
         _ => None,
     }
 }
@@ -51,6 +53,7 @@ fn name(waiting: &Waiting) -> &'static str {
         Waiting::Consumers { .. } => "consumers",
         Waiting::Timer(_) => "timer",
         Waiting::Retirement(..) => "retirement",
+        Waiting::Blocked(..) => "blocked",
         Waiting::Stuck(..) => "stuck",
         Waiting::Held(_) => "held",
         Waiting::Frozen => "frozen",

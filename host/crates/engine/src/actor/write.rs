@@ -4,12 +4,14 @@ use super::Actor;
 use super::batch::Batch;
 use super::message::Item;
 use super::turn::Setback;
+use crate::declare;
 use crate::ports::journal::JournalError;
 use crate::requests::Changed;
 use keybaton_protocol::event::{Event, Outcome};
 use keybaton_protocol::fault::{Blame, Fault};
-use keybaton_protocol::ids::Seq;
+use keybaton_protocol::ids::{Author, Seq};
 use keybaton_protocol::step::PlanKind;
+use std::sync::Arc;
 use tokio::time::Instant;
 
 impl Actor {
@@ -68,12 +70,32 @@ impl Actor {
         if let Some(loaded) = &self.loaded {
             let face = loaded.face(self.running.is_empty());
             if self.shown.as_ref() != Some(&face) {
+                let over = self.shown.as_ref().is_some_and(|shown| shown.rotating) && !face.rotating;
                 if self.shared.board().face(self.id, &face) {
                     self.shared.bell.notify_one();
                 }
                 self.shown = Some(face);
+                if over {
+                    self.level();
+                }
             }
         }
+    }
+
+    /// A rotation that ran on an older declaration is over: the newer one's consumers are taken over now.
+    fn level(&self) {
+        let spec = {
+            let board = self.shared.board();
+            let cell = board.cell(self.id);
+            cell.spec.clone().filter(|spec| cell.mark.spec != Some(spec.digest))
+        };
+        let Some(spec) = spec.filter(|_| !self.shared.is_stopping()) else { return };
+        let (shared, id) = (Arc::clone(&self.shared), self.id);
+        self.shared.tasks.spawn(async move {
+            if let Err(error) = declare::level(&shared, id, &spec, Author::host()).await {
+                tracing::warn!(%error, "a changed declaration is taken over with the next rotation");
+            }
+        });
     }
 
     fn announce(&self, seq: Seq) {

@@ -1,6 +1,6 @@
 //! Puts every host call of a running plugin call on record through the secret's actor, and answers resumed ones from it.
 
-use crate::actor::{Fact, Item, Message};
+use crate::actor::{Fact, Item};
 use crate::board::SecretId;
 use crate::ports::journal::Reply;
 use crate::ports::rotator::{CallRecorder, RecordError, RecordedReply};
@@ -28,7 +28,7 @@ impl Recorder {
     async fn fact(&self, event: Event, fact: Fact) -> Result<(), RecordError> {
         let (done, told) = oneshot::channel();
         let fact = Fact { events: vec![event], done: Some(done), ..fact };
-        self.shared.deliver(self.id, Message::Item(Item::Fact(fact))).await;
+        self.shared.deliver(self.id, Item::Fact(fact)).await;
         told.await.unwrap_or_else(|_| Err(RecordError::Unavailable("the engine has ended".to_owned())))
     }
 }

@@ -1,7 +1,7 @@
 //! Making the call: leave, values, request, answer. The outcome is handed to the actor whatever has happened since.
 
 use super::recorder::Recorder;
-use crate::actor::{Fact, Item, Launch, Message};
+use crate::actor::{Fact, Item, Launch};
 use crate::board::SecretId;
 use crate::ports::journal::{JournalError, Reply};
 use crate::ports::rotator::{CallRequest, Value};
@@ -53,7 +53,7 @@ async fn perform(shared: Arc<Shared>, id: SecretId, name: Arc<SecretName>, launc
     }
     let event = Event::Ended { call: number, outcome };
     let fact = Fact { events: vec![event], ends: Some(number), ..Fact::empty() };
-    shared.deliver(id, Message::Item(Item::Fact(fact))).await;
+    shared.deliver(id, Item::Fact(fact)).await;
 }
 
 /// What limits count by: the declared connection, or the pinned target of a secret that is declared no more.

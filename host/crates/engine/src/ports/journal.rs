@@ -45,9 +45,9 @@ pub struct Mark {
     pub not_before: Option<Millis>,
     /// Rotations in a row that did not complete.
     pub failures: u32,
-    /// The secret was ended by `retire`, or unmanaged: cadence starts nothing.
+    /// The secret was ended by `retire`: cadence starts nothing.
     pub closed: bool,
-    /// Digest of the declaration whose consumers and policy this journal last took over.
+    /// Digest of the declaration whose consumers this journal last took over; `None` once it is unmanaged.
     pub spec: Option<Digest>,
 }
 

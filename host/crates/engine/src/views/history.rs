@@ -39,13 +39,13 @@ impl Line {
         Self { text: text.into(), parts: Vec::new() }
     }
 
-    fn with(mut self, name: &str, value: impl ToString) -> Self {
+    fn with<T: ToString + ?Sized>(mut self, name: &str, value: &T) -> Self {
         self.parts.push((name.to_owned(), value.to_string()));
         self
     }
 
     fn by(self, author: &Author) -> Self {
-        self.with("author", author)
+        self.with("author", &author)
     }
 }
 
@@ -75,20 +75,20 @@ fn call(event: &Event) -> Line {
     match event {
         Event::Intended { call, kind, generation, place, attempt, operation, step, .. } => {
             Line::new(format!("{step}: calls {kind} for {generation} at {place} (attempt {attempt})"))
-                .with("call", call.0)
-                .with("export", kind)
-                .with("step", step)
-                .with("generation", generation.0)
-                .with("place", place)
-                .with("attempt", attempt)
-                .with("operation", operation)
+                .with("call", &call.0)
+                .with("export", &kind)
+                .with("step", &step)
+                .with("generation", &generation.0)
+                .with("place", &place)
+                .with("attempt", &attempt)
+                .with("operation", &operation)
         }
-        Event::Interrupted { call } => Line::new("its host ended in the middle of the call").with("call", call.0),
+        Event::Interrupted { call } => Line::new("its host ended in the middle of the call").with("call", &call.0),
         Event::Sent { call, ordinal, request, deadline } => Line::new(format!("host call {} leaves", ordinal.0))
-            .with("call", call.0)
-            .with("ordinal", ordinal.0)
-            .with("request", request)
-            .with("deadline", deadline.0),
+            .with("call", &call.0)
+            .with("ordinal", &ordinal.0)
+            .with("request", &request)
+            .with("deadline", &deadline.0),
         Event::Answered { call, ordinal, request, answer } => {
             let how = match answer {
                 HostAnswer::Answered => "was answered",
@@ -96,11 +96,11 @@ fn call(event: &Event) -> Line {
                 HostAnswer::Lost => "left and was not answered",
             };
             Line::new(format!("host call {} {how}", ordinal.0))
-                .with("call", call.0)
-                .with("ordinal", ordinal.0)
-                .with("request", request)
+                .with("call", &call.0)
+                .with("ordinal", &ordinal.0)
+                .with("request", &request)
         }
-        Event::Ended { call, outcome } => ended(outcome).with("call", call.0),
+        Event::Ended { call, outcome } => ended(outcome).with("call", &call.0),
         other => Line::new(other.name()),
     }
 }
@@ -118,12 +118,12 @@ fn ended(outcome: &Outcome) -> Line {
                 "live at the target: {}",
                 if ids.is_empty() { "none".to_owned() } else { ids.join(", ") }
             ))
-            .with("began_at", began_at.0)
-            .with("count", live.len())
+            .with("began_at", &began_at.0)
+            .with("count", &live.len())
         }
         Outcome::Failed(fault) => Line::new(format!("failed: {fault}"))
-            .with("class", fault.class)
-            .with("blame", fault.blame)
+            .with("class", &fault.class)
+            .with("blame", &fault.blame)
             .with("code", &fault.code),
     }
 }
@@ -135,7 +135,7 @@ fn credential(verb: &str, minted: &Minted) -> Line {
         None => verb.to_owned(),
     });
     let line = minted.attributes.iter().fold(line, |line, (name, value)| line.with(name, value));
-    line.with("secret_fields", fields.join(","))
+    line.with("secret_fields", &fields.join(","))
 }
 
 /// What consumers did, and what was done about them.
@@ -144,10 +144,10 @@ fn consumers(event: &Event) -> Line {
         Event::Staged => Line::new("pending is offered to its consumers"),
         Event::Fetched { consumer, replica, incarnation, generation } => {
             Line::new(format!("{consumer}/{replica} fetched {generation}"))
-                .with("consumer", consumer)
-                .with("replica", replica)
-                .with("incarnation", incarnation)
-                .with("generation", generation.0)
+                .with("consumer", &consumer)
+                .with("replica", &replica)
+                .with("incarnation", &incarnation)
+                .with("generation", &generation.0)
         }
         Event::Stated(said) => {
             let reason = if said.reason.is_empty() { String::new() } else { format!(": {}", said.reason) };
@@ -158,31 +158,31 @@ fn consumers(event: &Event) -> Line {
             .with("consumer", &said.consumer)
             .with("replica", &said.replica)
             .with("incarnation", &said.incarnation)
-            .with("generation", said.generation.0)
-            .with("purpose", said.purpose)
-            .with("evidence", said.kind);
+            .with("generation", &said.generation.0)
+            .with("purpose", &said.purpose)
+            .with("evidence", &said.kind);
             match &said.attested {
                 Some(word) => {
-                    line.by(&word.author).with("approver", &word.approver).with("expires_at", word.expires_at.0)
+                    line.by(&word.author).with("approver", &word.approver).with("expires_at", &word.expires_at.0)
                 }
                 None => line,
             }
         }
         Event::Withdrawn { consumer, replica, why } => {
             Line::new(format!("what {consumer}/{replica} said counts no longer: {why}"))
-                .with("consumer", consumer)
-                .with("replica", replica)
+                .with("consumer", &consumer)
+                .with("replica", &replica)
         }
-        Event::WaveOpened { wave } => Line::new(format!("wave {} may switch", wave + 1)).with("wave", wave),
+        Event::WaveOpened { wave } => Line::new(format!("wave {} may switch", wave + 1)).with("wave", &wave),
         Event::Draining => Line::new("everyone who must has adopted; the overlap runs"),
         Event::ConsumerAdded { consumer, author } => {
             Line::new(format!("consumer {} joins", consumer.name)).with("consumer", &consumer.name).by(author)
         }
         Event::ConsumerRemoved { consumer, author } => {
-            Line::new(format!("consumer {consumer} leaves")).with("consumer", consumer).by(author)
+            Line::new(format!("consumer {consumer} leaves")).with("consumer", &consumer).by(author)
         }
         Event::MembersChanged { consumer, author, .. } => {
-            Line::new(format!("consumer {consumer} has other replicas")).with("consumer", consumer).by(author)
+            Line::new(format!("consumer {consumer} has other replicas")).with("consumer", &consumer).by(author)
         }
         Event::PlacesChanged { places, author } => {
             let places: Vec<_> = places.iter().map(ToString::to_string).collect();
@@ -197,16 +197,16 @@ fn course(event: &Event) -> Line {
     match event {
         Event::Started { rotation, kind, generation, slot, cause, author, pins } => {
             let line = Line::new(format!("{kind} starts for {generation} ({cause})"))
-                .with("rotation", rotation)
-                .with("kind", kind)
-                .with("generation", generation.0)
-                .with("cause", cause)
+                .with("rotation", &rotation)
+                .with("kind", &kind)
+                .with("generation", &generation.0)
+                .with("cause", &cause)
                 .by(author)
                 .with("plugin", &pins.plugin)
-                .with("component", pins.component)
-                .with("spec", pins.spec)
+                .with("component", &pins.component)
+                .with("spec", &pins.spec)
                 .with("target", &pins.target);
-            slot.iter().fold(line, |line, slot| line.with("slot", slot))
+            slot.iter().fold(line, |line, slot| line.with("slot", &slot))
         }
         Event::Committed => Line::new("pending becomes current"),
         Event::Reverted => Line::new("previous is current again"),
@@ -214,26 +214,26 @@ fn course(event: &Event) -> Line {
         Event::Reverting { reason, author } => going_back("reverting", reason, author.as_ref()),
         Event::RetirementOpened { generation, place, cause, id } => {
             let line = Line::new(format!("{generation} is to end at {place}: {cause}"))
-                .with("generation", generation.0)
-                .with("place", place)
-                .with("cause", cause);
-            id.iter().fold(line, |line, id| line.with("id", id))
+                .with("generation", &generation.0)
+                .with("place", &place)
+                .with("cause", &cause);
+            id.iter().fold(line, |line, id| line.with("id", &id))
         }
         Event::RetirementClosed { generation, place, superseded, .. } => {
             let how = if *superseded { "is overwritten by a newer one" } else { "has ended" };
-            Line::new(format!("{generation} {how} at {place}")).with("generation", generation.0).with("place", place)
+            Line::new(format!("{generation} {how} at {place}")).with("generation", &generation.0).with("place", place)
         }
         Event::Erased { generation } => {
-            Line::new(format!("the data key of {generation} is erased")).with("generation", generation.0)
+            Line::new(format!("the data key of {generation} is erased")).with("generation", &generation.0)
         }
         Event::ForeignSeen { place, id } => Line::new(format!("{id} at {place} is not keybaton's; it is left alone"))
-            .with("place", place)
-            .with("id", id),
-        Event::Held { reason, detail } => Line::new(format!("held ({reason}): {detail}")).with("reason", reason),
-        Event::Finished { ending, reason } if reason.is_empty() => Line::new(ending.name()).with("ending", ending),
-        Event::Finished { ending, reason } => Line::new(format!("{ending}: {reason}")).with("ending", ending),
+            .with("place", &place)
+            .with("id", &id),
+        Event::Held { reason, detail } => Line::new(format!("held ({reason}): {detail}")).with("reason", &reason),
+        Event::Finished { ending, reason } if reason.is_empty() => Line::new(ending.name()).with("ending", &ending),
+        Event::Finished { ending, reason } => Line::new(format!("{ending}: {reason}")).with("ending", &ending),
         Event::Supplied { generation, minted, author } => {
-            credential("taken over", minted).with("generation", generation.0).by(author)
+            credential("taken over", minted).with("generation", &generation.0).by(author)
         }
         Event::Ticked => Line::new("time passed"),
         other => orders(other),
@@ -250,24 +250,26 @@ fn orders(event: &Event) -> Line {
     match event {
         Event::Repolicied { author, .. } => Line::new("the rotation's policy is changed").by(author),
         Event::Repinned { component, author } => {
-            Line::new("the rotation goes on with other plugin bytes").with("component", component).by(author)
+            Line::new("the rotation goes on with other plugin bytes").with("component", &component).by(author)
         }
         Event::Released { author } => Line::new("the hold is lifted").by(author),
         Event::Overridden { generation, reason, author } => {
             Line::new(format!("{generation} may end without evidence: {reason}"))
-                .with("generation", generation.0)
+                .with("generation", &generation.0)
                 .by(author)
         }
         Event::Compromised { generation, disable_first, author } => {
             let how = if *disable_first { ", and ends before consumers have switched" } else { "" };
-            Line::new(format!("{generation} is known to others{how}")).with("generation", generation.0).by(author)
+            Line::new(format!("{generation} is known to others{how}")).with("generation", &generation.0).by(author)
         }
         Event::Frozen { author } => Line::new("frozen").by(author),
         Event::Thawed { author } => Line::new("thawed").by(author),
         Event::Restored { epoch } => {
-            Line::new("the database was restored; the target is compared first").with("epoch", epoch.0)
+            Line::new("the database was restored; the target is compared first").with("epoch", &epoch.0)
         }
-        Event::Reconciled { author, next } => Line::new("agrees with its target again").with("next", next.0).by(author),
+        Event::Reconciled { author, next } => {
+            Line::new("agrees with its target again").with("next", &next.0).by(author)
+        }
         Event::Unmanaged { author } => Line::new("its declaration is gone; nothing is destroyed").by(author),
         other => Line::new(other.name()),
     }

@@ -142,6 +142,7 @@ fn words(waiting: &Waiting) -> String {
         }
         Waiting::Timer(step) => format!("{step}: a time has to pass"),
         Waiting::Retirement(generation, place) => format!("{generation} has to end at {place} first"),
+        Waiting::Blocked(step, what) => format!("for {step}: {what}"),
         Waiting::Stuck(export, generation, place) => {
             format!("{export} of {generation} at {place} failed too often; release it when the cause is gone")
         }

@@ -249,7 +249,12 @@ impl Bench {
             journal.iter().rev().take(12).rev().map(|it| format!("{:?} {:?}", it.at, it.event)).collect();
         let status = self.engine.status(&self.secret()).await;
         let next = decide(&self.replay(), self.clock.wall());
-        panic!("{}: never came to rest, {next:?}:\n{}\n{status:#?}\n{:#?}", self.what, tail.join("\n"), self.target.census());
+        panic!(
+            "{}: never came to rest, {next:?}:\n{}\n{status:#?}\n{:#?}",
+            self.what,
+            tail.join("\n"),
+            self.target.census()
+        );
     }
 
     /// Every consumer looks once.

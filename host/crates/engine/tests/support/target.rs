@@ -19,6 +19,8 @@ use std::sync::{Arc, Mutex};
 /// A credential as the target has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cred {
+    /// Secrets do not see each other's credentials, whatever they are called.
+    pub secret: String,
     pub place: Place,
     pub id: String,
     pub slot: Option<String>,
@@ -65,6 +67,7 @@ impl Target {
     pub fn before(&self, id: &str, slot: Option<&str>, value: &[u8]) {
         let created_at = self.clock.wall();
         let cred = Cred {
+            secret: "payments/db".to_owned(),
             place: Place::only(),
             id: id.to_owned(),
             slot: slot.map(ToOwned::to_owned),
@@ -266,9 +269,14 @@ impl Call<'_> {
         }
     }
 
+    /// Whether a credential is this secret's, at this place.
+    fn own(&self, cred: &Cred) -> bool {
+        cred.secret == self.request.secret.to_string() && cred.place == self.request.place
+    }
+
     fn observe(&self) -> Outcome {
         let began_at = self.target.clock.wall();
-        let live = self.target.census().into_iter().filter(|cred| cred.place == self.request.place);
+        let live = self.target.census().into_iter().filter(|cred| self.own(cred));
         let live = live.map(|cred| Live {
             id: cred.id.parse().unwrap(),
             slot: cred.slot.map(|slot| slot.parse().unwrap()),
@@ -327,6 +335,7 @@ impl Call<'_> {
             self.target.change("after a mint", |state, now| {
                 id = format!("key-{}", state.minted);
                 state.creds.push(Cred {
+                    secret: self.request.secret.to_string(),
                     place: self.request.place.clone(),
                     id: id.clone(),
                     slot: None,
@@ -362,11 +371,11 @@ impl Call<'_> {
             self.target.change("after an install", |state, now| {
                 let place = &self.request.place;
                 let same = |cred: &Cred| {
-                    cred.place == *place
-                        && (one_slot || cred.id == id || (known.slot.is_some() && cred.slot == known.slot))
+                    self.own(cred) && (one_slot || cred.id == id || (known.slot.is_some() && cred.slot == known.slot))
                 };
                 state.creds.retain(|cred| !same(cred));
                 state.creds.push(Cred {
+                    secret: self.request.secret.to_string(),
                     place: place.clone(),
                     id: id.clone(),
                     slot: known.slot.clone(),
@@ -397,7 +406,7 @@ impl Call<'_> {
             return Some(id.to_string());
         }
         let known = self.request.known.iter().find(|known| known.generation == self.request.generation)?;
-        let here = self.target.census().into_iter().filter(|cred| cred.place == self.request.place);
+        let here = self.target.census().into_iter().filter(|cred| self.own(cred));
         let id = format!("cred-{}", self.request.generation.0);
         let one_slot = self.settings["overlap"] == "none";
         here.into_iter()
@@ -410,8 +419,7 @@ impl Call<'_> {
         if self.recorder.recorded(FIRST, DIGEST).await?.is_none() {
             self.recorder.sent(FIRST, DIGEST, self.request.deadline, what).await?;
             self.target.change(&format!("after {what} of {id}"), |state, _| {
-                let place = &self.request.place;
-                state.creds.iter_mut().filter(|cred| cred.place == *place && cred.id == id).for_each(with);
+                state.creds.iter_mut().filter(|cred| self.own(cred) && cred.id == id).for_each(with);
             });
             self.recorder.answered(FIRST, DIGEST, HostAnswer::Answered, Vec::new(), Vec::new()).await?;
         }
@@ -423,8 +431,7 @@ impl Call<'_> {
         if self.recorder.recorded(FIRST, DIGEST).await?.is_none() {
             self.recorder.sent(FIRST, DIGEST, self.request.deadline, "DELETE").await?;
             self.target.change(&format!("after destroy of {id}"), |state, _| {
-                let place = &self.request.place;
-                state.creds.retain(|cred| cred.place != *place || cred.id != id);
+                state.creds.retain(|cred| !self.own(cred) || cred.id != id);
             });
             self.recorder.answered(FIRST, DIGEST, HostAnswer::Answered, Vec::new(), Vec::new()).await?;
         }
