@@ -1,0 +1,247 @@
+//! The command line, by the real binary on a real installation: what each command says, and how it ends.
+
+use crate::host::{Installation, generation};
+use crate::load::connections;
+use crate::workload::{Counts, Workload};
+use keybaton_test_support::{Login, Postgres, PostgresOptions};
+use serde_json::Value;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Exit codes as `keybaton --help` documents them.
+mod exit {
+    pub(super) const DONE: i32 = 0;
+    pub(super) const FAILED: i32 = 1;
+    pub(super) const CHANGES: i32 = 3;
+    pub(super) const INVALID: i32 = 4;
+    pub(super) const REFUSED: i32 = 5;
+    pub(super) const NOT_FOUND: i32 = 6;
+    pub(super) const UNREACHABLE: i32 = 7;
+    pub(super) const DAMAGED: i32 = 8;
+}
+
+/// A secret of two roles that are named after it; `consumers` is its own line.
+fn secret(name: &str, consumers: &str) -> String {
+    format!(
+        "  - name: team/{name}\n    plugin: postgres-password\n    connection: main\n    \
+         settings: {{ roles: [{name}_a, {name}_b], group: {name}_owner }}\n    cadence: {{ manual: true }}\n    \
+         consumers: {consumers}\n    overlap: {{ minimum: 0s, quiet: 1s, soak: 0s }}\n    \
+         stragglers: {{ deadline: 10m, then: hold }}\n    limits: {{ staged_lease: 2s }}\n"
+    )
+}
+
+const ONE: &str = "{ web: { members: [web-0] } }";
+/// Nobody has to be waited for.
+const NOBODY: &str = "{ job: { members: [job-0], required: false } }";
+
+async fn served(purpose: &str, declared: &[String]) -> (Postgres, Installation, String) {
+    let server = Postgres::start(PostgresOptions::default()).await.unwrap();
+    server.execute("CREATE ROLE one_owner NOLOGIN").await.unwrap();
+    let mut host = Installation::init(purpose, &connections(&server, "\"*\"")).await;
+    host.up(&[]).await;
+    host.install("postgres-password").await;
+    let file = host.apply(&format!("secrets:\n{}", declared.concat())).await;
+    (server, host, file)
+}
+
+fn lines(out: &str) -> Vec<Value> {
+    out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn from_nothing_to_a_finished_rotation() {
+    let server = Postgres::start(PostgresOptions::default()).await.unwrap();
+    server.execute("CREATE ROLE one_owner NOLOGIN").await.unwrap();
+    let mut host = Installation::init("cli-setup", &connections(&server, "\"*\"")).await;
+    host.ends(&["init"], exit::REFUSED).await;
+    host.ends(&["status"], exit::UNREACHABLE).await;
+    host.up(&[]).await;
+
+    let declared = format!("secrets:\n{}", secret("one", NOBODY));
+    let file = host.folder.write("one.yaml", declared.as_bytes()).unwrap().display().to_string();
+    host.ends(&["plan", "--exit-code", &file], exit::INVALID).await; // its plugin is unknown yet
+    host.install("postgres-password").await;
+    let listed = host.done(&["plugin", "list"]).await;
+    assert_eq!(listed["plugins"][0]["state"], "approved", "{listed}");
+    assert_eq!(host.done(&["connection", "test", "main"]).await["works"], true);
+    host.ends(&["connection", "test", "other"], exit::NOT_FOUND).await;
+
+    let plan = host.ends(&["plan", "--exit-code", &file], exit::CHANGES).await.json();
+    assert_eq!(
+        (&plan["secrets"][0]["change"], &plan["secrets"][0]["overlap"]),
+        (&"added".into(), &"alternate(2)".into())
+    );
+    host.ends(&["plan", &file], exit::DONE).await;
+    host.ends(&["apply", "--allow-weaker", &file], exit::DONE).await;
+    host.ends(&["plan", "--exit-code", &file], exit::DONE).await;
+    let broken = host.folder.write("broken.yaml", declared.replace("cadence", "cadense").as_bytes()).unwrap();
+    let broken = host.ends(&["plan", "--exit-code", &broken.display().to_string()], exit::INVALID).await;
+    assert!(broken.out.contains("cadence"), "the suggestion: {}", broken.out);
+
+    assert_eq!(host.done(&["status", "team/one"]).await["summary"]["standing"], "new");
+    for (number, what) in [(1, "issue"), (2, "rotate")] {
+        let followed =
+            lines(&host.ends(&["rotate", "team/one", "--wait", "--reason", "quarter"], exit::DONE).await.out);
+        assert!(followed.iter().any(|it| it["event"] == "finished"), "{what}: {followed:#?}");
+        let status = host.done(&["status", "team/one"]).await;
+        assert_eq!(generation(&status, "current"), Some(number), "{what}: {status:#}");
+    }
+    let watched = lines(&host.ends(&["watch", "team/one", "--until-idle"], exit::DONE).await.out);
+    let history = host.done(&["history", "team/one"]).await;
+    assert_eq!(history["events"].as_array(), Some(&watched), "watch and history tell the same");
+    assert_eq!(host.done(&["status"]).await["secrets"][0]["secret"], "team/one");
+    let live = server.rows("SELECT count(*) FROM pg_roles WHERE rolcanlogin AND rolname LIKE 'one%'").await.unwrap();
+    assert_eq!(live, [[Some("1".to_owned())]]);
+
+    let looked = host.done(&["doctor"]).await;
+    assert!(looked.as_array().unwrap().iter().all(|check| check["fine"] == true), "{looked:#}");
+    assert_eq!(host.done(&["audit", "verify"]).await["intact"], true);
+    let audit = host.done(&["audit", "show"]).await;
+    assert!(audit["entries"].as_array().unwrap().iter().any(|it| it["subject"] == "team/one"), "{audit:#}");
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(host.ends(&["completions", shell], exit::DONE).await.out.contains("keybaton"), "{shell}");
+    }
+    host.down().await;
+    host.ends(&["status"], exit::UNREACHABLE).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_names_and_wrong_tokens_have_their_own_exit_codes() {
+    let (_server, mut host, _) = served("cli-wrong", &[secret("one", NOBODY)]).await;
+    for args in [
+        &["status", "team/other"][..],
+        &["history", "team/other"],
+        &["rotate", "team/other"],
+        &["watch", "team/other", "--until-idle"],
+        &["abandon", "team/other"],
+        &["freeze", "team/other"],
+        &["reconcile", "team/other"],
+        &["plugin", "approve", "other"],
+    ] {
+        host.ends(args, exit::NOT_FOUND).await;
+    }
+    for args in [&["rollback", "team/one"][..], &["revert", "team/one"]] {
+        let ran = host.ends(args, exit::REFUSED).await;
+        assert!(!ran.json()["help"].is_null() || !ran.json()["causes"].is_null(), "{}", ran.out);
+    }
+    let token = std::fs::read_to_string(host.dir.join("operator.token")).unwrap();
+    let mut wrong = token.trim().to_owned();
+    let last = if wrong.pop() == Some('a') { 'b' } else { 'a' };
+    wrong.push(last);
+    let wrong = host.folder.write("wrong.token", wrong.as_bytes()).unwrap().display().to_string();
+    host.ends(&["--token-file", &wrong, "status"], exit::UNREACHABLE).await;
+    host.ends(&["--token-file", "/nonexistent/token", "status"], exit::UNREACHABLE).await;
+    let url = host.url.clone();
+    host.ends(&["--host", &url, "status"], exit::DONE).await;
+    host.down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_stop_give_back_and_put_back() {
+    let (server, mut host, _) = served("cli-operate", &[secret("one", ONE)]).await;
+    host.done(&["rotate", "team/one"]).await;
+    host.settled("team/one").await;
+    let counts = Arc::<Counts>::default();
+    let web = Workload::start(&mut host, &server, ("team/one", "team/web", "web-0"), &counts).await;
+
+    host.done(&["freeze", "team/one"]).await;
+    assert_eq!(host.done(&["status", "team/one"]).await["summary"]["standing"], "frozen");
+    host.ends(&["rotate", "team/one"], exit::REFUSED).await;
+    host.done(&["thaw", "team/one"]).await;
+    assert_eq!(host.done(&["freeze", "--namespace", "team"]).await["freezes"].as_array().unwrap().len(), 1);
+    assert_eq!(host.done(&["thaw", "--namespace", "team"]).await["freezes"], serde_json::json!([]));
+
+    for (command, ending) in [("rollback", "rolled-back"), ("abandon", "abandoned")] {
+        web.stalls.store(true, Ordering::Relaxed);
+        host.done(&["rotate", "team/one"]).await;
+        let staged = |status: &Value| status["rotation"]["step"] == "stage";
+        let status = host.until("team/one", "staged", staged).await;
+        assert_eq!(status["rotation"]["consumers"][0]["missing"], serde_json::json!(["web-0"]), "{status:#}");
+        host.done(&[command, "team/one", "--reason", "second thoughts"]).await;
+        web.stalls.store(false, Ordering::Relaxed);
+        let status = host.settled("team/one").await;
+        assert_eq!(generation(&status, "current"), Some(1), "{command}: {status:#}");
+        assert_eq!(host.ending("team/one").await, ending, "{command}");
+    }
+
+    // The drain takes a second and the host waits for it: time to put the previous one back.
+    host.done(&["rotate", "team/one"]).await;
+    let committed = |status: &Value| generation(status, "previous") == Some(1);
+    host.until("team/one", "committed", committed).await;
+    host.done(&["revert", "team/one", "--reason", "slow queries"]).await;
+    let status = host.settled("team/one").await;
+    assert_eq!(generation(&status, "current"), Some(1), "{status:#}");
+    assert_eq!(host.ending("team/one").await, "reverted");
+    let held = web.secret.current().expect("it holds one");
+    let login = server.login(held.attribute("username").unwrap(), held.secret_text("password").unwrap()).await;
+    assert_eq!((held.generation(), login.unwrap()), (1, Login::Works));
+    web.stop().await;
+    assert_eq!(counts.failed.load(Ordering::Relaxed), 0);
+    host.down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_existing_role_is_taken_over_in_its_slot() {
+    let (server, mut host, _) = served("cli-import", &[secret("one", NOBODY)]).await;
+    server.execute("CREATE ROLE one_b LOGIN PASSWORD 'known before keybaton'").await.unwrap();
+    let import = ["import", "team/one", "--attribute", "username=one_b", "--slot", "one_b"];
+    let ran = host.run_with(&import, "").await;
+    assert_eq!(ran.code, exit::INVALID, "an empty value: {}", ran.out);
+    let ran = host.run_with(&import, "known before keybaton\n").await;
+    assert_eq!(ran.code, exit::DONE, "{}{}", ran.out, ran.err);
+    let status = host.settled("team/one").await;
+    assert_eq!(status["generations"][0]["slot"], "one_b", "{status:#}");
+    assert_eq!(server.login("one_b", "known before keybaton").await.unwrap(), Login::Works, "nothing was changed");
+    host.ends(&["rotate", "team/one", "--wait"], exit::DONE).await;
+    let status = host.done(&["status", "team/one"]).await;
+    assert_eq!(status["generations"][0]["slot"], "one_a", "the other one's turn: {status:#}");
+    assert_ne!(server.login("one_b", "known before keybaton").await.unwrap(), Login::Works);
+    host.down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_comes_back_held_until_it_is_reconciled_and_keys_turn() {
+    let (server, mut host, _) = served("cli-stores", &[secret("one", NOBODY)]).await;
+    host.ends(&["rotate", "team/one", "--wait"], exit::DONE).await;
+    let backup = host.folder.join("backup").display().to_string();
+    host.done(&["backup", &backup]).await;
+    let key = host.folder.join("second.kek").display().to_string();
+    host.ends(&["key", "rotate", "--to", &key], exit::FAILED).await; // the host runs
+    host.down().await;
+
+    std::fs::remove_dir_all(host.dir.join("data")).unwrap();
+    assert!(host.done(&["restore", &backup]).await["epoch"].as_u64().unwrap() > 0, "a new epoch");
+    host.up(&[]).await;
+    let status = host.done(&["status", "team/one"]).await;
+    assert_eq!((&status["summary"]["standing"], &status["held"]["reason"]), (&"held".into(), &"reconcile".into()));
+    host.ends(&["rotate", "team/one"], exit::REFUSED).await;
+    host.done(&["reconcile", "team/one"]).await;
+    host.until("team/one", "reconciled", |status| status["held"].is_null()).await;
+    host.ends(&["rotate", "team/one", "--wait"], exit::DONE).await;
+    let live = server.rows("SELECT count(*) FROM pg_roles WHERE rolcanlogin AND rolname LIKE 'one%'").await.unwrap();
+    assert_eq!(live, [[Some("1".to_owned())]]);
+    host.down().await;
+
+    host.done(&["key", "rotate", "--to", &key]).await;
+    host.up(&[]).await;
+    host.ends(&["rotate", "team/one", "--wait"], exit::DONE).await;
+    assert_eq!(host.done(&["audit", "verify"]).await["intact"], true);
+    host.down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_database_is_named_and_never_served() {
+    let (_server, mut host, _) = served("cli-damaged", &[secret("one", NOBODY)]).await;
+    host.ends(&["rotate", "team/one", "--wait"], exit::DONE).await;
+    host.down().await;
+    let database = host.dir.join("data/keybaton.db");
+    let whole = std::fs::read(&database).unwrap();
+    let mut torn = whole.clone();
+    // Every page after the first two: whatever is read first, it is not truth.
+    torn[8192..].iter_mut().for_each(|byte| *byte ^= 0x5a);
+    std::fs::write(&database, &torn).unwrap();
+    host.ends(&["serve"], exit::DAMAGED).await;
+    std::fs::write(&database, &whole).unwrap();
+    host.up(&[]).await;
+    host.down().await;
+}
