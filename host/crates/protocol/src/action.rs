@@ -78,6 +78,8 @@ pub enum Waiting {
     Timer(Step),
     /// A credential has to end first.
     Retirement(Generation, Place),
+    /// Something other than time or consumers stands in the way of a credential's end.
+    Blocked(Step, &'static str),
     /// Attempts at a call are used up; the credential it is about stays named until a person releases it.
     Stuck(CallKind, Generation, Place),
     /// A person.

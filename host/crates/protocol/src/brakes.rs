@@ -34,6 +34,8 @@ impl Secret {
         self.hold = None;
         self.setbacks = 0;
         self.efforts.retain(|_, tries| !tries.exhausted);
+        // Something was mended: what was seen before does not tell.
+        self.observations.clear();
         let steady = self.steady;
         if let Some(rotation) = self.rotation.as_mut() {
             rotation.patience = steady;

@@ -98,18 +98,27 @@ impl Secret {
             (_, None) => {}
         }
         let used = self.current.and_then(|current| self.generations.get(&current)).and_then(|it| it.slot.as_ref());
-        if slot.is_some() && slot == used {
+        if slot.is_some() && slot == used && self.current_lingers() {
             return Err("the slot holds the current credential");
         }
         Ok(())
     }
 
-    /// The slot for the next generation: the one after current's, in turn.
+    fn current_lingers(&self) -> bool {
+        let current = self.current.and_then(|current| self.generations.get(&current));
+        current.is_some_and(|current| current.lingering().next().is_some())
+    }
+
+    /// The slot for the next generation: from the one after current's, in turn, the first that holds nothing.
     pub(crate) fn next_slot(&self, profile: &Profile) -> Option<Slot> {
         let Overlap::Alternate(slots) = &profile.overlap else { return None };
         let used = self.current.and_then(|current| self.generations.get(&current)).and_then(|it| it.slot.as_ref());
-        let at = used.and_then(|used| slots.iter().position(|slot| slot == used));
-        slots.get(at.map_or(0, |at| (at + 1) % slots.len())).cloned()
+        let first = used.and_then(|used| slots.iter().position(|slot| slot == used)).map_or(0, |at| at + 1);
+        let order = (0..slots.len()).filter_map(|turn| slots.get((first + turn) % slots.len()));
+        let empty = |slot: &&Slot| {
+            !self.generations.values().any(|it| it.slot.as_ref() == Some(*slot) && it.lingering().next().is_some())
+        };
+        order.clone().find(empty).or_else(|| order.clone().next()).cloned()
     }
 
     fn adopt_policy(&mut self, policy: &Policy) {
@@ -239,6 +248,9 @@ impl Secret {
     /// A write of keybaton's own: no freeze and no hold stops it, for it touches nothing at the target.
     pub(crate) fn reverted(&mut self) -> Verdict {
         let back = self.previous.ok_or("there is no previous credential")?;
+        if self.rotation.is_none() {
+            return self.turned_out(back);
+        }
         // With one slot the order is as on the way forward: the durable swap first, the overwriting install after it.
         if !self.one_slot() && !self.everywhere(|place| self.works_at(back, place)) {
             return Err("previous is not proven at every place");
@@ -246,11 +258,41 @@ impl Secret {
         let steady = self.steady;
         let rotation = self.rotation.as_mut().ok_or("no rotation runs")?;
         rotation.phase = Phase::Commit;
-        rotation.reverted = true;
+        rotation.reverted = back != rotation.made;
         rotation.aim = back;
         rotation.patience = steady;
         self.previous = self.current.replace(back);
         Ok(())
+    }
+
+    /// A rotation was left in the middle of overwriting the only slot, and the login that works is the old one.
+    fn turned_out(&mut self, back: Generation) -> Verdict {
+        if !self.old_one_works() {
+            return Err("the previous credential was not seen to be the one that works");
+        }
+        self.recall(back);
+        if let Some(back) = self.generations.get_mut(&back) {
+            back.places.values_mut().for_each(|standing| standing.verified = Verified::Works);
+        }
+        self.previous = self.current.replace(back);
+        Ok(())
+    }
+
+    /// With one slot: a place where it is not known yet which of the two values works, though it can be.
+    pub(crate) fn undecided(&self) -> Option<&Place> {
+        let (old, new) = (self.previous.filter(|_| self.one_slot() && self.rotation.is_none())?, self.current?);
+        let known = |generation| self.generations.get(&generation).is_some_and(Credential::known);
+        let open = |place: &&Place| {
+            let tried = self.refused(new, place).is_some() && self.refused(old, place).is_some();
+            !tried && !self.works_at(new, place) && !self.works_at(old, place)
+        };
+        self.places().iter().find(open).filter(|_| known(new) && known(old))
+    }
+
+    /// With one slot: everywhere the old value works, so that the new one is not there.
+    pub(crate) fn old_one_works(&self) -> bool {
+        let back = self.previous.filter(|_| self.one_slot() && self.rotation.is_none());
+        back.is_some_and(|back| self.everywhere(|place| self.works_at(back, place)))
     }
 
     pub(crate) fn finish(&mut self, ending: Ending, reason: &str) -> Verdict {
@@ -269,6 +311,9 @@ impl Secret {
         if ending == Ending::Completed {
             self.setbacks = 0;
         }
+        if ending == Ending::Abandoned && rotation.kind == PlanKind::Retire {
+            self.leave_retirement();
+        }
         self.rotation = None;
         if self.restored.is_none() {
             self.hold = None;
@@ -278,6 +323,20 @@ impl Secret {
         self.forget_closed_calls();
         self.finished = Some((self.clock, ending, reason.to_owned()));
         Ok(())
+    }
+
+    /// A secret that was to end, and is left in the middle of that: what has been touched ends, what has not stays.
+    fn leave_retirement(&mut self) {
+        let Some(current) = self.current else { return };
+        let touched = self
+            .generations
+            .get(&current)
+            .is_some_and(|it| it.places.values().any(|standing| standing.liveness != Liveness::Live));
+        if touched {
+            self.current = None;
+        } else {
+            self.recall(current);
+        }
     }
 
     pub(crate) fn repolicied(&mut self, policy: &Policy) -> Verdict {
@@ -389,9 +448,6 @@ impl Secret {
         let previous = previous.ok_or("there is no previous credential")?;
         if !rotation.committing() || rotation.kind != PlanKind::Rotate {
             return Err("nothing has been committed");
-        }
-        if rotation.reverted {
-            return Err("it has been reverted already");
         }
         if previous.destroying() {
             return Err("a destroy of the previous credential has been intended");

@@ -59,6 +59,11 @@ impl Secret {
         Ok(())
     }
 
+    /// With one slot, ending any other value there would end the one in use: that is overwritten, never removed.
+    pub(crate) fn shares_the_only_slot(&self, generation: Generation) -> bool {
+        self.one_slot() && self.current.is_some_and(|current| current != generation)
+    }
+
     /// The rotation on whose behalf something is retired: the running one, or the last.
     fn sponsor(&self) -> Option<(crate::ids::RotationId, std::sync::Arc<crate::event::Pins>)> {
         if let Some(rotation) = &self.rotation {
@@ -190,11 +195,12 @@ impl Secret {
         match self.role(generation) {
             Some(Role::Retiring) => true,
             Some(Role::Pending) => phase == Some(Phase::RollingBack),
-            Some(Role::Previous) => self.previous_done(generation),
-            Some(Role::Current) => self
-                .rotation
-                .as_ref()
-                .is_some_and(|rotation| rotation.kind == PlanKind::Retire && rotation.draining.is_some()),
+            Some(Role::Previous) => credential.removed() || self.previous_done(generation),
+            Some(Role::Current) => {
+                let retires = self.rotation.as_ref().is_some_and(|rotation| rotation.kind == PlanKind::Retire);
+                retires
+                    && (credential.removed() || self.may_end(generation, RetireCause::Ended, true, self.clock).open())
+            }
             None => false,
         }
     }

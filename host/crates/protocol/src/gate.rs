@@ -7,7 +7,7 @@
 
 use crate::event::RetireCause;
 use crate::evidence::{EvidenceKind, Purpose};
-use crate::generation::{Liveness, Verified};
+use crate::generation::{Liveness, Role, Verified};
 use crate::ids::{ConsumerName, Generation, Millis, Place, Replica};
 use crate::membership::{ReplicaState, Statement};
 use crate::policy::{ConsumerPolicy, ConsumerRole, Members, Quorum};
@@ -104,8 +104,12 @@ impl Secret {
     #[must_use]
     pub fn may_end(&self, generation: Generation, cause: RetireCause, last: bool, now: Millis) -> Verdict {
         let Some(credential) = self.generations.get(&generation) else { return Verdict::default() };
-        if credential.compromised.is_some_and(|exposure| exposure.at_once) {
+        if self.ends_at_once(generation) {
             return Verdict::default();
+        }
+        if self.current.is_none() && cause == RetireCause::Superseded {
+            // The secret has ended; what an earlier rotation left ends like the last one did.
+            return self.may_end(generation, RetireCause::Ended, last, now);
         }
         if cause == RetireCause::Superseded
             && let Some(why) = self.unsucceeded(generation)
@@ -121,6 +125,17 @@ impl Secret {
             RetireCause::Ended => self.released(generation),
             RetireCause::Superseded => self.superseded(generation, last, now),
         }
+    }
+
+    /// Known to others, and in use no longer or never to be waited for.
+    pub(crate) fn ends_at_once(&self, generation: Generation) -> bool {
+        let exposed = self.generations.get(&generation).and_then(|it| it.compromised);
+        let held_on = match self.role(generation) {
+            Some(Role::Current | Role::Pending) => true,
+            Some(Role::Previous) => self.rotation.is_some(),
+            Some(Role::Retiring) | None => false,
+        };
+        exposed.is_some_and(|exposure| exposure.at_once || !held_on)
     }
 
     /// Everyone who fetched a staged generation has let it go, or its lease has run out.
@@ -169,6 +184,16 @@ impl Secret {
             let standing = credential.at(place);
             standing.liveness == Liveness::Live && (standing.verified == Verified::Works || !credential.known())
         })
+    }
+
+    /// The reason for which a value was refused at a place, once the target has had the time to settle.
+    pub(crate) fn refused(&self, generation: Generation, place: &Place) -> Option<String> {
+        let standing = self.generations.get(&generation)?.at(place);
+        let settled = standing.changed_at.plus(self.profile()?.settle_ms);
+        match standing.verified {
+            Verified::Refused { at, reason } if at >= settled => Some(reason),
+            _ => None,
+        }
     }
 
     /// Required replicas, of consumers that `concerns`, for which `said` does not hold: quorum per consumer.

@@ -176,6 +176,12 @@ impl Credential {
         self.places.iter().filter(|(_, standing)| standing.liveness.lingers()).map(|(place, _)| place)
     }
 
+    /// Whether it was live once, and has been removed wherever it was: its value can open nothing any more.
+    #[must_use]
+    pub fn removed(&self) -> bool {
+        !self.places.is_empty() && self.places.values().all(|standing| standing.liveness == Liveness::Gone)
+    }
+
     /// Whether a destroy has been intended anywhere.
     #[must_use]
     pub fn destroying(&self) -> bool {

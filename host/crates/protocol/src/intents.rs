@@ -33,6 +33,7 @@ impl Secret {
             (None, Some(rotation)) => (rotation.id.clone(), rotation.pins.clone(), Some(rotation.phase)),
             (None, None) => self.bystander().ok_or("nothing has been pinned yet")?,
         };
+        let acted = resumes.iter().any(|id| self.calls.get(id).is_some_and(|resumed| resumed.acted));
         for resumed in resumes {
             if let Some(resumed) = self.calls.get_mut(resumed) {
                 resumed.state = CallState::Closed;
@@ -60,7 +61,7 @@ impl Secret {
                 resumes: resumes.clone(),
                 state: CallState::Running,
                 sents: BTreeMap::new(),
-                acted: false,
+                acted,
             },
         );
         Ok(())
@@ -257,7 +258,8 @@ impl Secret {
         let job = Job { generation, place: place.clone(), orphan: orphan.cloned() };
         let retirement = self.retirements.get(&job).ok_or("no retirement of it is open")?;
         let destroy = kind == CallKind::Destroy;
-        if orphan.is_none() && self.overwritten(generation, place).is_some() {
+        if orphan.is_none() && (self.overwritten(generation, place).is_some() || self.shares_the_only_slot(generation))
+        {
             return Err("its slot holds a newer credential");
         }
         if !self.may_end(generation, retirement.cause, destroy, self.clock).open() && orphan.is_none() {

@@ -6,7 +6,7 @@ use crate::event::Live;
 use crate::generation::Liveness;
 use crate::ids::{CallId, Millis, Place, TargetId};
 use crate::profile::Overlap;
-use crate::retirement::Job;
+use crate::retirement::{Job, Retirement};
 use crate::rotation::Quiet;
 use crate::state::Secret;
 use crate::step::CallKind;
@@ -34,11 +34,11 @@ impl Secret {
     pub(crate) fn still_wanted(&self, call: &OpenCall) -> bool {
         if matches!(call.kind, CallKind::Disable | CallKind::Destroy) {
             let orphan = call.orphan.clone();
-            return self.retirements.contains_key(&Job {
-                generation: call.generation,
-                place: call.place.clone(),
-                orphan,
-            });
+            let job = Job { generation: call.generation, place: call.place.clone(), orphan };
+            let done = |retirement: &Retirement| {
+                retirement.gone || (call.kind == CallKind::Disable && retirement.disabled.is_some())
+            };
+            return self.retirements.get(&job).is_some_and(|retirement| !done(retirement));
         }
         let Some(rotation) = &self.rotation else { return false };
         let wanted = match call.kind {

@@ -103,7 +103,7 @@ impl Secret {
     fn succeeded(&mut self, call: CallId, open: &OpenCall, outcome: &Outcome) {
         let job = Job { generation: open.generation, place: open.place.clone(), orphan: open.orphan.clone() };
         match (open.kind, outcome) {
-            (CallKind::Create, Outcome::Created(minted)) => self.created(open, minted),
+            (CallKind::Create, Outcome::Created(minted)) => self.created(call, open, minted),
             (CallKind::Observe, Outcome::Observed { began_at, live }) => self.observed(call, open, *began_at, live),
             (CallKind::Verify, outcome) => self.tried(open.generation, &open.place, outcome),
             (CallKind::Destroy, _) => {
@@ -150,17 +150,18 @@ impl Secret {
         }
     }
 
-    fn created(&mut self, open: &OpenCall, minted: &Minted) {
+    fn created(&mut self, call: CallId, open: &OpenCall, minted: &Minted) {
         let mints = self.target_mints();
-        let wanted = self.pending() == Some(open.generation);
-        let now = self.clock;
-        if let Some(id) = &minted.id {
-            self.foreign.remove(&(open.place.clone(), id.clone()));
-            self.strangers.remove(&(open.place.clone(), id.clone()));
+        let taken_up = self.calls.values().any(|other| other.resumes.contains(&call));
+        let orphan = minted.id.as_ref().is_some_and(|id| self.orphaned(&open.place, id));
+        if orphan || (open.state == CallState::Closed && taken_up) {
+            // It is being ended already, or the call that took this one up brings the same.
+            return;
         }
-        let credential = self.generations.get_mut(&open.generation);
-        match credential {
-            Some(credential) if credential.minted.is_none() && wanted => {
+        let late = open.state == CallState::Closed || self.pending() != Some(open.generation);
+        let now = self.clock;
+        match self.generations.get_mut(&open.generation) {
+            Some(credential) if credential.minted.is_none() && !late => {
                 credential.minted = Some(minted.clone());
                 if mints {
                     let standing = credential.standing(&open.place);
@@ -171,15 +172,21 @@ impl Secret {
             Some(credential) if credential.id_at(&open.place) == minted.id.as_ref() => {}
             // It came too late, or second: what the target minted is live, and has to be ended.
             _ => {
-                if let Some(id) = minted.id.as_ref().filter(|_| mints) {
-                    let orphan = Some(id.clone());
-                    let job = Job { generation: open.generation, place: open.place.clone(), orphan };
-                    if !self.retirements.contains_key(&job) {
-                        self.loose.insert(job, (open.rotation.clone(), open.pins.clone()));
-                    }
-                }
+                let Some(id) = minted.id.as_ref().filter(|_| mints) else { return };
+                let job = Job { generation: open.generation, place: open.place.clone(), orphan: Some(id.clone()) };
+                self.loose.insert(job, (open.rotation.clone(), open.pins.clone()));
             }
         }
+        if let Some(id) = &minted.id {
+            self.foreign.remove(&(open.place.clone(), id.clone()));
+            self.strangers.remove(&(open.place.clone(), id.clone()));
+        }
+    }
+
+    /// Whether an id is one that a lost mint of ours left behind, and that is being ended.
+    fn orphaned(&self, place: &Place, id: &TargetId) -> bool {
+        let job = |job: &Job| job.place == *place && job.orphan.as_ref() == Some(id);
+        self.retirements.keys().any(job) || self.loose.keys().any(job)
     }
 
     fn installed(&mut self, open: &OpenCall, facts: &[(String, String)]) {

@@ -316,7 +316,7 @@ impl Secret {
     #[must_use]
     pub fn at_rest(&self) -> bool {
         let open = self.calls.values().any(|call| call.state != CallState::Closed && !self.without_effect(call));
-        let over = self.rotation.is_none() && self.previous.is_none();
+        let over = self.rotation.is_none() && self.generations.keys().all(|it| Some(*it) == self.current);
         over && self.retirements.is_empty() && !open && self.loose.is_empty()
     }
 

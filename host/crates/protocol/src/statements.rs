@@ -67,6 +67,7 @@ impl Secret {
             }
             // One replica uses one generation: what it said of another is withdrawn with this.
             Purpose::Adopted => {
+                state.failed.remove(generation);
                 state.released.remove(generation);
                 state.dropped.remove(generation);
                 let settle = state

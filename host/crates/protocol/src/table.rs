@@ -59,7 +59,7 @@ impl Secret {
             (Commit, E::WaveOpened { wave }) => self.wave_opened(*wave),
             (Commit, E::Draining) => self.draining(),
             (Commit, E::Reverting { reason, .. }) => self.reverting(reason),
-            (Reverting, E::Reverted) => self.reverted(),
+            (Reverting | Idle, E::Reverted) => self.reverted(),
             (Prepare | Commit | RollingBack | Reverting, E::Finished { ending, reason }) => {
                 self.finish(*ending, reason)
             }

@@ -62,8 +62,17 @@ pub(super) fn start(secret: &Secret, command: &Command) -> Answer {
 
 /// Named live credentials with open retirements that leave no room for another.
 fn room(secret: &Secret, kind: PlanKind, pins: &Pins) -> Option<String> {
+    if let Some(place) = secret.undecided() {
+        let both = [secret.previous, secret.current].into_iter().flatten().map(|it| it.to_string());
+        let both = both.collect::<Vec<_>>().join(" or ");
+        return Some(format!("there is no telling yet which of {both} works at {place}: it is being tried"));
+    }
+    if secret.old_one_works() {
+        return Some("the previous credential turned out to be the one that works: that is being recorded".to_owned());
+    }
     if kind == PlanKind::Retire {
-        return None;
+        let left = secret.previous?;
+        return Some(format!("{left} has not ended: the secret ends when one credential is left"));
     }
     let next = secret.next_slot(&pins.profile);
     let mut names = Vec::new();

@@ -6,7 +6,7 @@ use crate::calls::Effort;
 use crate::event::{Event, RetireCause};
 use crate::ids::{Generation, Millis};
 use crate::state::Secret;
-use crate::step::{CallKind, Phase, Step};
+use crate::step::{CallKind, Ending, Phase, PlanKind, Step};
 
 /// After a restore: look at every place, and try the current credential there.
 pub(super) fn compare_after_restore(secret: &Secret, now: Millis) -> Option<Say> {
@@ -44,21 +44,29 @@ pub(super) fn give_up_compromised_pending(secret: &Secret, _: Millis) -> Option<
     exposed(secret, Some(rotation.made)).then(|| Say::Record(vec![Event::RollingBack { reason, author: None }]))
 }
 
-/// Current is known to others: back to a clean previous, where there is one; else the rotation goes on to its end.
-pub(super) fn leave_compromised_current(secret: &Secret, _: Millis) -> Option<Say> {
+/// Current is known to others: back to a clean previous, where there is one. Where there is none, and it ends before
+/// anyone has switched or was never installed, so does the rotation: another has to start. Else the rotation goes on to its end first.
+pub(super) fn leave_compromised_current(secret: &Secret, now: Millis) -> Option<Say> {
     let rotation = secret.rotation.as_ref().filter(|rotation| rotation.phase == Phase::Commit)?;
-    let leave = exposed(secret, Some(rotation.aim)) && secret.may_revert().is_ok();
+    let exposure = secret.generations.get(&rotation.aim)?.compromised?;
+    if rotation.kind == PlanKind::Retire {
+        return None;
+    }
     let reason = "current is compromised".to_owned();
-    leave.then(|| Say::Record(vec![Event::Reverting { reason, author: None }]))
+    if secret.may_revert().is_ok() {
+        return Some(Say::Record(vec![Event::Reverting { reason, author: None }]));
+    }
+    let never_there = secret.step(now) == Some(Step::Install);
+    (exposure.at_once || never_there).then(|| Say::Record(vec![Event::Finished { ending: Ending::Abandoned, reason }]))
 }
 
 /// What is known to others and not in use, or was asked to end first, ends at once.
 pub(super) fn end_compromised(secret: &Secret, _: Millis) -> Option<Say> {
     let mut events = Vec::new();
     for credential in secret.generations.values() {
-        let at_once = credential.compromised.is_some_and(|exposure| exposure.at_once);
+        let at_once = secret.ends_at_once(credential.number);
         let pending = secret.pending() == Some(credential.number);
-        let only = secret.one_slot() && secret.current == Some(credential.number);
+        let only = secret.one_slot() && secret.current.is_some();
         if !at_once || pending || only {
             continue;
         }

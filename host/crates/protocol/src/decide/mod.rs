@@ -50,6 +50,7 @@ const COURSE: &[Rule] = &[
     prepare::verify,
     prepare::stage,
     prepare::commit,
+    revert::nowhere_to_go,
     revert::enable,
     revert::prove,
     revert::swap,
@@ -65,6 +66,7 @@ const COURSE: &[Rule] = &[
 /// Credentials that end: jobs of their own, that neither a hold nor the end of their rotation stops.
 const ENDINGS: &[Rule] = &[
     emergency::end_compromised,
+    retire::find_truth,
     retire::open,
     retire::close,
     retire::erase,

@@ -142,14 +142,14 @@ fn truth(secret: &Secret, now: Millis, aim: Generation, place: &Place) -> Option
         return build::call(secret, now, CallKind::Install, Step::Install, place);
     }
     let new = secret.generations.get(&aim)?;
-    let Some(refused) = refused(secret, now, aim, place) else {
+    let Some(refused) = secret.refused(aim, place) else {
         return verify_at(secret, now, aim, place);
     };
     let old = secret.previous.and_then(|old| secret.generations.get(&old)).filter(|old| old.known())?;
     if old.at(place).verified == Verified::Works {
         return None;
     }
-    match self::refused(secret, now, old.number, place) {
+    match secret.refused(old.number, place) {
         None => verify_at(secret, now, old.number, place),
         Some(old_refused) => {
             let (new, old) = (new.number, old.number);
@@ -162,30 +162,20 @@ fn truth(secret: &Secret, now: Millis, aim: Generation, place: &Place) -> Option
     }
 }
 
-/// The reason for which a value was refused, once the target has had the time to settle.
-fn refused(secret: &Secret, now: Millis, generation: Generation, place: &Place) -> Option<String> {
+/// When a value that was refused is tried again: not before a pause, and once more when the target has settled.
+pub(super) fn next_try(secret: &Secret, generation: Generation, place: &Place) -> Option<Millis> {
     let standing = secret.generations.get(&generation)?.at(place);
-    let settle_ms = secret.profile()?.settle_ms;
-    match standing.verified {
-        Verified::Refused { at, reason } if at >= standing.changed_at.plus(settle_ms) => Some(reason),
-        Verified::Refused { .. } if settle_ms == 0 => Some(String::new()),
-        _ => {
-            let _ = now;
-            None
-        }
-    }
+    let pins = secret.pins()?;
+    let Verified::Refused { at, .. } = standing.verified else { return None };
+    let settled = standing.changed_at.plus(pins.profile.settle_ms);
+    Some(at.plus(pins.policy.attempts.base_ms.max(1)).min(settled.max(at.plus(1))))
 }
 
 /// Try a value, again and again while the target may be settling.
 pub(super) fn verify_at(secret: &Secret, now: Millis, generation: Generation, place: &Place) -> Option<Say> {
     let rotation = secret.rotation.as_ref()?;
-    let standing = secret.generations.get(&generation)?.at(place);
-    if let Verified::Refused { at, .. } = standing.verified {
-        let settled = standing.changed_at.plus(rotation.pins.profile.settle_ms);
-        let again = at.plus(rotation.pins.policy.attempts.base_ms.max(1)).min(settled.max(at.plus(1)));
-        if now < again {
-            return Some(Say::Wait(Some(again), Waiting::BackOff(Step::Verify)));
-        }
+    if let Some(again) = next_try(secret, generation, place).filter(|again| now < *again) {
+        return Some(Say::Wait(Some(again), Waiting::BackOff(Step::Verify)));
     }
     let effort = Effort { kind: CallKind::Verify, generation, place: place.clone(), orphan: None };
     Some(build::attempt(secret, now, Step::Verify, &effort, Sponsor::rotation(rotation)))
@@ -201,7 +191,7 @@ pub(super) fn verify(secret: &Secret, now: Millis) -> Option<Say> {
     each(
         secret,
         |place| !secret.works_at(aim, place),
-        |place| match refused(secret, now, aim, place) {
+        |place| match secret.refused(aim, place) {
             None => verify_at(secret, now, aim, place),
             Some(reason) if rotation.phase == Phase::Prepare => {
                 let reason = format!("{aim} was refused at {place}: {reason}");

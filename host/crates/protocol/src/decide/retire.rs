@@ -3,6 +3,7 @@
 use super::Say;
 use super::build;
 use crate::action::Waiting;
+use crate::calls::Effort;
 use crate::event::{Event, RetireCause};
 use crate::generation::{Credential, Role};
 use crate::ids::Millis;
@@ -104,7 +105,13 @@ fn gated(secret: &Secret, now: Millis, kind: CallKind, job: &Job, retirement: &R
         if let Some(newer) = secret.overwritten(job.generation, &job.place) {
             return Say::Wait(None, Waiting::Retirement(newer, job.place.clone()));
         }
+        if secret.shares_the_only_slot(job.generation) {
+            return Say::Wait(None, Waiting::Blocked(step, "it goes when its successor is installed in its place"));
+        }
         let verdict = secret.may_end(job.generation, retirement.cause, kind == CallKind::Destroy, now);
+        if let Some(why) = verdict.blocked {
+            return Say::Wait(None, Waiting::Blocked(step, why));
+        }
         if !verdict.open() {
             return Say::Wait(None, Waiting::Consumers { step, missing: verdict.missing });
         }
@@ -126,6 +133,22 @@ fn each(secret: &Secret, say: impl Fn(&Job, &Retirement) -> Option<Say>) -> Opti
         }
     }
     wait
+}
+
+/// A rotation was left in the middle of overwriting the only slot: the login that works is the truth.
+pub(super) fn find_truth(secret: &Secret, now: Millis) -> Option<Say> {
+    if secret.old_one_works() {
+        return Some(Say::Record(vec![Event::Reverted]));
+    }
+    let place = secret.undecided()?;
+    let both = [secret.current?, secret.previous?];
+    let candidate = both.into_iter().find(|it| secret.refused(*it, place).is_none())?;
+    let effort = Effort { kind: CallKind::Verify, generation: candidate, place: place.clone(), orphan: None };
+    let again = super::prepare::next_try(secret, candidate, place);
+    match again.filter(|again| now < *again) {
+        Some(again) => Some(Say::Wait(Some(again), Waiting::BackOff(Step::Verify))),
+        None => Some(build::attempt(secret, now, Step::Verify, &effort, build::Sponsor::any(secret)?)),
+    }
 }
 
 /// Pending has been given back to the end.

@@ -3,12 +3,12 @@
 
 use super::Say;
 use super::build::{self, Sponsor};
-use super::prepare::{each, verify_at};
+use super::prepare::{each, hold, verify_at};
 use crate::calls::Effort;
-use crate::event::Event;
+use crate::event::{Event, HoldReason};
 use crate::ids::{Generation, Millis};
 use crate::state::Secret;
-use crate::step::{CallKind, Phase, Step};
+use crate::step::{CallKind, Ending, Phase, Step};
 
 fn going_back(secret: &Secret) -> Option<Generation> {
     secret.rotation.as_ref().filter(|rotation| rotation.phase == Phase::Reverting).and(secret.previous)
@@ -33,10 +33,29 @@ pub(super) fn enable_at_all(secret: &Secret, now: Millis, back: Generation) -> O
     )
 }
 
+/// Previous has become known to others on the way: there is nothing to go back to. A new rotation has to start.
+pub(super) fn nowhere_to_go(secret: &Secret, _: Millis) -> Option<Say> {
+    let rotation = secret.rotation.as_ref().filter(|rotation| rotation.phase == Phase::Reverting)?;
+    let back = secret.previous.and_then(|it| secret.generations.get(&it));
+    let lost = back.is_none_or(|back| back.compromised.is_some() || back.destroying());
+    let reason = format!("{}; and the previous credential is compromised too", rotation.reason);
+    lost.then(|| Say::Record(vec![Event::Finished { ending: Ending::Abandoned, reason }]))
+}
+
 /// Tries previous at every place. With one slot it is tried after it was installed again, as current.
 pub(super) fn prove(secret: &Secret, now: Millis) -> Option<Say> {
     let back = going_back(secret).filter(|_| !secret.one_slot())?;
-    each(secret, |place| !secret.works_at(back, place), |place| verify_at(secret, now, back, place))
+    each(
+        secret,
+        |place| !secret.works_at(back, place),
+        |place| match secret.refused(back, place) {
+            None => verify_at(secret, now, back, place),
+            Some(why) => {
+                let detail = format!("{back} was refused at {place}: {why}; abandon, and rotate to a new generation");
+                Some(hold(HoldReason::Irreversible, detail))
+            }
+        },
+    )
 }
 
 /// The durable swap.
