@@ -117,8 +117,13 @@ async fn hold_restored(store: &Store, engine: &Engine) -> Result<(), Failure> {
     let pending = store.restored_pending().await.failed(Exit::Damaged, "cannot read what was restored")?;
     let epoch = store.epoch().await.failed(Exit::Damaged, "cannot read the epoch")?;
     for secret in pending {
-        let held = engine.command(&secret, Command::Restore { epoch }).await;
-        held.failed(Exit::Failed, format!("cannot hold {secret}, which was restored; nothing is served"))?;
+        let Err(error) = engine.command(&secret, Command::Restore { epoch }).await else { continue };
+        // One that was open when it was copied wakes with the engine, and may have held itself by now.
+        let left = store.restored_pending().await.failed(Exit::Damaged, "cannot read what was restored")?;
+        if left.contains(&secret) {
+            let what = format!("cannot hold {secret}, which was restored; nothing is served");
+            return Err(Failure::new(Exit::Failed, what).because(&error));
+        }
     }
     Ok(())
 }
