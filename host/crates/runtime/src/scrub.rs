@@ -1,6 +1,6 @@
 //! Takes known secrets out of text and bytes, in every form the host renders. Never says which secret it found.
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use base64::Engine as _;
 use base64::engine::general_purpose::{GeneralPurpose, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use std::sync::Arc;
@@ -67,7 +67,12 @@ impl Scrubber {
             let patterns = self.forms.iter().map(|form| form.as_slice());
             // Building fails only past billions of states; without an automaton nothing may pass.
             // A prefilter would keep copies of the patterns that nobody zeroizes.
-            let built = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).prefilter(false).build(patterns);
+            // It is built anew for each call and searches little: a DFA would cost more to build than the whole call.
+            let built = AhoCorasick::builder()
+                .kind(Some(AhoCorasickKind::NoncontiguousNFA))
+                .match_kind(MatchKind::LeftmostLongest)
+                .prefilter(false)
+                .build(patterns);
             self.automaton = Some(Arc::new(built.expect("a handful of short patterns fits an automaton")));
         }
         self.automaton.clone()
