@@ -2,6 +2,7 @@
 //! engine's facade, as a client would through the API.
 
 use crate::Failure;
+use crate::progress::say;
 use crate::stats::Samples;
 use crate::world::{CONSUMER, REPLICA, author};
 use keybaton_engine::proof::prove;
@@ -113,6 +114,10 @@ impl Fleet {
             }
             rotations += u64::from(worker.rotations);
         }
+        let anyway: u64 = self.workers.iter().map(|worker| worker.looked_anyway).sum();
+        if anyway > 0 {
+            say("consumers", &format!("waited {anyway} times for an announcement that did not come"));
+        }
         Ok(rotations)
     }
 }
@@ -155,6 +160,8 @@ struct Worker {
     /// By how many events it has grown when the rotation is over.
     length: u64,
     rotations: u32,
+    /// How often an announcement was waited for in vain.
+    looked_anyway: u64,
 }
 
 impl Worker {
@@ -165,7 +172,17 @@ impl Worker {
             replica: REPLICA.parse()?,
             incarnation: "life-1".parse()?,
         };
-        Ok(Self { engine, secret, fetch, heard, rested: 0, grown: [None; ASKS.len()], length: 1, rotations: 0 })
+        Ok(Self {
+            engine,
+            secret,
+            fetch,
+            heard,
+            rested: 0,
+            grown: [None; ASKS.len()],
+            length: 1,
+            rotations: 0,
+            looked_anyway: 0,
+        })
     }
 
     async fn issue(&mut self) -> Result<(), Failure> {
@@ -197,9 +214,10 @@ impl Worker {
         for (at, purpose) in ASKS.into_iter().enumerate() {
             self.until(self.rested + self.grown[at].unwrap_or(1), began).await?;
             loop {
+                // Before the look: what a replica fetches is on record too.
+                let grown = self.heard.borrow().saturating_sub(self.rested);
                 let delivery = self.engine.fetch(self.fetch.clone()).await?;
                 if let Some(ask) = delivery.asks.iter().find(|ask| ask.purpose == purpose) {
-                    let grown = delivery.seq.0.saturating_sub(self.rested);
                     self.grown[at] = Some(self.grown[at].map_or(grown, |known| known.min(grown)));
                     self.acknowledge(&delivery, ask).await?;
                     break;
@@ -217,7 +235,9 @@ impl Worker {
             let heard = *self.heard.borrow_and_update();
             match self.engine.begin(&self.secret, PlanKind::Rotate, "bench", author()).await {
                 Ok(_) => {
-                    self.length = heard.saturating_sub(self.rested);
+                    // The least that was seen: an announcement that came late must not make it wait for one that never comes.
+                    let length = heard.saturating_sub(self.rested);
+                    self.length = if self.length == 0 { length } else { length.min(self.length) };
                     self.rested = heard.max(self.rested);
                     return Ok(());
                 }
@@ -235,7 +255,11 @@ impl Worker {
         }
         match tokio::time::timeout(LOOK_ANYWAY, self.heard.wait_for(|heard| *heard >= seq)).await {
             Ok(Err(_)) => Err("the engine has ended".into()),
-            Ok(Ok(_)) | Err(_) => Ok(()),
+            Ok(Ok(_)) => Ok(()),
+            Err(_) => {
+                self.looked_anyway += 1;
+                Ok(())
+            }
         }
     }
 

@@ -11,16 +11,17 @@ use std::time::Instant;
 /// The second binary of this package.
 const PLUGIN: &str = "native-plugin";
 
-/// The plugin, built like this program and found beside it.
+/// The plugin, found beside this program. `cargo run` builds only what it runs, so it is built first where cargo runs this.
 pub(super) fn built() -> Result<PathBuf, Failure> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut build = Command::new(cargo);
-    build.args(["build", "--quiet", "--package", env!("CARGO_PKG_NAME"), "--bin", PLUGIN]);
-    if !cfg!(debug_assertions) {
-        build.arg("--release");
-    }
-    if !build.current_dir(crate::world::root()).status()?.success() {
-        return Err(format!("`{PLUGIN}` could not be built").into());
+    if let Some(cargo) = std::env::var_os("CARGO") {
+        let mut build = Command::new(cargo);
+        build.args(["build", "--quiet", "--package", env!("CARGO_PKG_NAME"), "--bin", PLUGIN]);
+        if !cfg!(debug_assertions) {
+            build.arg("--release");
+        }
+        if !build.current_dir(crate::world::root()).status()?.success() {
+            return Err(format!("`{PLUGIN}` could not be built").into());
+        }
     }
     let beside = std::env::current_exe()?.with_file_name(PLUGIN);
     if beside.exists() { Ok(beside) } else { Err(format!("there is no {}", beside.display()).into()) }
