@@ -22,8 +22,12 @@ demo: plugins ## rotate a real PostgreSQL role and a real API token under live t
 	@$(SETUP) servers
 	$(CARGO) run --package keybaton -- demo
 
-test: plugins ## every test of the workspace, the plugins and the SDK
-	@$(SETUP) servers
+# One build of the whole workspace first: built alone, the command line would take other features of its dependencies,
+# and compile the large ones twice.
+test: ## every test of the workspace, the plugins and the SDK
+	@$(SETUP) plugins servers
+	$(CARGO) build --workspace --all-targets
+	KEYBATON_BUILT=1 scripts/components build
 	$(RUN_TESTS)
 	$(CARGO) test --workspace --doc --quiet
 	scripts/components test
