@@ -15,23 +15,28 @@ use keybaton_api::serve::{Patience, Server};
 use keybaton_api::server_cert::ServerCertificate;
 use keybaton_api::{Context, Lifetimes};
 use keybaton_engine::ports::clock::{Clock, Random};
-use keybaton_engine::ports::journal::Journal;
+use keybaton_engine::ports::journal::{Journal, JournalError};
 use keybaton_engine::ports::secret::SecretBytes;
-use keybaton_engine::{Engine, Options, Parts};
+use keybaton_engine::{Engine, EngineError, Options, Parts};
 use keybaton_protocol::command::Command;
 use keybaton_protocol::fault::Blame;
 use keybaton_runtime::Runtime;
 use keybaton_runtime::cache::Cache;
 use keybaton_runtime::catalog::{Catalog, Lock};
 use keybaton_runtime::connection::Connections;
-use keybaton_store::{Mode, Store};
+use keybaton_store::{Mode, Store, StoreError};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
 /// Name under which the key of the compiled components is sealed in the store.
 const CACHE_KEY: &str = "component-cache-key";
+
+/// How often restored secrets are looked at until all are held, and the pause in between.
+const HOLD_TRIES: u32 = 100;
+const HOLD_PAUSE: Duration = Duration::from_millis(50);
 
 /// A host that serves.
 pub(crate) struct Running {
@@ -46,8 +51,9 @@ pub(crate) struct Running {
 impl Running {
     /// Opens the store, resumes what was open, and listens.
     pub(crate) async fn start(installation: Installation) -> Result<Self, Failure> {
-        let store = Store::open(&installation.data(), keys::kek(&installation)?, Mode::ReadWrite)
-            .failed(Exit::Failed, "cannot open the store; nothing was started")?;
+        let store = Store::open(&installation.data(), keys::kek(&installation)?, Mode::ReadWrite).map_err(|error| {
+            Failure::new(exit_of(&error), "cannot open the store; nothing was started").because(&error)
+        })?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let loaded = connections::read_dir(&installation.connections())?.connections;
         let opened: Result<Vec<_>, Failure> =
@@ -67,7 +73,7 @@ impl Running {
             options: options(&installation),
         })
         .await
-        .failed(Exit::Failed, "cannot start the engine")?;
+        .map_err(|error| Failure::new(exit_of(&error), "cannot start the engine").because(&error))?;
         hold_restored(&store, &engine).await?;
         let count = loaded.len();
         let host = Arc::new(Host {
@@ -112,20 +118,38 @@ async fn cache_key(store: &Store) -> Result<Zeroizing<[u8; 32]>, Failure> {
     Ok(key)
 }
 
-/// What came out of a backup is held, secret by secret, until it has been compared with its target.
+/// What came out of a backup is held, secret by secret, until it has been compared with its target. A secret that was
+/// open when it was copied wakes with the engine and holds itself: it refuses to be held twice, and is waited for.
 async fn hold_restored(store: &Store, engine: &Engine) -> Result<(), Failure> {
-    let pending = store.restored_pending().await.failed(Exit::Damaged, "cannot read what was restored")?;
     let epoch = store.epoch().await.failed(Exit::Damaged, "cannot read the epoch")?;
-    for secret in pending {
-        let Err(error) = engine.command(&secret, Command::Restore { epoch }).await else { continue };
-        // One that was open when it was copied wakes with the engine, and may have held itself by now.
-        let left = store.restored_pending().await.failed(Exit::Damaged, "cannot read what was restored")?;
-        if left.contains(&secret) {
-            let what = format!("cannot hold {secret}, which was restored; nothing is served");
-            return Err(Failure::new(Exit::Failed, what).because(&error));
+    let mut refused = None;
+    for _ in 0..HOLD_TRIES {
+        let pending = store.restored_pending().await.failed(Exit::Damaged, "cannot read what was restored")?;
+        if pending.is_empty() {
+            return Ok(());
         }
+        for secret in pending {
+            if let Err(error) = engine.command(&secret, Command::Restore { epoch }).await {
+                refused = Some(error);
+            }
+        }
+        tokio::time::sleep(HOLD_PAUSE).await;
     }
-    Ok(())
+    let failure = Failure::new(Exit::Failed, "cannot hold all that was restored; nothing is served");
+    Err(match &refused {
+        Some(error) => failure.because(error),
+        None => failure,
+    })
+}
+
+/// What a failure to start says to the shell: damage has a code of its own.
+fn exit_of(error: &(dyn std::error::Error + 'static)) -> Exit {
+    let damaged = match (error.downcast_ref(), error.downcast_ref()) {
+        (Some(StoreError::Damaged { .. }), _) => true,
+        (_, Some(EngineError::Journal(JournalError::Damaged { .. }))) => true,
+        _ => false,
+    };
+    if damaged { Exit::Damaged } else { Exit::Failed }
 }
 
 fn options(installation: &Installation) -> Options {
