@@ -47,6 +47,8 @@ async fn look(
     seen: &mut u64,
     shown: &mut String,
 ) -> Result<SecretStatus, Failure> {
+    // The standing first: whatever led to it is then in the history, its end included.
+    let status: SecretStatus = client.get(path).await?;
     let mut next = Some(*seen);
     while let Some(after) = next {
         let page: History = client.get(&format!("{path}/history?after={after}")).await?;
@@ -56,7 +58,6 @@ async fn look(
         }
         next = page.next.filter(|next| *next > after);
     }
-    let status: SecretStatus = client.get(path).await?;
     let text = waiting_of(&status);
     if text != *shown && !text.is_empty() {
         output.line(format!("{text}\n"));
