@@ -5,6 +5,7 @@ use crate::evidence::Purpose;
 use crate::gate::uses;
 use crate::generation::Role;
 use crate::ids::{ConsumerName, Epoch, Generation, Millis, Replica, RotationId, SealLabel};
+use crate::rotation::Rotation;
 use crate::state::Secret;
 use crate::step::{Phase, PlanKind, Step};
 
@@ -130,7 +131,7 @@ fn asked(secret: &Secret, consumer: &ConsumerName, replica: &Replica, now: Milli
     let let_go = |generation| state.is_some_and(|state| state.let_go(generation));
     let gone = if uses(policy) { Purpose::Released } else { Purpose::Dropped };
     let rotation = secret.rotation.as_ref();
-    if let Some(rotation) = rotation.filter(|rotation| rotation.preparing() && rotation.staged.is_some())
+    if let Some(rotation) = rotation.filter(|rotation| waits_for_ready(secret, rotation, now))
         && !state.is_some_and(|state| state.ready.contains_key(&rotation.made))
     {
         ask(Purpose::Ready, rotation.made);
@@ -160,6 +161,14 @@ fn asked(secret: &Secret, consumer: &ConsumerName, replica: &Replica, now: Milli
         }
     }
     asks
+}
+
+/// While pending is staged; and with one slot after the commit too, until the slot is overwritten: whoever starts again
+/// in between has to hold the new value before that.
+fn waits_for_ready(secret: &Secret, rotation: &Rotation, now: Millis) -> bool {
+    let overwrites = rotation.committing() && rotation.kind == PlanKind::Rotate && !rotation.reverted;
+    (rotation.preparing() && rotation.staged.is_some())
+        || (overwrites && secret.one_slot() && secret.step(now) == Some(Step::Install))
 }
 
 /// A generation that was offered once, and is not to be used any more.
