@@ -170,8 +170,10 @@ async fn nothing_that_is_said_or_stored_in_clear_holds_a_secret() {
     assert_eq!(shown(&found), Vec::<String>::new());
     let log = server.log().unwrap();
     assert!(log.contains("SCRAM-SHA-256$"), "statements were logged, verifiers in them");
-    let logs = std::fs::read_to_string(host.folder.join("host-1.err")).unwrap();
-    assert!(logs.contains("DEBUG"), "the host logged at debug level");
+    for (log, level) in [("host-1.err", "DEBUG"), ("host-2.err", "\"level\":\"DEBUG\"")] {
+        let log = std::fs::read_to_string(host.folder.join(log)).unwrap();
+        assert!(log.contains(level), "the host logged at debug level: {level}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -195,6 +197,11 @@ async fn the_hosts_memory_forgets_what_was_erased() {
     for (name, value) in [("the imported one", &known), ("the second one", &second), ("the third one", &third)] {
         canary.plant(name, value).unwrap();
     }
+    // What is no secret is found: the search sees this memory.
+    let mut control = Canary::new();
+    control.plant("the secret's name", "team/one").unwrap();
+    let seen = control.search_memory(host.pid());
+    assert!(!rustix::process::geteuid().is_root() || !seen.unwrap().is_empty());
     let until = tokio::time::Instant::now() + FORGOTTEN;
     loop {
         let found = canary.search_memory(host.pid());

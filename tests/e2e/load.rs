@@ -9,8 +9,10 @@ use std::time::Duration;
 
 /// Rotations under load, one after another.
 const ROTATIONS: usize = 3;
+/// Pause before each of them: workloads are at work, not only being rotated.
+const BETWEEN: Duration = Duration::from_secs(1);
 /// Queries that each test makes at least, so that it says something.
-const QUERIES_MIN: u64 = 200;
+const QUERIES_MIN: u64 = 100;
 
 /// One connection to this server for these roles.
 pub(crate) fn connections(server: &Postgres, identities: &str) -> String {
@@ -51,12 +53,13 @@ async fn under_load(purpose: &str, settings: &str, overlap: &str) -> Arc<Counts>
         replicas.push(Workload::start(&mut host, &server, ("team/app", "team/web", replica), &counts).await);
     }
     for _ in 0..ROTATIONS {
+        tokio::time::sleep(BETWEEN).await;
         host.done(&["rotate", "team/app"]).await;
         host.settled("team/app").await;
         assert_eq!(host.ending("team/app").await, "completed");
     }
     // What was ended must not be missed afterwards either.
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    tokio::time::sleep(BETWEEN).await;
     for replica in replicas {
         replica.stop().await;
     }
