@@ -1,4 +1,7 @@
-//! The whole system, end to end: real servers, real plugins, real processes that are really killed.
+//! The whole system, end to end: real servers, real plugins, real processes that are really killed. `make test` builds
+//! the components and the binary `keybaton` first.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 mod canary;
 mod cli;
