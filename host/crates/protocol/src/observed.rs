@@ -93,7 +93,13 @@ impl Secret {
         let minting = |call: &&OpenCall| call.kind == CallKind::Create && call.place == *place;
         let mints: Vec<OpenCall> =
             self.calls.values().filter(minting).filter(|call| call.state != CallState::Closed).cloned().collect();
-        let pending = mints.iter().any(|call| self.settled(call).is_none_or(|settled| settled > began_at));
+        let making = |call: &OpenCall| matches!(call.kind, CallKind::Create | CallKind::Install);
+        let open = |call: &OpenCall| call.place == *place && call.state != CallState::Closed && making(call);
+        let pending = self
+            .calls
+            .values()
+            .filter(|call| open(call))
+            .any(|call| self.settled(call).is_none_or(|settled| settled > began_at));
         let mut strangers = Vec::new();
         for entry in &unknown {
             match self.maker(entry, &unknown, &mints, began_at) {

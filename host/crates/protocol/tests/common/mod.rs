@@ -20,7 +20,7 @@ pub(crate) fn id<T: std::str::FromStr>(text: &str) -> T
 where
     T::Err: std::fmt::Debug,
 {
-    text.parse().unwrap()
+    text.parse().expect("a well-formed name")
 }
 
 pub(crate) fn consumer(name: &str, replicas: &[&str]) -> ConsumerPolicy {
