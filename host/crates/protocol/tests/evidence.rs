@@ -1,0 +1,308 @@
+//! Whose word counts for what, and when it stops counting.
+
+mod common;
+
+use common::{Sim, alternate, author, consumer, evidence, id, one_slot, policy, verifier};
+use keybaton_protocol::action::Waiting;
+use keybaton_protocol::command::Command;
+use keybaton_protocol::evidence::{Attestation, Evidence, EvidenceKind, Purpose};
+use keybaton_protocol::gate::weighs;
+use keybaton_protocol::ids::{Generation, Millis};
+use keybaton_protocol::offer;
+use keybaton_protocol::policy::{Members, Quorum};
+use keybaton_protocol::step::{Phase, Step};
+
+use EvidenceKind::{Attested, Holder, Process, Store, Target};
+
+#[test]
+fn each_kind_of_evidence_weighs_what_the_design_gives_it() {
+    for (purpose, least, enough) in [
+        (Purpose::Ready, Store, &[Holder, Process, Target][..]),
+        (Purpose::Ready, Holder, &[Holder, Process, Target]),
+        (Purpose::Ready, Attested, &[Holder, Process, Target, Attested]),
+        (Purpose::Ready, Process, &[Process, Target]),
+        (Purpose::Ready, Target, &[Target]),
+        (Purpose::Adopted, Store, &[Process, Target]),
+        (Purpose::Adopted, Holder, &[Process, Target]),
+        (Purpose::Adopted, Attested, &[Process, Target, Attested]),
+        (Purpose::Adopted, Process, &[Process, Target]),
+        (Purpose::Adopted, Target, &[Target]),
+    ] {
+        for kind in EvidenceKind::ALL {
+            let expected = enough.contains(kind);
+            assert_eq!(weighs(purpose, least, *kind), expected, "{purpose} asks for {least}, {kind} is said");
+        }
+    }
+}
+
+fn staged(consumers: Vec<keybaton_protocol::policy::ConsumerPolicy>) -> Sim {
+    let mut sim = Sim::rotating(alternate(), policy(consumers));
+    sim.run();
+    sim
+}
+
+fn waits_in(waiting: &Waiting) -> Option<Step> {
+    match waiting {
+        Waiting::Consumers { step, .. } => Some(*step),
+        _ => None,
+    }
+}
+
+fn missing(waiting: &Waiting) -> Vec<String> {
+    match waiting {
+        Waiting::Consumers { missing, .. } => {
+            missing.iter().map(|(name, replica)| format!("{name}/{replica}")).collect()
+        }
+        other => vec![format!("{other:?}")],
+    }
+}
+
+#[test]
+fn an_agents_own_proof_makes_ready_and_never_adopted() {
+    let mut sim = staged(vec![consumer("api", &["one"])]);
+    sim.command(&Command::State(evidence("api", "one", Purpose::Ready, 2, Store)));
+    assert_eq!(waits_in(&sim.run()), Some(Step::Stage), "delivered is not ready");
+    sim.command(&Command::State(evidence("api", "one", Purpose::Ready, 2, Holder)));
+    assert_eq!(waits_in(&sim.run()), Some(Step::Adopt));
+    sim.command(&Command::State(evidence("api", "one", Purpose::Adopted, 2, Holder)));
+    assert_eq!(waits_in(&sim.run()), Some(Step::Adopt), "held is not used");
+    sim.command(&Command::State(evidence("api", "one", Purpose::Adopted, 2, Process)));
+    sim.run();
+    assert!(sim.rotation_over());
+}
+
+#[test]
+fn every_required_consumer_is_waited_for_by_name_and_optional_ones_are_not() {
+    let mut optional = consumer("report", &["one"]);
+    optional.required = false;
+    let mut sim = staged(vec![consumer("api", &["one", "two"]), optional]);
+    assert_eq!(missing(&sim.run()), ["api/one", "api/two"]);
+    sim.say("api", "two", Purpose::Ready, 2);
+    assert_eq!(missing(&sim.run()), ["api/one"]);
+    sim.say("api", "one", Purpose::Ready, 2);
+    assert_eq!(waits_in(&sim.run()), Some(Step::Adopt));
+}
+
+#[test]
+fn a_counted_membership_waits_for_so_many_different_replicas() {
+    let mut counted = consumer("api", &[]);
+    counted.members = Members::Count(2);
+    let mut sim = staged(vec![counted]);
+    assert_eq!(missing(&sim.run()), ["api/#1", "api/#2"]);
+    sim.say("api", "pod-x", Purpose::Ready, 2);
+    assert_eq!(missing(&sim.run()), ["api/#1"]);
+    sim.say("api", "pod-x", Purpose::Ready, 2);
+    assert_eq!(missing(&sim.run()), ["api/#1"], "the same replica twice is one");
+    sim.say("api", "pod-y", Purpose::Ready, 2);
+    assert_eq!(waits_in(&sim.run()), Some(Step::Adopt));
+}
+
+#[test]
+fn a_quorum_is_rounded_up_and_counted_per_consumer() {
+    for (share, members, enough) in [(50, 3, 2), (1, 3, 1), (100, 3, 3), (67, 3, 3), (66, 3, 2)] {
+        let names = ["a", "b", "c"];
+        let mut policy = policy(vec![consumer("api", &names[..members])]);
+        policy.stragglers.quorum = Quorum::Percent(share);
+        let mut sim = Sim::rotating(alternate(), policy);
+        sim.run();
+        for (said, name) in names.iter().enumerate().take(enough) {
+            assert_eq!(waits_in(&sim.run()), Some(Step::Stage), "{share} % of {members} is not {said}");
+            sim.say("api", name, Purpose::Ready, 2);
+        }
+        assert_eq!(waits_in(&sim.run()), Some(Step::Adopt), "{share} % of {members} is {enough}");
+    }
+}
+
+#[test]
+fn verifiers_accept_both_before_commit_and_drop_the_old_before_it_is_destroyed() {
+    let mut policy = policy(vec![consumer("api", &["one"]), verifier("gateway", &["one", "two"])]);
+    policy.stragglers.quorum = Quorum::Percent(50);
+    let mut sim = Sim::rotating(alternate(), policy);
+    sim.run();
+    sim.say("api", "one", Purpose::Ready, 2);
+    sim.say("gateway", "one", Purpose::Ready, 2);
+    assert_eq!(missing(&sim.run()), ["gateway/two"], "a quorum is not for verifiers");
+    sim.say("gateway", "two", Purpose::Ready, 2);
+    assert_eq!(missing(&sim.run()), ["api/one"], "verifiers do not adopt");
+    sim.say("api", "one", Purpose::Adopted, 2);
+    let waiting = sim.run();
+    assert_eq!(waits_in(&waiting), Some(Step::Destroy), "{waiting:?}");
+    assert_eq!(missing(&waiting), ["gateway/one", "gateway/two"]);
+    assert!(sim.done.contains(&"disable 1".to_owned()) && !sim.done.contains(&"destroy 1".to_owned()));
+    let asked = offer(&sim.secret, &id("gateway"), &id("one"), sim.now).asked;
+    assert_eq!(asked.iter().map(|ask| (ask.purpose, ask.generation.0)).collect::<Vec<_>>(), [(Purpose::Dropped, 1)]);
+    sim.say("gateway", "one", Purpose::Dropped, 1);
+    sim.say("gateway", "two", Purpose::Dropped, 1);
+    sim.run();
+    assert!(sim.rotation_over());
+}
+
+#[test]
+fn a_restart_withdraws_what_the_last_life_said() {
+    let mut sim = staged(vec![consumer("api", &["one", "two"])]);
+    sim.say("api", "one", Purpose::Ready, 2);
+    let mut word = evidence("api", "one", Purpose::Ready, 2, Holder);
+    word.incarnation = id("life-2");
+    sim.command(&Command::Fetch {
+        consumer: id("api"),
+        replica: id("one"),
+        incarnation: id("life-2"),
+        generation: Generation(2),
+    });
+    assert_eq!(missing(&sim.run()), ["api/one", "api/two"]);
+    let stale = sim.refused(&Command::State(evidence("api", "one", Purpose::Ready, 2, Holder)));
+    assert!(stale.contains("started again"), "{stale}");
+    sim.command(&Command::State(word));
+    assert_eq!(missing(&sim.run()), ["api/two"]);
+}
+
+#[test]
+fn a_report_of_the_older_generation_takes_the_adoption_back() {
+    let mut sim = staged(vec![consumer("api", &["one", "two"])]);
+    sim.say("api", "one", Purpose::Ready, 2);
+    sim.say("api", "two", Purpose::Ready, 2);
+    sim.run();
+    sim.say("api", "one", Purpose::Adopted, 2);
+    assert_eq!(missing(&sim.run()), ["api/two"]);
+    sim.say("api", "one", Purpose::Adopted, 1);
+    assert_eq!(missing(&sim.run()), ["api/one", "api/two"]);
+}
+
+#[test]
+fn a_weaker_account_does_not_take_the_place_of_a_stronger_one() {
+    let mut sim = staged(vec![consumer("api", &["one", "two"])]);
+    for replica in ["one", "two"] {
+        sim.say("api", replica, Purpose::Ready, 2);
+    }
+    sim.run();
+    sim.say("api", "one", Purpose::Adopted, 2);
+    sim.command(&Command::State(evidence("api", "one", Purpose::Adopted, 2, Store)));
+    assert_eq!(missing(&sim.run()), ["api/two"]);
+}
+
+fn attested(author: &str, approver: &str, expires_at: Millis, reason: &str) -> Evidence {
+    let attested = Some(Attestation { author: id(author), approver: id(approver), expires_at });
+    let word = evidence("ci", "one", Purpose::Adopted, 2, Attested);
+    Evidence { attested, reason: reason.to_owned(), ..word }
+}
+
+#[test]
+fn a_persons_word_needs_an_approver_a_reason_and_an_expiry_and_ends_with_it() {
+    let mut external = consumer("ci", &["one"]);
+    external.adopted = Attested;
+    external.ready = Attested;
+    let mut policy = policy(vec![external]);
+    policy.overlap_min_ms = 100;
+    let mut sim = Sim::rotating(alternate(), policy);
+    sim.run();
+    sim.command(&Command::State(evidence("ci", "one", Purpose::Ready, 2, Holder)));
+    sim.run();
+    let later = sim.now.plus(50);
+    for (word, why) in [
+        (attested("ada", "ada", later, "seen"), "approved it himself"),
+        (attested("ada", "bob", sim.now, "seen"), "expired"),
+        (attested("ada", "bob", later, ""), "needs a reason"),
+        (Evidence { attested: None, ..attested("ada", "bob", later, "seen") }, "needs a name"),
+        (Evidence { kind: Process, ..attested("ada", "bob", later, "seen") }, "needs a name"),
+    ] {
+        let refusal = sim.refused(&Command::State(word));
+        assert!(refusal.contains(why), "{refusal}");
+    }
+    sim.command(&Command::State(attested("ada", "bob", later, "seen in its logs")));
+    assert_eq!(sim.run(), Waiting::Timer(Step::Drain));
+    sim.run_for(1_000);
+    let waiting = sim.run();
+    assert_eq!(missing(&waiting), ["ci/one"], "the word expired before the overlap was over: {waiting:?}");
+    assert!(!sim.done.contains(&"disable 1".to_owned()));
+}
+
+#[test]
+fn statements_that_are_not_in_question_are_refused_with_what_to_do() {
+    let mut sim = staged(vec![consumer("api", &["one"])]);
+    for (purpose, generation, why) in [
+        (Purpose::Adopted, 2, "not in question"),
+        (Purpose::Released, 1, "not in question"),
+        (Purpose::Dropped, 1, "not in question"),
+        (Purpose::Cry, 2, "not in question"),
+        (Purpose::Ready, 9, "does not exist"),
+    ] {
+        let refusal = sim.refused(&Command::State(evidence("api", "one", purpose, generation, Process)));
+        assert!(refusal.contains(why), "{purpose} of {generation}: {refusal}");
+    }
+    let stranger = sim.refused(&Command::State(evidence("web", "one", Purpose::Ready, 2, Process)));
+    assert!(stranger.contains("no consumer of prod/app"), "{stranger}");
+    let fetch = |generation| Command::Fetch {
+        consumer: id("api"),
+        replica: id("one"),
+        incarnation: id("life-1"),
+        generation: Generation(generation),
+    };
+    assert!(sim.refused(&fetch(7)).contains("not offered"));
+    sim.command(&fetch(2));
+}
+
+#[test]
+fn a_required_consumer_that_cannot_use_pending_sends_it_back() {
+    let mut sim = staged(vec![consumer("api", &["one", "two"])]);
+    sim.fetch("api", "one", 2);
+    let mut word = evidence("api", "two", Purpose::Failed, 2, Holder);
+    word.reason = "no such role".to_owned();
+    sim.command(&Command::State(word));
+    let waiting = sim.run();
+    let rotation = sim.secret.rotation().expect("it is being given back");
+    assert_eq!(rotation.phase, Phase::RollingBack);
+    assert!(rotation.reason.contains("api two could not use generation 2: no such role"), "{}", rotation.reason);
+    assert_eq!(missing(&waiting), ["api/one"], "who fetched it is to let it go first");
+    let told = offer(&sim.secret, &id("api"), &id("one"), sim.now);
+    assert_eq!(told.asked.iter().map(|ask| ask.purpose).collect::<Vec<_>>(), [Purpose::Released]);
+    assert_eq!(told.use_now, Some(Generation(1)));
+    assert!(!told.generations.iter().any(|offered| offered.generation == Generation(2)), "it is not staged any more");
+    sim.say("api", "one", Purpose::Released, 2);
+    sim.run();
+    assert!(sim.rotation_over());
+    assert!(sim.done.contains(&"destroy 2".to_owned()));
+    assert_eq!(sim.secret.current(), Some(Generation(1)));
+}
+
+#[test]
+fn an_optional_consumers_failure_is_only_on_the_record() {
+    let mut optional = consumer("report", &["one"]);
+    optional.required = false;
+    let mut sim = staged(vec![consumer("api", &["one"]), optional]);
+    sim.say("report", "one", Purpose::Failed, 2);
+    assert_eq!(missing(&sim.run()), ["api/one"]);
+}
+
+#[test]
+fn pending_is_readable_only_while_it_is_staged() {
+    let reads = |sim: &Sim| {
+        let told = offer(&sim.secret, &id("api"), &id("one"), sim.now);
+        told.generations.iter().map(|offered| offered.generation.0).collect::<Vec<_>>()
+    };
+    for profile in [alternate(), one_slot()] {
+        let mut sim = Sim::rotating(profile.clone(), policy(vec![consumer("api", &["one"])]));
+        assert_eq!(reads(&sim), [1]);
+        sim.run();
+        assert_eq!(reads(&sim), [2, 1]);
+        let told = offer(&sim.secret, &id("api"), &id("one"), sim.now);
+        assert_eq!(told.use_now, Some(Generation(1)), "until commit the old one is to be used");
+        assert_eq!(told.staged_lease_ms, Some(10_000));
+        sim.command(&Command::Rollback { reason: "drill".to_owned(), author: author() });
+        assert_eq!(reads(&sim), [1]);
+    }
+}
+
+#[test]
+fn a_membership_change_is_counted_at_once() {
+    let mut sim = staged(vec![consumer("api", &["one", "two"])]);
+    sim.say("api", "one", Purpose::Ready, 2);
+    let members = Members::Listed(vec![id("one")]);
+    sim.command(&Command::Members { consumer: id("api"), members, author: author() });
+    assert_eq!(waits_in(&sim.run()), Some(Step::Adopt), "who left is not waited for");
+    sim.command(&Command::AddConsumer { consumer: Box::new(consumer("web", &["one"])), author: author() });
+    sim.say("api", "one", Purpose::Adopted, 2);
+    assert_eq!(missing(&sim.run()), ["web/one"], "who joins is");
+    sim.command(&Command::RemoveConsumer { consumer: id("web"), author: author() });
+    sim.run();
+    assert!(sim.rotation_over());
+}
