@@ -1,0 +1,382 @@
+//! Calls that are lost, late, interrupted or done twice; credentials that nobody asked for.
+
+mod common;
+
+use common::{Sim, author, consumer, fault, id, live, minted, native, one_slot, policy};
+use keybaton_protocol::action::{Action, Call, Waiting};
+use keybaton_protocol::calls::CallState;
+use keybaton_protocol::command::Command;
+use keybaton_protocol::event::{Event, HoldReason, HostAnswer, Live, Outcome, RetireCause};
+use keybaton_protocol::evidence::Purpose;
+use keybaton_protocol::fault::FailureClass;
+use keybaton_protocol::generation::{Liveness, Role};
+use keybaton_protocol::ids::{CallId, Digest, Generation, Millis, Ordinal, Place};
+use keybaton_protocol::policy::Policy;
+use keybaton_protocol::step::{CallKind, Ending};
+
+fn one_consumer() -> Policy {
+    policy(vec![consumer("api", &["one"])])
+}
+
+const REQUEST: Digest = Digest([7; 32]);
+
+fn sent(sim: &mut Sim, call: &Call, for_ms: u64) {
+    sim.intend(call);
+    let deadline = sim.now.plus(for_ms);
+    sim.record(Event::Sent { call: call.call, ordinal: Ordinal(0), request: REQUEST, deadline });
+}
+
+fn answered(sim: &mut Sim, call: CallId, answer: HostAnswer) {
+    sim.record(Event::Answered { call, ordinal: Ordinal(0), request: REQUEST, answer });
+}
+
+fn next_call(sim: &Sim) -> Call {
+    match sim.decide() {
+        Action::Call(call) => call,
+        other => panic!("{other:?}\n{:#?}", sim.done),
+    }
+}
+
+/// A rotation whose create has been sent to a target that mints, and no answer came.
+fn lost_mint() -> (Sim, Call) {
+    let mut profile = native();
+    profile.settle_ms = 1_000;
+    let mut sim = Sim::rotating(profile, one_consumer());
+    sim.live = vec![live("k1", Millis(1))];
+    sim.step();
+    let create = next_call(&sim);
+    assert_eq!((create.kind, create.baseline.clone()), (CallKind::Create, vec![id("k1")]));
+    sent(&mut sim, &create, 5_000);
+    answered(&mut sim, create.call, HostAnswer::Lost);
+    sim.record(Event::Ended { call: create.call, outcome: fault(FailureClass::Ambiguous) });
+    (sim, create)
+}
+
+fn until(sim: &Sim) -> Millis {
+    match sim.decide() {
+        Action::Wait { until: Some(until), .. } => until,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn nothing_is_looked_at_before_what_was_sent_must_have_shown() {
+    let (mut sim, _) = lost_mint();
+    let start = sim.now;
+    assert_eq!(until(&sim).since(start), 6_001, "deadline and settle time, and a moment more");
+    sim.now = start.plus(6_000);
+    assert!(matches!(sim.decide(), Action::Wait { .. }));
+    sim.now = start.plus(6_001);
+    assert_eq!(next_call(&sim).kind, CallKind::Observe);
+}
+
+#[test]
+fn a_look_that_began_too_early_closes_nothing() {
+    let (mut sim, create) = lost_mint();
+    let early = sim.now.plus(5_000);
+    sim.now = until(&sim);
+    let look = next_call(&sim);
+    sim.intend(&look);
+    sim.record(Event::Ended {
+        call: look.call,
+        outcome: Outcome::Observed { began_at: early, live: sim.live.clone() },
+    });
+    let open = sim.secret.calls().get(&create.call).expect("still on record");
+    assert!(sim.secret.doubt(open).is_some());
+    assert_eq!(next_call(&sim).kind, CallKind::Observe, "it is looked at again");
+}
+
+fn after_the_look(found: Vec<Live>) -> (Sim, Vec<(RetireCause, String)>, Vec<String>) {
+    let (mut sim, _) = lost_mint();
+    sim.now = until(&sim);
+    sim.live.extend(found);
+    sim.step();
+    while matches!(sim.decide(), Action::Record(_)) {
+        sim.step();
+    }
+    let jobs =
+        sim.secret.retirements().iter().map(|(job, retirement)| {
+            (retirement.cause, job.orphan.as_ref().map_or_else(String::new, ToString::to_string))
+        });
+    let jobs = jobs.collect();
+    let foreign = sim.secret.foreign().iter().map(|(_, id)| id.to_string()).collect();
+    (sim, jobs, foreign)
+}
+
+#[test]
+fn an_orphan_is_told_from_a_stranger() {
+    let young = Millis(1_000_000);
+    let orphan = |name: &str| (RetireCause::Orphan, name.to_owned());
+    let used = Live { last_used_at: Some(young), ..live("kx", young) };
+    let in_use = Live { live_uses: Some(1), ..live("kx", young) };
+    let ageless = Live { created_at: None, ..live("kx", young) };
+    let second = Live { ..live("ky", young) };
+    for (why, found, jobs, foreign) in [
+        ("absent from the baseline, younger, unused, alone", vec![live("kx", young)], vec![orphan("kx")], vec![]),
+        (
+            "made in the same second, by a target that tells seconds",
+            vec![live("kx", Millis(999_001))],
+            vec![orphan("kx")],
+            vec![],
+        ),
+        ("older than the intent", vec![live("kx", Millis(999_000))], vec![], vec!["kx"]),
+        ("used", vec![used], vec![], vec!["kx"]),
+        ("in use", vec![in_use], vec![], vec!["kx"]),
+        ("of unknown age", vec![ageless], vec![], vec!["kx"]),
+        ("not the only one", vec![live("kx", young), second], vec![], vec!["kx", "ky"]),
+        ("nothing at all", vec![], vec![], vec![]),
+    ] {
+        let (_, found_jobs, found_foreign) = after_the_look(found);
+        assert_eq!((found_jobs, found_foreign), (jobs, foreign.into_iter().map(str::to_owned).collect()), "{why}");
+    }
+}
+
+#[test]
+fn an_orphan_is_ended_before_there_is_room_for_another_mint() {
+    let (mut sim, ..) = after_the_look(vec![live("kx", Millis(1_000_000))]);
+    let waiting = sim.run();
+    assert!(sim.done.contains(&"destroy 2".to_owned()), "{waiting:?} {:#?}", sim.done);
+    assert!(!sim.live.iter().any(|live| live.id == id("kx")));
+    assert!(sim.live.iter().any(|live| live.id == id("k1")), "the current one is left alone");
+    assert_eq!(
+        sim.secret.generation(Generation(2)).map(|it| it.minted.is_some()),
+        Some(true),
+        "and it was minted anew"
+    );
+    let open = sim.secret.calls().values().filter(|call| call.state != CallState::Closed).count();
+    assert_eq!(open, 0, "nothing is left open");
+}
+
+#[test]
+fn a_stranger_counts_against_the_room_and_is_named_to_the_operator() {
+    let (mut sim, ..) = after_the_look(vec![live("kx", Millis(1))]);
+    sim.now = sim.now.plus(10_000);
+    assert_eq!(sim.run(), Waiting::Held(HoldReason::Quota));
+    let detail = sim.secret.hold().map(|hold| hold.detail.clone()).unwrap_or_default();
+    assert!(detail.contains("room for 2") && detail.contains("k1, kx"), "{detail}");
+    sim.live.retain(|live| live.id != id("kx"));
+    sim.command(&Command::Release { author: author() });
+    sim.run();
+    assert!(sim.secret.foreign().is_empty(), "it has gone");
+    assert_eq!(sim.secret.generation(Generation(2)).map(|it| it.minted.is_some()), Some(true));
+}
+
+#[test]
+fn a_mint_that_comes_after_the_rotation_is_over_opens_a_retirement() {
+    let (mut sim, create) = lost_mint();
+    sim.command(&Command::Abandon { reason: "drill".to_owned(), author: author() });
+    assert!(sim.rotation_over());
+    sim.record(Event::Ended { call: create.call, outcome: Outcome::Created(minted(2, Some("k2"))) });
+    sim.step();
+    let job = sim.secret.retirements().keys().next().expect("a retirement is open");
+    assert_eq!(job.orphan, Some(id("k2")));
+    sim.live.push(live("k2", sim.now));
+    sim.run_for(20_000);
+    assert!(!sim.live.iter().any(|live| live.id == id("k2")));
+    assert!(sim.secret.at_rest(), "{:#?}", sim.secret);
+}
+
+#[test]
+fn a_late_answer_that_it_was_never_done_settles_the_doubt() {
+    let (mut sim, create) = lost_mint();
+    answered(&mut sim, create.call, HostAnswer::NotDone);
+    assert!(sim.secret.calls().is_empty());
+}
+
+#[test]
+fn a_failure_after_the_target_answered_a_mint_is_in_doubt_whatever_the_guest_calls_it() {
+    let mut sim = Sim::rotating(native(), one_consumer());
+    sim.step();
+    let create = next_call(&sim);
+    sent(&mut sim, &create, 5_000);
+    answered(&mut sim, create.call, HostAnswer::Answered);
+    sim.record(Event::Ended { call: create.call, outcome: fault(FailureClass::Retryable) });
+    let open = sim.secret.calls().get(&create.call).expect("on record");
+    assert!(sim.secret.doubt(open).is_some());
+}
+
+#[test]
+fn a_failure_with_something_sent_and_unanswered_is_in_doubt() {
+    let mut sim = Sim::rotating(native(), one_consumer());
+    sim.step();
+    let create = next_call(&sim);
+    sent(&mut sim, &create, 5_000);
+    sim.record(Event::Ended { call: create.call, outcome: fault(FailureClass::Retryable) });
+    assert!(sim.secret.calls().contains_key(&create.call));
+    let plain = Sim::rotating(native(), one_consumer());
+    assert!(plain.secret.calls().is_empty());
+}
+
+#[test]
+fn an_interrupted_call_is_taken_up_under_the_same_operation_with_its_record() {
+    let mut sim = Sim::rotating(native(), one_consumer());
+    sim.step();
+    let create = next_call(&sim);
+    sent(&mut sim, &create, 5_000);
+    answered(&mut sim, create.call, HostAnswer::Answered);
+    assert_eq!(sim.secret.running_calls().collect::<Vec<_>>(), [create.call]);
+    sim.record(Event::Interrupted { call: create.call });
+    let again = next_call(&sim);
+    assert_eq!((again.kind, &again.operation), (CallKind::Create, &create.operation));
+    assert_eq!((again.resumes.clone(), again.attempt, again.baseline.clone()), (vec![create.call], 1, create.baseline));
+    sim.intend(&again);
+    sim.record(Event::Interrupted { call: again.call });
+    let third = next_call(&sim);
+    assert_eq!(third.resumes, [again.call, create.call], "newest first");
+    sim.intend(&third);
+    sim.record(Event::Ended { call: third.call, outcome: Outcome::Created(minted(2, Some("k2"))) });
+    sim.record(Event::Ended { call: create.call, outcome: Outcome::Created(minted(2, Some("k2"))) });
+    assert!(!matches!(sim.decide(), Action::Record(_)), "the same credential twice is one");
+}
+
+#[test]
+fn an_interrupted_call_with_something_unanswered_is_not_taken_up_but_looked_after() {
+    let mut sim = Sim::rotating(native(), one_consumer());
+    sim.step();
+    let create = next_call(&sim);
+    sent(&mut sim, &create, 5_000);
+    sim.record(Event::Interrupted { call: create.call });
+    assert!(matches!(sim.decide(), Action::Wait { waiting: Waiting::Doubt(_), .. }), "{:?}", sim.decide());
+    sim.now = until(&sim);
+    assert_eq!(next_call(&sim).kind, CallKind::Observe);
+}
+
+#[test]
+fn an_interrupted_look_is_simply_looked_again() {
+    let mut sim = Sim::rotating(native(), one_consumer());
+    let look = next_call(&sim);
+    assert_eq!(look.kind, CallKind::Observe);
+    sim.intend(&look);
+    assert_eq!(sim.decide(), Action::Wait { until: None, waiting: Waiting::Call(look.call) });
+    sim.record(Event::Interrupted { call: look.call });
+    let again = next_call(&sim);
+    assert_eq!((again.kind, again.resumes), (CallKind::Observe, vec![]));
+}
+
+/// One slot, committed, and the install's answer never came; `holds` says whose value is there.
+fn lost_install(holds: Generation) -> Sim {
+    let mut sim = Sim::rotating(one_slot(), one_consumer());
+    sim.run();
+    sim.say("api", "one", Purpose::Ready, 2);
+    sim.step();
+    let install = next_call(&sim);
+    assert_eq!(install.kind, CallKind::Install);
+    sent(&mut sim, &install, 1_000);
+    answered(&mut sim, install.call, HostAnswer::Lost);
+    sim.record(Event::Ended { call: install.call, outcome: fault(FailureClass::Ambiguous) });
+    sim.now = until(&sim);
+    sim.step();
+    for _ in 0..2 {
+        if let Action::Call(call) = sim.decide() {
+            if call.kind == CallKind::Verify {
+                let works = call.generation == holds;
+                sim.intend(&call);
+                let outcome = if works { Outcome::Works } else { Outcome::Refused("no".to_owned()) };
+                sim.record(Event::Ended { call: call.call, outcome });
+            }
+        }
+    }
+    sim
+}
+
+#[test]
+fn one_slot_and_no_answer_the_login_that_works_is_the_truth() {
+    let place = Place::only();
+    let new = lost_install(Generation(2));
+    assert_eq!(new.secret.generation(Generation(2)).map(|it| it.liveness(&place)), Some(Liveness::Live));
+    assert_eq!(new.done.iter().filter(|done| *done == "install 2").count(), 1, "it had worked");
+
+    let mut old = lost_install(Generation(1));
+    assert_eq!(old.secret.generation(Generation(1)).map(|it| it.liveness(&place)), Some(Liveness::Live));
+    let again = next_call(&old);
+    assert_eq!((again.kind, again.attempt, again.operation.as_str()), (CallKind::Install, 2, "r2/install/2/-"));
+    old.run();
+    assert_eq!(old.secret.generation(Generation(2)).map(|it| it.liveness(&place)), Some(Liveness::Live));
+
+    let mut neither = lost_install(Generation(9));
+    assert_eq!(neither.run(), Waiting::Held(HoldReason::Drift));
+    assert_eq!(neither.secret.generations().len(), 2, "both are kept");
+}
+
+#[test]
+fn one_slot_left_in_the_middle_goes_back_to_the_value_that_works() {
+    let mut sim = Sim::rotating(one_slot(), one_consumer());
+    sim.run();
+    sim.say("api", "one", Purpose::Ready, 2);
+    sim.step();
+    let install = next_call(&sim);
+    sent(&mut sim, &install, 1_000);
+    sim.record(Event::Ended { call: install.call, outcome: fault(FailureClass::Ambiguous) });
+    sim.command(&Command::Abandon { reason: "drill".to_owned(), author: author() });
+    assert_eq!(sim.secret.current(), Some(Generation(2)), "nobody knows yet");
+    let start = Command::Start {
+        rotation: id("r9"),
+        kind: keybaton_protocol::step::PlanKind::Rotate,
+        cause: "operator".to_owned(),
+        author: author(),
+        pins: common::pins(one_slot(), one_consumer()),
+    };
+    assert!(sim.refused(&start).contains("no telling yet"));
+    sim.now = sim.now.plus(1_001);
+    for _ in 0..9 {
+        match sim.decide() {
+            Action::Call(call) if call.kind == CallKind::Verify => {
+                sim.intend(&call);
+                let works = call.generation == Generation(1);
+                let outcome = if works { Outcome::Works } else { Outcome::Refused("no".to_owned()) };
+                sim.record(Event::Ended { call: call.call, outcome });
+            }
+            Action::Call(call) => assert_eq!(call.kind, CallKind::Observe, "only looks and logins"),
+            Action::Wait { until: Some(until), .. } => sim.now = until,
+            _ => {}
+        }
+        sim.step();
+    }
+    assert_eq!(sim.secret.current(), Some(Generation(1)), "{:#?}", sim.done);
+    assert_eq!(sim.secret.role(Generation(2)), Some(Role::Previous));
+    sim.command(&start);
+}
+
+#[test]
+fn two_hosts_the_old_ones_outcome_counts_and_its_next_request_does_not_leave() {
+    let mut sim = Sim::rotating(native(), one_consumer());
+    sim.step();
+    let create = next_call(&sim);
+    sent(&mut sim, &create, 5_000);
+    sim.record(Event::Interrupted { call: create.call });
+    let late = Event::Sent { call: create.call, ordinal: Ordinal(1), request: REQUEST, deadline: sim.now };
+    assert!(sim.secret.record(sim.now, &late).is_err());
+    answered(&mut sim, create.call, HostAnswer::Answered);
+    sim.record(Event::Ended { call: create.call, outcome: Outcome::Created(minted(2, Some("k2"))) });
+    assert!(sim.secret.generation(Generation(2)).is_some_and(|it| it.minted.is_some()));
+}
+
+#[test]
+fn a_rollback_waits_for_the_mint_in_flight_and_then_ends_what_it_made() {
+    let mut sim = Sim::rotating(native(), one_consumer());
+    sim.live = vec![live("k1", Millis(1))];
+    sim.step();
+    let create = next_call(&sim);
+    sent(&mut sim, &create, 5_000);
+    sim.command(&Command::Rollback { reason: "drill".to_owned(), author: author() });
+    assert_eq!(sim.run(), Waiting::Call(create.call));
+    answered(&mut sim, create.call, HostAnswer::Answered);
+    sim.live.push(live("k2", sim.now));
+    sim.record(Event::Ended { call: create.call, outcome: Outcome::Created(minted(2, Some("k2"))) });
+    sim.run_for(20_000);
+    assert_eq!(sim.secret.finished().map(|it| it.1), Some(Ending::RolledBack));
+    assert!(!sim.live.iter().any(|live| live.id == id("k2")), "{:#?}", sim.done);
+}
+
+#[test]
+fn an_outcome_that_does_not_fit_its_call_is_refused() {
+    let mut sim = Sim::rotating(native(), one_consumer());
+    let look = next_call(&sim);
+    sim.intend(&look);
+    for outcome in [Outcome::Works, Outcome::Done(Vec::new()), Outcome::Created(minted(2, None))] {
+        assert!(sim.secret.record(sim.now, &Event::Ended { call: look.call, outcome }).is_err());
+    }
+    let never = Event::Ended { call: CallId(99), outcome: Outcome::Works };
+    assert!(sim.secret.record(sim.now, &never).is_err(), "it was never intended");
+    assert!(sim.secret.record(sim.now, &Event::Interrupted { call: CallId(99) }).is_err());
+}

@@ -1,0 +1,248 @@
+//! A target of many places: one call per place, several at once; stragglers among places; places that come and go.
+
+mod common;
+
+use common::{Sim, alternate, author, consumer, fault, id, one_slot, policy, profile};
+use keybaton_protocol::action::{Action, Call, Waiting};
+use keybaton_protocol::command::Command;
+use keybaton_protocol::event::Event;
+use keybaton_protocol::evidence::Purpose;
+use keybaton_protocol::fault::FailureClass;
+use keybaton_protocol::generation::Liveness;
+use keybaton_protocol::ids::{Generation, Place};
+use keybaton_protocol::profile::{Overlap, Profile};
+use keybaton_protocol::step::{CallKind, Ending, PlanKind, Step};
+
+fn places(names: &[&str]) -> Vec<Place> {
+    names.iter().map(|name| id(name)).collect()
+}
+
+fn rotating(profile: Profile) -> Sim {
+    let mut sim = Sim::new();
+    for kind in [PlanKind::Issue, PlanKind::Rotate] {
+        let mut pins = common::pins(profile.clone(), policy(vec![consumer("api", &["one"])]));
+        pins.places = places(&["h1", "h2", "h3"]);
+        let rotation = id(&format!("r-{kind}"));
+        sim.command(&Command::Start { rotation, kind, cause: "operator".to_owned(), author: author(), pins });
+        if kind == PlanKind::Issue {
+            sim.run();
+            sim.done.clear();
+        }
+    }
+    sim
+}
+
+/// Intends every call that is due without waiting for any.
+fn all_due(sim: &mut Sim) -> Vec<Call> {
+    let mut calls = Vec::new();
+    while let Action::Call(call) = sim.decide() {
+        sim.intend(&call);
+        calls.push(call);
+    }
+    calls
+}
+
+fn end_all(sim: &mut Sim, calls: &[Call]) {
+    for call in calls {
+        let outcome = sim.answer(call);
+        sim.record(Event::Ended { call: call.call, outcome });
+    }
+}
+
+fn told(calls: &[Call]) -> Vec<String> {
+    calls.iter().map(|call| format!("{} {} at {}", call.kind, call.generation.0, call.place)).collect()
+}
+
+#[test]
+fn places_are_called_at_the_same_time_and_minting_is_done_once() {
+    let mut sim = rotating(alternate());
+    let calls = all_due(&mut sim);
+    assert_eq!(told(&calls), ["create 2 at h1"]);
+    end_all(&mut sim, &calls);
+    let calls = all_due(&mut sim);
+    assert_eq!(told(&calls), ["install 2 at h1", "install 2 at h2", "install 2 at h3"]);
+    assert!(matches!(sim.decide(), Action::Wait { waiting: Waiting::Call(_), .. }));
+    end_all(&mut sim, &calls[..2]);
+    assert_eq!(all_due(&mut sim).len(), 0, "verify waits for the last install");
+    end_all(&mut sim, &calls[2..]);
+    let calls = all_due(&mut sim);
+    assert_eq!(told(&calls), ["verify 2 at h1", "verify 2 at h2", "verify 2 at h3"]);
+    end_all(&mut sim, &calls);
+    sim.run();
+    sim.say("api", "one", Purpose::Ready, 2);
+    sim.run();
+    sim.say("api", "one", Purpose::Adopted, 2);
+    sim.step();
+    let calls = all_due(&mut sim);
+    assert_eq!(told(&calls), ["disable 1 at h1", "disable 1 at h2", "disable 1 at h3"]);
+    end_all(&mut sim, &calls);
+    let calls = all_due(&mut sim);
+    assert_eq!(told(&calls), ["destroy 1 at h1", "destroy 1 at h2", "destroy 1 at h3"]);
+    end_all(&mut sim, &calls[1..]);
+    assert!(!sim.rotation_over());
+    sim.run();
+    assert!(sim.secret.retirement(Generation(1), &id("h1")).is_some(), "one place is not closed");
+    end_all(&mut sim, &calls[..1]);
+    sim.run();
+    assert!(sim.rotation_over());
+}
+
+#[test]
+fn a_place_that_fails_holds_the_others_up_and_is_named() {
+    let mut sim = rotating(alternate());
+    let calls = all_due(&mut sim);
+    end_all(&mut sim, &calls);
+    for _ in 0..3 {
+        for call in all_due(&mut sim) {
+            let outcome = match (call.kind, call.place.as_str()) {
+                (CallKind::Install, "h2") => fault(FailureClass::Retryable),
+                _ => sim.answer(&call),
+            };
+            sim.record(Event::Ended { call: call.call, outcome });
+        }
+        if let Action::Wait { until: Some(until), .. } = sim.decide() {
+            sim.now = until;
+        }
+    }
+    sim.run();
+    let detail = sim.secret.hold().map(|hold| hold.detail.clone()).unwrap_or_default();
+    assert!(detail.contains("install of generation 2 at h2"), "{detail}");
+    // The operator takes the place out; the rotation goes on without it.
+    sim.command(&Command::Places { places: places(&["h1", "h3"]), author: author() });
+    sim.command(&Command::Release { author: author() });
+    sim.run();
+    assert_eq!(sim.secret.step(sim.now), Some(Step::Stage), "{:?}", sim.done);
+}
+
+#[test]
+fn a_place_that_comes_back_is_brought_level_before_it_counts() {
+    let mut sim = rotating(alternate());
+    sim.run();
+    sim.command(&Command::Places { places: places(&["h1", "h2", "h3", "h4"]), author: author() });
+    sim.say("api", "one", Purpose::Ready, 2);
+    let calls = all_due(&mut sim);
+    assert_eq!(told(&calls), ["install 2 at h4"], "not committed before it is level");
+    end_all(&mut sim, &calls);
+    sim.run();
+    sim.command(&Command::Places { places: places(&["h1", "h2", "h3", "h4", "h5"]), author: author() });
+    sim.say("api", "one", Purpose::Adopted, 2);
+    let calls = all_due(&mut sim);
+    assert_eq!(told(&calls), ["install 2 at h5"], "nor is anything ended before it is");
+    end_all(&mut sim, &calls);
+    sim.run();
+    assert!(sim.rotation_over());
+}
+
+#[test]
+fn pending_is_given_back_only_where_it_may_have_arrived() {
+    let mut sim = rotating(alternate());
+    let calls = all_due(&mut sim);
+    end_all(&mut sim, &calls);
+    let calls = all_due(&mut sim);
+    end_all(&mut sim, &calls[..1]);
+    let outcome = fault(FailureClass::Permanent);
+    sim.record(Event::Ended { call: calls[1].call, outcome: outcome.clone() });
+    sim.record(Event::Ended { call: calls[2].call, outcome });
+    sim.run();
+    assert_eq!(sim.secret.finished().map(|it| it.1), Some(Ending::RolledBack));
+    let destroyed = sim.done.iter().filter(|done| *done == "destroy 2").count();
+    assert_eq!(destroyed, 3, "absent is success, so that wherever it was tried it is made sure of");
+}
+
+#[test]
+fn each_place_is_promoted_where_the_target_has_such_a_notion() {
+    let mut sim = rotating(Profile { promotes: true, ..alternate() });
+    sim.run();
+    sim.say("api", "one", Purpose::Ready, 2);
+    sim.step();
+    let calls = all_due(&mut sim);
+    assert_eq!(told(&calls), ["promote 2 at h1", "promote 2 at h2", "promote 2 at h3"]);
+    end_all(&mut sim, &calls);
+    sim.say("api", "one", Purpose::Adopted, 2);
+    sim.run();
+    assert!(sim.rotation_over());
+}
+
+#[test]
+fn with_one_slot_each_place_is_overwritten_for_itself() {
+    let mut sim = rotating(one_slot());
+    sim.run();
+    sim.say("api", "one", Purpose::Ready, 2);
+    sim.step();
+    let calls = all_due(&mut sim);
+    assert_eq!(told(&calls), ["install 2 at h1", "install 2 at h2", "install 2 at h3"]);
+    end_all(&mut sim, &calls[..1]);
+    let old = sim.secret.generation(Generation(1)).expect("kept");
+    assert_eq!((old.liveness(&id("h1")), old.liveness(&id("h2"))), (Liveness::Absent, Liveness::Maybe));
+    end_all(&mut sim, &calls[1..]);
+    sim.run();
+    sim.say("api", "one", Purpose::Adopted, 2);
+    sim.run();
+    assert!(sim.rotation_over());
+}
+
+#[test]
+fn three_slots_are_taken_in_turn_and_none_is_entered_before_it_is_free() {
+    let mut sim = Sim::new();
+    let slots = profile(Overlap::Alternate(vec![id("s1"), id("s2"), id("s3")]));
+    let mut taken = Vec::new();
+    for round in 0..5_u32 {
+        let kind = if round == 0 { PlanKind::Issue } else { PlanKind::Rotate };
+        sim.start(kind, slots.clone(), policy(Vec::new()));
+        let slot = sim.secret.generation(Generation(round + 1)).and_then(|it| it.slot.clone());
+        taken.extend(slot.map(|slot| slot.to_string()));
+        sim.run();
+    }
+    assert_eq!(taken, ["s1", "s2", "s3", "s1", "s2"]);
+}
+
+#[test]
+fn a_create_waits_for_the_retirement_in_its_slot() {
+    let mut sim = Sim::rotating(alternate(), policy(Vec::new()));
+    let mut stuck = Vec::new();
+    for _ in 0..40 {
+        match sim.decide() {
+            Action::Call(call) if call.kind == CallKind::Destroy => {
+                sim.intend(&call);
+                sim.record(Event::Ended { call: call.call, outcome: fault(FailureClass::Permanent) });
+                stuck.push(call.operation.to_string());
+            }
+            Action::Wait { waiting, .. } => {
+                assert_eq!(waiting, Waiting::Stuck(CallKind::Destroy, Generation(1), Place::only()));
+                break;
+            }
+            _ => drop(sim.step()),
+        }
+    }
+    assert_eq!(stuck, ["r2/destroy/1/-"], "a hopeless destroy is not tried for ever");
+    sim.command(&Command::Abandon { reason: "drill".to_owned(), author: author() });
+    let pins = common::pins(alternate(), policy(Vec::new()));
+    let start = Command::Start {
+        rotation: id("r3"),
+        kind: PlanKind::Rotate,
+        cause: "operator".to_owned(),
+        author: author(),
+        pins,
+    };
+    assert!(sim.refused(&start).contains("generation 1 at -"));
+    sim.command(&Command::Release { author: author() });
+    sim.run();
+    assert!(sim.secret.at_rest());
+    sim.command(&start);
+}
+
+#[test]
+fn a_soft_end_that_fails_is_tried_again_under_its_own_back_off() {
+    let mut sim = Sim::rotating(alternate(), policy(Vec::new()));
+    while !matches!(sim.decide(), Action::Call(ref call) if call.kind == CallKind::Disable) {
+        sim.step();
+    }
+    let Action::Call(call) = sim.decide() else { panic!("a disable is due") };
+    sim.intend(&call);
+    sim.record(Event::Ended { call: call.call, outcome: fault(FailureClass::Retryable) });
+    let Action::Wait { until: Some(until), waiting } = sim.decide() else { panic!("{:?}", sim.decide()) };
+    assert_eq!((waiting, until.since(sim.now)), (Waiting::BackOff(Step::Disable), 100));
+    sim.now = until;
+    let Action::Call(again) = sim.decide() else { panic!("{:?}", sim.decide()) };
+    assert_eq!((again.attempt, again.operation), (2, call.operation));
+}

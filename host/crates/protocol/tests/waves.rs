@@ -1,0 +1,218 @@
+//! Replicas switch in waves; a wave that fails goes back; a cry is heard once.
+
+mod common;
+
+use common::{Sim, alternate, author, consumer, id, policy};
+use keybaton_protocol::action::Waiting;
+use keybaton_protocol::command::Command;
+use keybaton_protocol::event::HoldReason;
+use keybaton_protocol::evidence::Purpose;
+use keybaton_protocol::generation::Liveness;
+use keybaton_protocol::ids::{Generation, Place};
+use keybaton_protocol::offer;
+use keybaton_protocol::policy::{Members, Policy, WaveSize};
+use keybaton_protocol::step::Step;
+
+const NAMES: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
+
+fn in_waves(sizes: &[WaveSize]) -> Policy {
+    let mut policy = policy(vec![consumer("api", &NAMES)]);
+    policy.waves.sizes = sizes.to_vec();
+    policy
+}
+
+fn committed(policy: Policy) -> Sim {
+    let mut sim = Sim::rotating(alternate(), policy);
+    for name in NAMES {
+        sim.fetch("api", name, 1);
+    }
+    sim.run();
+    for name in NAMES {
+        sim.say("api", name, Purpose::Ready, 2);
+    }
+    sim.run();
+    sim
+}
+
+fn on_the_new_one(sim: &Sim) -> String {
+    let told = |name: &&&str| offer(&sim.secret, &id("api"), &id(name), sim.now).use_now == Some(Generation(2));
+    NAMES.iter().filter(told).copied().collect()
+}
+
+#[test]
+fn waves_open_one_after_the_other_as_each_has_switched() {
+    for (sizes, waves) in [
+        (&[][..], &["abcdefgh"][..]),
+        (&[WaveSize::Count(1), WaveSize::Percent(25), WaveSize::Rest], &["a", "abc", "abcdefgh"]),
+        (&[WaveSize::Count(3)], &["abc", "abcdefgh"]),
+        (&[WaveSize::Percent(50), WaveSize::Percent(50)], &["abcd", "abcdefgh"]),
+        (&[WaveSize::Count(99)], &["abcdefgh"]),
+    ] {
+        let mut sim = committed(in_waves(sizes));
+        for expected in waves {
+            assert_eq!(on_the_new_one(&sim), *expected, "{sizes:?}");
+            for name in expected.chars() {
+                assert!(!sim.rotation_over());
+                sim.say("api", &name.to_string(), Purpose::Adopted, 2);
+            }
+            sim.run();
+        }
+        assert!(sim.rotation_over(), "{sizes:?}");
+    }
+}
+
+#[test]
+fn a_wave_is_watched_for_its_soak_and_a_fall_back_starts_that_anew() {
+    let mut policy = in_waves(&[WaveSize::Count(1), WaveSize::Rest]);
+    policy.waves.soak_ms = 60_000;
+    let mut sim = committed(policy);
+    sim.say("api", "a", Purpose::Adopted, 2);
+    sim.run_for(50_000);
+    assert_eq!(on_the_new_one(&sim), "a");
+    sim.say("api", "a", Purpose::Adopted, 1);
+    sim.say("api", "a", Purpose::Adopted, 2);
+    sim.run_for(30_000);
+    assert_eq!(on_the_new_one(&sim), "a", "its soak runs anew");
+    sim.run_for(40_000);
+    assert_eq!(on_the_new_one(&sim), "abcdefgh");
+}
+
+#[test]
+fn no_more_switch_at_once_than_may_be_unavailable() {
+    let mut policy = in_waves(&[]);
+    policy.waves.max_unavailable = 2;
+    let mut sim = committed(policy);
+    assert_eq!(on_the_new_one(&sim), "ab");
+    sim.say("api", "a", Purpose::Adopted, 2);
+    assert_eq!(on_the_new_one(&sim), "abc");
+    sim.say("api", "c", Purpose::Adopted, 2);
+    assert_eq!(on_the_new_one(&sim), "abcd");
+}
+
+#[test]
+fn a_failing_wave_stops_its_members_go_back_and_the_rest_hold() {
+    let mut sim = committed(in_waves(&[WaveSize::Count(2), WaveSize::Count(2), WaveSize::Rest]));
+    sim.say("api", "a", Purpose::Adopted, 2);
+    sim.say("api", "b", Purpose::Adopted, 2);
+    sim.run();
+    assert_eq!(on_the_new_one(&sim), "abcd");
+    sim.say("api", "c", Purpose::Failed, 2);
+    assert_eq!(sim.run(), Waiting::Held(HoldReason::WaveFailed));
+    assert_eq!(on_the_new_one(&sim), "ab", "the wave before stays where it is");
+    sim.command(&Command::Release { author: author() });
+    sim.run();
+    assert_eq!(on_the_new_one(&sim), "abcd");
+}
+
+#[test]
+fn a_failing_first_wave_goes_back_too() {
+    let mut sim = committed(in_waves(&[WaveSize::Count(2), WaveSize::Rest]));
+    sim.say("api", "b", Purpose::Failed, 2);
+    sim.run();
+    assert_eq!(on_the_new_one(&sim), "");
+}
+
+#[test]
+fn a_later_joiner_starts_on_the_newest_generation() {
+    let mut sim = committed(in_waves(&[WaveSize::Count(1), WaveSize::Rest]));
+    let members = Members::Listed(NAMES.iter().chain(&["new"]).map(|name| id(name)).collect());
+    sim.command(&Command::Members { consumer: id("api"), members, author: author() });
+    assert_eq!(offer(&sim.secret, &id("api"), &id("new"), sim.now).use_now, Some(Generation(2)));
+    assert_eq!(offer(&sim.secret, &id("api"), &id("h"), sim.now).use_now, Some(Generation(1)));
+}
+
+fn draining() -> Sim {
+    let mut policy = policy(vec![consumer("api", &["a"]), consumer("web", &["a"])]);
+    policy.soak_ms = 600_000;
+    let mut sim = Sim::rotating(alternate(), policy);
+    sim.run();
+    for name in ["api", "web"] {
+        sim.say(name, "a", Purpose::Ready, 2);
+    }
+    sim.run();
+    for name in ["api", "web"] {
+        sim.say(name, "a", Purpose::Adopted, 2);
+    }
+    sim.run();
+    assert_eq!(standing(&sim), Liveness::Disabled);
+    sim
+}
+
+fn standing(sim: &Sim) -> Liveness {
+    sim.secret.generation(Generation(1)).map_or(Liveness::Gone, |it| it.liveness(&Place::only()))
+}
+
+#[test]
+fn a_cry_in_the_soak_switches_previous_on_again_and_adopt_starts_over() {
+    let mut sim = draining();
+    sim.say("api", "a", Purpose::Cry, 2);
+    let waiting = sim.run();
+    assert_eq!(standing(&sim), Liveness::Live);
+    let missing = vec![(id("api"), id("a"))];
+    assert_eq!(waiting, Waiting::Consumers { step: Step::Adopt, missing }, "only the one that cried is asked again");
+    assert_eq!(sim.secret.current(), Some(Generation(2)), "roles are unchanged");
+    sim.say("api", "a", Purpose::Adopted, 2);
+    sim.run();
+    assert_eq!(standing(&sim), Liveness::Disabled);
+    let operations: Vec<_> = sim
+        .journal
+        .iter()
+        .filter_map(|(_, event)| match event {
+            keybaton_protocol::event::Event::Intended { kind, operation, .. }
+                if *kind == keybaton_protocol::step::CallKind::Disable =>
+            {
+                Some(operation.to_string())
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!(operations, ["r2/disable/1/-", "r2/disable/1/-/again-1"], "the second is another operation");
+}
+
+#[test]
+fn the_same_consumer_cries_twice_and_is_held_for_its_owner() {
+    let mut sim = draining();
+    sim.say("api", "a", Purpose::Cry, 2);
+    sim.run();
+    sim.say("api", "a", Purpose::Adopted, 2);
+    sim.run();
+    sim.say("api", "a", Purpose::Cry, 2);
+    assert_eq!(sim.run(), Waiting::Held(HoldReason::Cried));
+    assert_eq!(standing(&sim), Liveness::Disabled, "it is not switched on again");
+    sim.run_for(2_000_000);
+    assert_eq!(standing(&sim), Liveness::Disabled, "nor destroyed: its evidence is gone");
+    sim.command(&Command::Release { author: author() });
+    sim.say("api", "a", Purpose::Cry, 2);
+    sim.run();
+    assert_eq!(standing(&sim), Liveness::Live, "a person let it cry again");
+}
+
+#[test]
+fn another_consumers_cry_bears_the_first_one_out() {
+    let mut sim = draining();
+    for name in ["api", "web", "api"] {
+        sim.say(name, "a", Purpose::Cry, 2);
+        sim.run();
+        assert_eq!(standing(&sim), Liveness::Live, "{name}");
+        for name in ["api", "web"] {
+            sim.say(name, "a", Purpose::Adopted, 2);
+        }
+        sim.run();
+    }
+}
+
+#[test]
+fn an_optional_consumers_cry_moves_nothing() {
+    let mut policy = policy(vec![consumer("api", &["a"]), consumer("web", &["a"])]);
+    policy.consumers[1].required = false;
+    policy.soak_ms = 600_000;
+    let mut sim = Sim::rotating(alternate(), policy);
+    sim.run();
+    sim.say("api", "a", Purpose::Ready, 2);
+    sim.run();
+    sim.say("api", "a", Purpose::Adopted, 2);
+    sim.run();
+    sim.say("web", "a", Purpose::Cry, 2);
+    sim.run();
+    assert_eq!(standing(&sim), Liveness::Disabled);
+}
