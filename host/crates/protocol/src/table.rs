@@ -24,6 +24,9 @@ pub struct Illegal {
 /// What an arm answers: why the event is not legal, if it is not.
 pub(crate) type Verdict = Result<(), &'static str>;
 
+/// What an event gets that is legal elsewhere.
+const WRONG_STAND: Verdict = Err("the secret does not stand where this can happen");
+
 impl Secret {
     /// Folds one event into the state.
     ///
@@ -46,6 +49,7 @@ impl Secret {
         }
     }
 
+    /// The arms that depend on where the secret stands. All others are legal anywhere, or nowhere else.
     fn apply(&mut self, stand: Stand, event: &Event) -> Verdict {
         use Event as E;
         use Stand::{Commit, Idle, Prepare, Reverting, RollingBack};
@@ -66,58 +70,55 @@ impl Secret {
             // What it runs on, changed by name and on the record.
             (Prepare | Commit | RollingBack | Reverting, E::Repolicied { policy, .. }) => self.repolicied(policy),
             (Prepare | Commit | RollingBack | Reverting, E::Repinned { component, .. }) => self.repinned(*component),
-            (_, E::PlacesChanged { places, .. }) => self.places_changed(places),
-            (_, E::ConsumerAdded { consumer, .. }) => self.consumer_added(consumer),
-            (_, E::ConsumerRemoved { consumer, .. }) => self.consumer_removed(consumer),
-            (_, E::MembersChanged { consumer, members, .. }) => self.members_changed(consumer, members),
+            (_, anywhere) => self.apply_anywhere(anywhere),
+        }
+    }
+
+    /// The arms that are legal wherever the secret stands: facts, above all. The catch-all names the others, so that a
+    /// new event leads the compiler here.
+    fn apply_anywhere(&mut self, event: &Event) -> Verdict {
+        use Event as E;
+        match event {
+            E::PlacesChanged { places, .. } => self.places_changed(places),
+            E::ConsumerAdded { consumer, .. } => self.consumer_added(consumer),
+            E::ConsumerRemoved { consumer, .. } => self.consumer_removed(consumer),
+            E::MembersChanged { consumer, members, .. } => self.members_changed(consumer, members),
             // Calls: intents are guarded, outcomes are facts.
-            (_, E::Intended { .. }) => self.intended(event),
-            (_, E::Sent { call, ordinal, deadline, .. }) => self.sent(*call, *ordinal, *deadline),
-            (_, E::Interrupted { call }) => self.interrupted(*call),
-            (_, E::Answered { call, ordinal, answer, .. }) => self.answered(*call, *ordinal, *answer),
-            (_, E::Ended { call, outcome }) => self.ended(*call, outcome),
+            E::Intended { .. } => self.intended(event),
+            E::Sent { call, ordinal, deadline, .. } => self.sent(*call, *ordinal, *deadline),
+            E::Interrupted { call } => self.interrupted(*call),
+            E::Answered { call, ordinal, answer, .. } => self.answered(*call, *ordinal, *answer),
+            E::Ended { call, outcome } => self.ended(*call, outcome),
             // Consumers.
-            (_, E::Fetched { consumer, replica, incarnation, generation }) => {
+            E::Fetched { consumer, replica, incarnation, generation } => {
                 self.fetched(consumer, replica, incarnation, *generation)
             }
-            (_, E::Stated(evidence)) => self.stated(evidence),
-            (_, E::Withdrawn { consumer, replica, .. }) => self.withdrawn(consumer, replica),
+            E::Stated(evidence) => self.stated(evidence),
+            E::Withdrawn { consumer, replica, .. } => self.withdrawn(consumer, replica),
             // Credentials that end, as jobs of their own.
-            (_, E::RetirementOpened { generation, place, cause, id }) => {
+            E::RetirementOpened { generation, place, cause, id } => {
                 self.retirement_opened(*generation, place, *cause, id.as_ref())
             }
-            (_, E::RetirementClosed { generation, place, id, superseded }) => {
+            E::RetirementClosed { generation, place, id, superseded } => {
                 self.retirement_closed(*generation, place, id.as_ref(), *superseded)
             }
-            (_, E::Erased { generation }) => self.erased(*generation),
-            (_, E::ForeignSeen { place, id }) => self.foreign_seen(place, id),
+            E::Erased { generation } => self.erased(*generation),
+            E::ForeignSeen { place, id } => self.foreign_seen(place, id),
             // People.
-            (_, E::Held { reason, detail }) => self.held(*reason, detail),
-            (_, E::Released { .. }) => self.released_by_hand(),
-            (_, E::Overridden { generation, .. }) => self.overridden(*generation),
-            (_, E::Compromised { generation, disable_first, .. }) => self.compromised(*generation, *disable_first),
-            (_, E::Frozen { author }) => self.freeze(author),
-            (_, E::Thawed { .. }) => self.thaw(),
-            (_, E::Unmanaged { .. }) => self.unmanage(),
+            E::Held { reason, detail } => self.held(*reason, detail),
+            E::Released { .. } => self.released_by_hand(),
+            E::Overridden { generation, .. } => self.overridden(*generation),
+            E::Compromised { generation, disable_first, .. } => self.compromised(*generation, *disable_first),
+            E::Frozen { author } => self.freeze(author),
+            E::Thawed { .. } => self.thaw(),
+            E::Unmanaged { .. } => self.unmanage(),
             // Time and restores.
-            (_, E::Ticked) => Ok(()),
-            (_, E::Restored { epoch }) => self.restore(*epoch),
-            (_, E::Reconciled { next, .. }) => self.reconciled(*next),
-            (
-                _,
-                E::Started { .. }
-                | E::Supplied { .. }
-                | E::Staged
-                | E::Committed
-                | E::RollingBack { .. }
-                | E::WaveOpened { .. }
-                | E::Draining
-                | E::Reverting { .. }
-                | E::Reverted
-                | E::Finished { .. }
-                | E::Repolicied { .. }
-                | E::Repinned { .. },
-            ) => Err("the secret does not stand where this can happen"),
+            E::Ticked => Ok(()),
+            E::Restored { epoch } => self.restore(*epoch),
+            E::Reconciled { next, .. } => self.reconciled(*next),
+            E::Started { .. } | E::Supplied { .. } | E::Staged | E::Committed | E::RollingBack { .. } => WRONG_STAND,
+            E::WaveOpened { .. } | E::Draining | E::Reverting { .. } | E::Reverted | E::Finished { .. } => WRONG_STAND,
+            E::Repolicied { .. } | E::Repinned { .. } => WRONG_STAND,
         }
     }
 }
