@@ -47,6 +47,8 @@ impl Secret {
             reverted: false,
             staged: None,
             wave: Wave::default(),
+            switched: None,
+            aim_used: false,
             draining: None,
             patience: self.steady,
             cries: BTreeMap::new(),
@@ -176,9 +178,11 @@ impl Secret {
             return Err("pending is compromised");
         }
         let (number, excused) = (made.number, made.overridden);
+        let moment = self.moment();
         let rotation = self.rotation.as_mut().ok_or("no rotation runs")?;
         rotation.phase = Phase::Commit;
         rotation.committed = true;
+        rotation.switched = Some(moment);
         rotation.excused = excused;
         rotation.patience = self.steady;
         if let Some(made) = self.generations.get_mut(&number) {
@@ -255,12 +259,15 @@ impl Secret {
         if !self.one_slot() && !self.everywhere(|place| self.works_at(back, place)) {
             return Err("previous is not proven at every place");
         }
-        let steady = self.steady;
+        let moment = self.moment();
         let rotation = self.rotation.as_mut().ok_or("no rotation runs")?;
         rotation.phase = Phase::Commit;
+        rotation.switched = Some(moment);
+        rotation.aim_used = false;
+        rotation.quiet.clear();
         rotation.reverted = back != rotation.made;
         rotation.aim = back;
-        rotation.patience = steady;
+        rotation.patience = moment.steady;
         self.previous = self.current.replace(back);
         Ok(())
     }

@@ -70,22 +70,26 @@ impl Secret {
         if excused || by_word || emergency {
             return Verdict::default();
         }
-        self.gate(
-            |_| true,
-            |consumer, replica| {
-                let said = replica.ready.get(&generation);
-                said.is_some_and(|said| weighs(Purpose::Ready, consumer.ready, said.kind) && said.stands(now))
-            },
-        )
+        self.gate(tries, |consumer, replica| {
+            let said = replica.ready.get(&generation);
+            said.is_some_and(|said| weighs(Purpose::Ready, consumer.ready, said.kind) && said.stands(now))
+        })
     }
 
     /// Has everyone who must switched to this generation.
     #[must_use]
     pub fn adopted(&self, generation: Generation, now: Millis) -> Verdict {
-        self.gate(uses, |consumer, replica| {
+        self.gate(self.unseen(), |consumer, replica| {
             let said = replica.adopted.as_ref().filter(|(adopted, _)| *adopted == generation);
             said.is_some_and(|(_, said)| adoption_counts(consumer, said, now))
         })
+    }
+
+    /// Consumers that have to say of themselves what they use: all but those of which the target's account is taken,
+    /// where that shows the new credential used and the old one not.
+    fn unseen(&self) -> impl Fn(&ConsumerPolicy) -> bool {
+        let seen = self.seen_switched();
+        move |consumer| uses(consumer) && !(seen && consumer.adopted == EvidenceKind::Target)
     }
 
     /// Has every verifier stopped accepting this generation.
@@ -166,7 +170,7 @@ impl Secret {
 
     /// Everyone who must uses a successor.
     fn superseded(&self, generation: Generation, last: bool, now: Millis) -> Verdict {
-        let mut verdict = self.gate(uses, |consumer, replica| {
+        let mut verdict = self.gate(self.unseen(), |consumer, replica| {
             let said = replica.adopted.as_ref().filter(|(adopted, _)| {
                 *adopted != generation && (self.current == Some(*adopted) || self.previous == Some(*adopted))
             });
@@ -249,9 +253,14 @@ fn needed(quorum: Quorum, consumer: &ConsumerPolicy, members: usize) -> usize {
     }
 }
 
-/// Presents the secret, rather than accepting what others present.
+/// Presents the secret or derives from it, rather than accepting what others present.
 pub(crate) fn uses(consumer: &ConsumerPolicy) -> bool {
-    consumer.role == ConsumerRole::Uses
+    consumer.role != ConsumerRole::Verifies
+}
+
+/// Can try a credential that is only staged.
+pub(crate) fn tries(consumer: &ConsumerPolicy) -> bool {
+    consumer.role != ConsumerRole::Depends
 }
 
 fn adoption_counts(consumer: &ConsumerPolicy, said: &Statement, now: Millis) -> bool {

@@ -4,7 +4,7 @@
 use crate::calls::{CallState, Observation, OpenCall};
 use crate::event::Live;
 use crate::generation::Liveness;
-use crate::ids::{CallId, Millis, Place, TargetId};
+use crate::ids::{CallId, Generation, Millis, Place, TargetId};
 use crate::profile::Overlap;
 use crate::retirement::{Job, Retirement};
 use crate::rotation::Quiet;
@@ -152,31 +152,46 @@ impl Secret {
         generation || self.retirements.keys().any(orphan) || self.loose.keys().any(orphan)
     }
 
-    /// What the target tells of the use of the credential that is to end.
+    /// What the target tells of the use of the credential that is to end, and of the one in its place.
     fn listen(&mut self, look: &OpenCall, live: &[Live]) {
-        let Some(old) = self.ending().and_then(|old| self.generations.get(&old)) else { return };
-        if old.liveness(&look.place) != Liveness::Live {
+        let Some(rotation) = &self.rotation else { return };
+        let Some(since) = rotation.draining.or(rotation.switched).filter(|it| it.steady <= look.intended) else {
             return;
-        }
-        let (id, slot) = (old.id_at(&look.place), old.slot.as_ref());
-        let entry = live.iter().find(|entry| id == Some(&entry.id) || (slot.is_some() && entry.slot.as_ref() == slot));
-        let last_used_at = entry.and_then(|entry| entry.last_used_at);
-        let sessions = entry.and_then(|entry| entry.live_uses).unwrap_or(0);
-        let Some(rotation) = self.rotation.as_mut() else { return };
-        let Some(draining) = rotation.draining.filter(|draining| draining.steady <= look.intended) else { return };
-        let before = rotation.quiet.get(&look.place).copied();
-        let reference = before.map_or(Some(draining.at), |quiet| quiet.last_used_at.max(Some(draining.at)));
+        };
+        let place = &look.place;
+        let Some(old) = self.ending().filter(|old| self.lives(*old, place)) else { return };
+        let (last_used_at, sessions) = self.use_of(old, place, live);
+        let aim_used = {
+            let (last_used_at, sessions) = self.use_of(rotation.aim, place, live);
+            sessions > 0 || last_used_at > Some(since.at)
+        };
+        let before = rotation.quiet.get(place).copied();
+        let reference = before.map_or(Some(since.at), |quiet| quiet.last_used_at.max(Some(since.at)));
         let used = sessions > 0 || last_used_at > reference;
         let from = match before {
             Some(quiet) if !used && quiet.clean => quiet.from,
             _ => look.intended,
         };
         let quiet = Quiet { from, to: look.intended, last_used_at, clean: !used };
-        rotation.quiet.insert(look.place.clone(), quiet);
+        if let Some(rotation) = self.rotation.as_mut() {
+            rotation.aim_used |= aim_used;
+            rotation.quiet.insert(place.clone(), quiet);
+        }
         if used {
-            let old = old_of(rotation, self.current, self.previous);
             self.contradict(old);
         }
+    }
+
+    fn lives(&self, generation: Generation, place: &Place) -> bool {
+        self.generations.get(&generation).is_some_and(|it| it.liveness(place) == Liveness::Live)
+    }
+
+    /// Last use and open sessions of a generation, as the target lists them.
+    fn use_of(&self, generation: Generation, place: &Place, live: &[Live]) -> (Option<Millis>, u32) {
+        let Some(credential) = self.generations.get(&generation) else { return (None, 0) };
+        let (id, slot) = (credential.id_at(place), credential.slot.as_ref());
+        let entry = live.iter().find(|entry| id == Some(&entry.id) || (slot.is_some() && entry.slot.as_ref() == slot));
+        (entry.and_then(|entry| entry.last_used_at), entry.and_then(|entry| entry.live_uses).unwrap_or(0))
     }
 
     pub(crate) fn foreign_seen(&mut self, place: &Place, id: &TargetId) -> Verdict {
@@ -187,12 +202,4 @@ impl Secret {
         self.foreign.insert(stranger);
         Ok(())
     }
-}
-
-fn old_of(
-    rotation: &crate::rotation::Rotation,
-    current: Option<crate::ids::Generation>,
-    previous: Option<crate::ids::Generation>,
-) -> Option<crate::ids::Generation> {
-    if rotation.kind == crate::step::PlanKind::Retire { current } else { previous }
 }

@@ -56,6 +56,9 @@ pub enum ConsumerRole {
     Uses,
     /// Accepts what others present: must hold both before commit and drop the old before destroy.
     Verifies,
+    /// Another managed secret that derives from this one (a leaf from its CA). It cannot try what is not committed; it
+    /// has switched once no live credential of it derives from the old one, which the host itself states.
+    Depends,
 }
 
 /// Which replicas a consumer has, by an authority that is not the replicas themselves.
@@ -133,5 +136,5 @@ pub struct Attempts {
     pub max_ms: u64,
 }
 
-names!(ConsumerRole { Uses => "uses", Verifies => "verifies" });
+names!(ConsumerRole { Uses => "uses", Verifies => "verifies", Depends => "depends" });
 names!(AtDeadline { Hold => "hold", Rollback => "rollback", Force => "force" });

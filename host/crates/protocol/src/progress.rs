@@ -10,7 +10,7 @@ use crate::profile::Minter;
 use crate::rotation::Rotation;
 use crate::state::Secret;
 use crate::step::{Phase, PlanKind, Step};
-use crate::timers::{Timer, quiet_total_ms};
+use crate::timers::{LEAST_TICK_MS, Timer, quiet_total_ms};
 
 impl Secret {
     /// The step the running rotation is at; `None` where every step is done, or it is going back.
@@ -191,8 +191,17 @@ impl Secret {
         if !Timer::new(draining.steady, rotation.pins.policy.overlap_min_ms).over(self.steady) {
             return Some(DrainLeft::Timer);
         }
-        let signal = rotation.pins.profile.usage.filter(|_| !old.overridden)?;
-        let total_ms = quiet_total_ms(&rotation.pins.policy, signal);
+        if old.overridden {
+            return None;
+        }
+        self.quiet_left()
+    }
+
+    /// What the target's account of the old credential's use lacks: time between two looks, or the next look.
+    pub(crate) fn quiet_left(&self) -> Option<DrainLeft> {
+        let rotation = self.rotation.as_ref()?;
+        let old = self.generations.get(&self.ending()?)?;
+        let total_ms = quiet_total_ms(&rotation.pins.policy, rotation.pins.profile.usage?);
         let mut left = None;
         for place in old.lingering() {
             let seen = rotation.quiet.get(place);
@@ -205,6 +214,21 @@ impl Secret {
             }
         }
         left
+    }
+
+    /// Where the target is to be looked at again, and when.
+    pub(crate) fn next_look(&self) -> Option<(Place, Millis)> {
+        let rotation = self.rotation.as_ref()?;
+        let every_ms = quiet_total_ms(&rotation.pins.policy, rotation.pins.profile.usage?).max(LEAST_TICK_MS);
+        let old = self.generations.get(&self.ending()?)?;
+        let due = |place: &Place| self.observations.get(place).map_or(Millis(0), |seen| seen.began_at.plus(every_ms));
+        old.lingering().map(|place| (place.clone(), due(place))).min_by_key(|(_, due)| *due)
+    }
+
+    /// The target shows the new credential used and the old one not, since the roles were switched.
+    pub(crate) fn seen_switched(&self) -> bool {
+        let tells = self.rotation.as_ref().is_some_and(|it| it.aim_used && it.pins.profile.usage.is_some());
+        tells && self.quiet_left().is_none()
     }
 }
 

@@ -2,7 +2,7 @@
 //! the better strategy; all of them are told at once. Never softens a plan by itself.
 
 use crate::evidence::EvidenceKind;
-use crate::gate::uses;
+use crate::gate::{tries, uses};
 use crate::policy::{ConsumerPolicy, Members, Policy, Quorum, WaveSize};
 use crate::profile::{Minter, Overlap, Profile};
 use crate::step::PlanKind;
@@ -131,7 +131,7 @@ fn readiness(profile: &Profile, policy: &Policy) -> Vec<PlanProblem> {
         let what = format!("consumer {} cannot become ready: {}", consumer.name, weak(consumer)?);
         Some(PlanProblem::new("ready-evidence", what, "ask for `holder` or `process`, or make it optional"))
     };
-    required(policy).filter_map(problem).collect()
+    required(policy).filter(|consumer| tries(consumer)).filter_map(problem).collect()
 }
 
 /// An agent that holds a credential says nothing about the workload beside it; and where the target tells nothing of

@@ -40,13 +40,17 @@ pub struct Rotation {
     pub staged: Option<Moment>,
     /// The wave that may switch.
     pub wave: Wave,
+    /// When pending became current (or previous did again).
+    pub switched: Option<Moment>,
+    /// The target has shown a use of the new credential since.
+    pub aim_used: bool,
     /// Since when the overlap and the quiet time run.
     pub draining: Option<Moment>,
     /// Since when stragglers are waited for: set anew by each stage, wave and release.
     pub patience: Steady,
     /// Cries of required consumers that were heeded, by consumer.
     pub cries: BTreeMap<crate::ids::ConsumerName, u32>,
-    /// Use of the old generation at each place, since draining began.
+    /// Use of the old generation at each place, since the roles were switched, and anew since draining began.
     pub quiet: BTreeMap<Place, Quiet>,
     /// The first plugin call it may make; what was observed before is not taken for its own baseline.
     pub first_call: CallId,
@@ -74,7 +78,7 @@ pub struct Wave {
     pub failed: bool,
 }
 
-/// What the target says of the old generation's use since draining began.
+/// What the target says of the old generation's use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Quiet {
     /// Intent of the first look since the last use seen.

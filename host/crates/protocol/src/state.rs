@@ -281,6 +281,12 @@ impl Secret {
         self.frozen.as_ref()
     }
 
+    /// What the target last listed at each place: what expires when, and who uses what.
+    #[must_use]
+    pub const fn observations(&self) -> &BTreeMap<Place, Observation> {
+        &self.observations
+    }
+
     /// Failed attempts at calls, by what they were tried for.
     #[must_use]
     pub const fn efforts(&self) -> &BTreeMap<Effort, Tries> {

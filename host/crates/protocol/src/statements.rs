@@ -129,10 +129,10 @@ impl Secret {
     }
 
     /// The target's account of use speaks against those who had only a word, or that very account, for their switch.
-    pub(crate) fn contradict(&mut self, old: Option<Generation>) {
+    pub(crate) fn contradict(&mut self, old: Generation) {
         for state in self.replicas.values_mut() {
             let weak = state.adopted.as_ref().is_some_and(|(adopted, said)| {
-                Some(*adopted) != old && matches!(said.kind, EvidenceKind::Target | EvidenceKind::Attested)
+                *adopted != old && matches!(said.kind, EvidenceKind::Target | EvidenceKind::Attested)
             });
             if weak {
                 state.adopted = None;

@@ -82,10 +82,10 @@ impl Secret {
             let policy = &rotation.pins.policy;
             if let Some(draining) = rotation.draining {
                 visit(Timer::new(draining.steady, policy.overlap_min_ms));
-                if let Some(signal) = rotation.pins.profile.usage {
-                    let total_ms = quiet_total_ms(policy, signal);
-                    rotation.quiet.values().for_each(|quiet| visit(Timer::new(quiet.from, total_ms)));
-                }
+            }
+            if let Some(signal) = rotation.pins.profile.usage {
+                let total_ms = quiet_total_ms(policy, signal);
+                rotation.quiet.values().for_each(|quiet| visit(Timer::new(quiet.from, total_ms)));
             }
             if let Some(settled) = rotation.wave.settled {
                 visit(Timer::new(settled, policy.waves.soak_ms));

@@ -267,14 +267,14 @@ fn lost_install(holds: Generation) -> Sim {
     sim.now = until(&sim);
     sim.step();
     for _ in 0..2 {
-        if let Action::Call(call) = sim.decide() {
-            if call.kind == CallKind::Verify {
-                let works = call.generation == holds;
-                sim.intend(&call);
-                let outcome = if works { Outcome::Works } else { Outcome::Refused("no".to_owned()) };
-                sim.record(Event::Ended { call: call.call, outcome });
-            }
+        let Action::Call(call) = sim.decide() else { break };
+        if call.kind != CallKind::Verify {
+            break;
         }
+        let works = call.generation == holds;
+        sim.intend(&call);
+        let outcome = if works { Outcome::Works } else { Outcome::Refused("no".to_owned()) };
+        sim.record(Event::Ended { call: call.call, outcome });
     }
     sim
 }

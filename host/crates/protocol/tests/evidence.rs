@@ -306,3 +306,15 @@ fn a_membership_change_is_counted_at_once() {
     sim.run();
     assert!(sim.rotation_over());
 }
+
+#[test]
+fn a_secret_that_depends_on_this_one_is_not_asked_to_try_it_and_holds_up_the_end_of_the_old() {
+    let mut leaf = consumer("leaf", &["prod/leaf"]);
+    leaf.role = keybaton_protocol::policy::ConsumerRole::Depends;
+    let mut sim = staged(vec![leaf]);
+    assert_eq!(waits_in(&sim.run()), Some(Step::Adopt), "a leaf cannot be derived from what is not committed");
+    assert_eq!(missing(&sim.run()), ["leaf/prod/leaf"]);
+    sim.say("leaf", "prod/leaf", Purpose::Adopted, 2);
+    sim.run();
+    assert!(sim.rotation_over());
+}

@@ -17,7 +17,7 @@ fn places(names: &[&str]) -> Vec<Place> {
     names.iter().map(|name| id(name)).collect()
 }
 
-fn rotating(profile: Profile) -> Sim {
+fn rotating(profile: &Profile) -> Sim {
     let mut sim = Sim::new();
     for kind in [PlanKind::Issue, PlanKind::Rotate] {
         let mut pins = common::pins(profile.clone(), policy(vec![consumer("api", &["one"])]));
@@ -55,7 +55,7 @@ fn told(calls: &[Call]) -> Vec<String> {
 
 #[test]
 fn places_are_called_at_the_same_time_and_minting_is_done_once() {
-    let mut sim = rotating(alternate());
+    let mut sim = rotating(&alternate());
     let calls = all_due(&mut sim);
     assert_eq!(told(&calls), ["create 2 at h1"]);
     end_all(&mut sim, &calls);
@@ -89,7 +89,7 @@ fn places_are_called_at_the_same_time_and_minting_is_done_once() {
 
 #[test]
 fn a_place_that_fails_holds_the_others_up_and_is_named() {
-    let mut sim = rotating(alternate());
+    let mut sim = rotating(&alternate());
     let calls = all_due(&mut sim);
     end_all(&mut sim, &calls);
     for _ in 0..3 {
@@ -116,7 +116,7 @@ fn a_place_that_fails_holds_the_others_up_and_is_named() {
 
 #[test]
 fn a_place_that_comes_back_is_brought_level_before_it_counts() {
-    let mut sim = rotating(alternate());
+    let mut sim = rotating(&alternate());
     sim.run();
     sim.command(&Command::Places { places: places(&["h1", "h2", "h3", "h4"]), author: author() });
     sim.say("api", "one", Purpose::Ready, 2);
@@ -135,7 +135,7 @@ fn a_place_that_comes_back_is_brought_level_before_it_counts() {
 
 #[test]
 fn pending_is_given_back_only_where_it_may_have_arrived() {
-    let mut sim = rotating(alternate());
+    let mut sim = rotating(&alternate());
     let calls = all_due(&mut sim);
     end_all(&mut sim, &calls);
     let calls = all_due(&mut sim);
@@ -151,7 +151,7 @@ fn pending_is_given_back_only_where_it_may_have_arrived() {
 
 #[test]
 fn each_place_is_promoted_where_the_target_has_such_a_notion() {
-    let mut sim = rotating(Profile { promotes: true, ..alternate() });
+    let mut sim = rotating(&Profile { promotes: true, ..alternate() });
     sim.run();
     sim.say("api", "one", Purpose::Ready, 2);
     sim.step();
@@ -165,7 +165,7 @@ fn each_place_is_promoted_where_the_target_has_such_a_notion() {
 
 #[test]
 fn with_one_slot_each_place_is_overwritten_for_itself() {
-    let mut sim = rotating(one_slot());
+    let mut sim = rotating(&one_slot());
     sim.run();
     sim.say("api", "one", Purpose::Ready, 2);
     sim.step();

@@ -97,7 +97,7 @@ fn quiet_is_counted_past_the_lag_between_two_looks() {
     let mut old = live("app_a", Millis(0));
     old.slot = Some(id("app_a"));
     old.last_used_at = Some(sim.now);
-    sim.live = vec![old.clone()];
+    sim.live = vec![old];
     sim.run();
     assert_eq!(sim.done.iter().filter(|done| *done == "observe 1").count(), 1, "{:?}", sim.done);
     sim.run_for(65_000);
@@ -343,4 +343,32 @@ fn a_fetch_in_time_renews_the_staged_lease_and_leaves_few_traces() {
     sim.now = sim.now.plus(5_000);
     sim.fetch("api", "one", 2);
     assert_eq!(sim.journal.len(), events + 1, "half a lease later it is");
+}
+
+#[test]
+fn a_consumer_that_cannot_answer_has_switched_when_the_target_says_so() {
+    let mut policy = one_consumer();
+    policy.quiet_ms = 10_000;
+    policy.consumers[0].adopted = EvidenceKind::Target;
+    let mut profile = alternate();
+    profile.usage = Some(UsageSignal { lag_ms: 0, resolution_ms: 0 });
+    let mut sim = Sim::rotating(profile, policy);
+    sim.run();
+    sim.say("api", "one", Purpose::Ready, 2);
+    let [mut old, mut new] = ["app_a", "app_b"].map(|slot| {
+        let mut entry = live(slot, Millis(0));
+        entry.slot = Some(id(slot));
+        entry
+    });
+    old.live_uses = Some(1);
+    new.live_uses = Some(0);
+    sim.live = vec![old, new];
+    sim.run_for(60_000);
+    assert_eq!(sim.secret.step(sim.now), Some(Step::Adopt), "the old one is in use");
+    sim.live[0].live_uses = Some(0);
+    sim.run_for(60_000);
+    assert_eq!(sim.secret.step(sim.now), Some(Step::Adopt), "nor has the new one been seen in use");
+    sim.live[1].last_used_at = Some(sim.now);
+    sim.run_for(60_000);
+    assert!(sim.rotation_over(), "{:#?}", sim.done);
 }

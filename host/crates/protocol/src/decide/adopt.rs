@@ -6,6 +6,7 @@ use super::prepare::{each, failure, hold, stragglers};
 use super::revert::enable_at_all;
 use crate::action::Waiting;
 use crate::event::{Event, HoldReason};
+use crate::evidence::EvidenceKind;
 use crate::ids::{Author, Millis};
 use crate::progress::DrainLeft;
 use crate::rotation::Rotation;
@@ -70,6 +71,30 @@ pub(super) fn open_wave(secret: &Secret, now: Millis) -> Option<Say> {
         return Some(Say::Record(vec![Event::WaveOpened { wave: next }]));
     }
     Some(Say::Wait(None, Waiting::Timer(Step::Adopt)))
+}
+
+/// Some consumers cannot answer for themselves, and the target's account is taken: it is looked at again and again.
+pub(super) fn watch(secret: &Secret, now: Millis) -> Option<Say> {
+    let rotation = adopting(secret, now)?;
+    let missing = secret.wave_missing(now);
+    let silent = |name| secret.consumers.get(name).is_some_and(|it| it.adopted == EvidenceKind::Target);
+    if !missing.iter().any(|(name, _)| silent(name)) {
+        return None;
+    }
+    let old = secret.ending()?;
+    let place = match secret.quiet_left() {
+        Some(DrainLeft::Look(place)) => place,
+        Some(DrainLeft::Timer) => return None,
+        // Quiet, and the new one has not been seen in use: looked at as often as the target's account changes.
+        None => {
+            let (place, due) = secret.next_look()?;
+            if now < due {
+                return Some(Say::Wait(Some(due), Waiting::Consumers { step: Step::Adopt, missing }));
+            }
+            place
+        }
+    };
+    Some(build::observe(secret, now, Step::Adopt, &place, old, Sponsor::rotation(rotation)))
 }
 
 /// Waits for those who have to switch.

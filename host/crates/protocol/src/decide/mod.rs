@@ -58,6 +58,7 @@ const COURSE: &[Rule] = &[
     adopt::promote,
     adopt::stop_wave,
     adopt::open_wave,
+    adopt::watch,
     adopt::wait,
     adopt::drain,
     adopt::finish,

@@ -451,7 +451,6 @@ fn told(world: &World) -> String {
 /// Explores everything within the bounds; fails with the shortest way to what breaks.
 pub(crate) fn explore(bounds: Bounds) {
     let checker = bounds.checker().threads(2).target_state_count(MAX_STATES).spawn_bfs().join();
-    println!("{} states, depth {}", checker.unique_state_count(), checker.max_depth());
     assert!(checker.state_count() < MAX_STATES, "the bounds are too wide to be explored to the end");
     for (name, path) in checker.discoveries() {
         let reached = name.starts_with("a ");
