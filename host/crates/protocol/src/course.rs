@@ -2,9 +2,8 @@
 
 use crate::event::{Event, Minted, Pins};
 use crate::generation::{Credential, Liveness, Verified};
-use crate::ids::{Author, ConsumerName, Digest, Generation, Place, Slot};
+use crate::ids::{Author, Generation, Place, Slot};
 use crate::plan::plan;
-use crate::policy::{ConsumerPolicy, Members, Policy};
 use crate::profile::{Overlap, Profile};
 use crate::rotation::{Moment, Rotation, Wave};
 use crate::state::Secret;
@@ -121,12 +120,6 @@ impl Secret {
             !self.generations.values().any(|it| it.slot.as_ref() == Some(*slot) && it.lingering().next().is_some())
         };
         order.clone().find(empty).or_else(|| order.clone().next()).cloned()
-    }
-
-    fn adopt_policy(&mut self, policy: &Policy) {
-        self.consumers = policy.consumers.iter().map(|it| (it.name.clone(), it.clone())).collect();
-        let consumers = &self.consumers;
-        self.replicas.retain(|(name, _), _| consumers.contains_key(name));
     }
 
     pub(crate) fn supplied(&mut self, generation: Generation, minted: &Minted) -> Verdict {
@@ -344,63 +337,6 @@ impl Secret {
         } else {
             self.recall(current);
         }
-    }
-
-    pub(crate) fn repolicied(&mut self, policy: &Policy) -> Verdict {
-        let steady = self.steady;
-        let rotation = self.rotation.as_mut().ok_or("no rotation runs")?;
-        Arc::make_mut(&mut rotation.pins).policy = policy.clone();
-        rotation.patience = steady;
-        self.pins = Some(Arc::clone(&rotation.pins));
-        self.adopt_policy(policy);
-        Ok(())
-    }
-
-    pub(crate) fn repinned(&mut self, component: Digest) -> Verdict {
-        if self.running_calls().next().is_some() {
-            return Err("a plugin call is under way");
-        }
-        let rotation = self.rotation.as_mut().ok_or("no rotation runs")?;
-        Arc::make_mut(&mut rotation.pins).component = component;
-        self.pins = Some(Arc::clone(&rotation.pins));
-        self.efforts.clear();
-        Ok(())
-    }
-
-    pub(crate) fn places_changed(&mut self, places: &[Place]) -> Verdict {
-        if places.is_empty() {
-            return Err("the target has no place");
-        }
-        let mut pins = self.pins().cloned().ok_or("nothing has been pinned yet")?;
-        Arc::make_mut(&mut pins).places = places.to_vec();
-        if let Some(rotation) = self.rotation.as_mut() {
-            rotation.pins = Arc::clone(&pins);
-        }
-        self.pins = Some(pins);
-        Ok(())
-    }
-
-    pub(crate) fn consumer_added(&mut self, consumer: &ConsumerPolicy) -> Verdict {
-        if self.consumers.contains_key(&consumer.name) {
-            return Err("the consumer is declared already");
-        }
-        self.consumers.insert(consumer.name.clone(), consumer.clone());
-        Ok(())
-    }
-
-    pub(crate) fn consumer_removed(&mut self, consumer: &ConsumerName) -> Verdict {
-        self.consumers.remove(consumer).ok_or("no such consumer")?;
-        self.replicas.retain(|(name, _), _| name != consumer);
-        Ok(())
-    }
-
-    pub(crate) fn members_changed(&mut self, consumer: &ConsumerName, members: &Members) -> Verdict {
-        let policy = self.consumers.get_mut(consumer).ok_or("no such consumer")?;
-        policy.members = members.clone();
-        if let Members::Listed(listed) = members {
-            self.replicas.retain(|(name, replica), _| name != consumer || listed.contains(replica));
-        }
-        Ok(())
     }
 
     /// Nothing stops a step: neither a freeze, nor a hold, nor an unfinished restore.

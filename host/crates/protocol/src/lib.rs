@@ -1,4 +1,66 @@
-//! The rotation protocol: facts fold into state, a pure function decides what comes next.
+//! The rotation protocol: facts fold into state, and a pure function decides what comes next.
+//!
+//! This crate does no IO, reads no clock and draws no randomness: time and identifiers are arguments. It holds no
+//! secret bytes and knows no plugin, database or network. Everything it promises can therefore be explored by a model
+//! checker, and is (`tests/models`).
+//!
+//! # The shape
+//!
+//! ```text
+//!            Command ──admit──▶ Event* ─┐
+//!                                       ▼
+//!   journal ──record (one table)──▶  Secret  ──decide (a list of rules)──▶ Action
+//!      ▲                                │                                    │
+//!      │                                └──status, offer──▶ people, consumers│
+//!      └──── intent, outcome ◀──────────── the engine carries it out ◀───────┘
+//! ```
+//!
+//! - [`Secret`] is the fold of one secret's journal. [`Secret::record`] is the only way to change it: one `match` over
+//!   (where it stands, event), each legal arm a small named function, everything else [`Illegal`] and without a trace.
+//!   Recovery is replay of the same function; there is no other resume code.
+//! - [`decide`] tries a visible list of small rules in order; the first that has something to do wins. It answers with
+//!   events to append, a plugin call to make, or what is being waited for, and until when. It is asked again after each
+//!   fact, also while calls are open, so that places are called at the same time.
+//! - [`admit`] says whether a request of a person, a consumer or the scheduler is legal, as events; a [`Refusal`] says
+//!   why not and what to do instead. [`refuse()`] is asked before that: what the target can't do at all.
+//! - [`status`] and [`offer()`] show the state to people and to consumers.
+//!
+//! # What the engine owes
+//!
+//! 1. Decisions and intents are appended on exactly the state they were decided on (sequence and fence), which makes
+//!    the gates evaluated on that state transactional. Facts (`Sent` excepted, which is an intent) are appended
+//!    whenever they come.
+//! 2. `now` is `max(wall clock, last event)`; a wait's `until` is only when to ask again, never a promise.
+//! 3. A new holder of the lease appends [`event::Event::Interrupted`] for each of [`Secret::running_calls`] that it is not
+//!    itself at, before it asks for a decision. The call is then resumed from its record, or looked after as in doubt.
+//! 4. Whatever an [`action::Call`] mints is sealed in the same write as (or before) the event that names it.
+//! 5. The data key of a generation is erased in the same write as its [`event::Event::Erased`].
+//! 6. Plugin bytes stay as long as [`Secret::pinned`] names them.
+//! 7. A rotation is started where [`Secret::must_rotate`] says so, due or not.
+//! 8. `depends` consumers are stated for by the host: `adopted`, with `target` evidence, once no live credential of
+//!    theirs derives from the old one.
+//!
+//! # Where things are
+//!
+//! Words: [`ids`], [`step`], [`profile`], [`policy`], [`evidence`], [`fault`], [`event`], [`action`], [`command`].
+//! Parts of the state: [`state`], [`generation`], [`rotation`], [`calls`], [`retirement`], [`membership`].
+//! The table is `table.rs`; its arms are in `course.rs` (the rotation), `intents.rs`, `outcomes.rs`, `observed.rs`
+//! (calls), `statements.rs` (consumers), `endings.rs` (retirements), `pinned.rs` (what it runs on) and `brakes.rs`
+//! (holds, compromises, restores). Evidence is weighed in [`gate`]; how far a rotation has come is read off the facts
+//! in `progress.rs`; time that permits destruction is in `timers.rs`.
+//!
+//! # Choices that a reader should know
+//!
+//! - There is no step counter. The step a rotation is at is the first of its plan that the facts do not show done: when
+//!   evidence is withdrawn or a place comes back, an earlier step simply is not done.
+//! - A retirement is one mechanism for every end: previous, pending on rollback, current on retire, orphans, and what
+//!   is compromised. It outlives its rotation and keeps its evidence gate.
+//! - Guards are in [`Secret::record`], not in [`decide`] alone: a journal that ends a credential without evidence is
+//!   refused, whoever wrote it. A guard may be loosened freely; one that is tightened must go by record version.
+//! - Timers run on [`ids::Steady`], time that has certainly passed: a jump of the clock is one small step of them.
+//! - With one slot nothing removes a value beside the one in use: the old one goes by being overwritten, and is kept
+//!   until its successor is proven and used.
+
 pub mod action;
 pub mod admit;
 pub mod calls;
@@ -28,6 +90,7 @@ mod endings;
 mod intents;
 mod observed;
 mod outcomes;
+mod pinned;
 mod progress;
 mod statements;
 mod table;

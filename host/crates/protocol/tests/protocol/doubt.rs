@@ -1,8 +1,6 @@
 //! Calls that are lost, late, interrupted or done twice; credentials that nobody asked for.
 
-mod common;
-
-use common::{Sim, author, consumer, fault, id, live, minted, native, one_slot, policy};
+use crate::common::{Sim, author, consumer, fault, id, live, minted, native, one_slot, policy};
 use keybaton_protocol::action::{Action, Call, Waiting};
 use keybaton_protocol::calls::CallState;
 use keybaton_protocol::command::Command;
@@ -314,7 +312,7 @@ fn one_slot_left_in_the_middle_goes_back_to_the_value_that_works() {
         kind: keybaton_protocol::step::PlanKind::Rotate,
         cause: "operator".to_owned(),
         author: author(),
-        pins: common::pins(one_slot(), one_consumer()),
+        pins: crate::common::pins(one_slot(), one_consumer()),
     };
     assert!(sim.refused(&start).contains("no telling yet"));
     sim.now = sim.now.plus(1_001);

@@ -1,8 +1,6 @@
 //! What is refused at plan time, and the better strategy that is named.
 
-mod common;
-
-use common::{alternate, consumer, id, native, one_slot, policy, profile, verifier};
+use crate::common::{alternate, consumer, id, native, one_slot, policy, profile, verifier};
 use keybaton_protocol::evidence::EvidenceKind;
 use keybaton_protocol::plan::plan;
 use keybaton_protocol::policy::{Policy, Quorum, WaveSize};

@@ -1,8 +1,6 @@
 //! Replicas switch in waves; a wave that fails goes back; a cry is heard once.
 
-mod common;
-
-use common::{Sim, alternate, author, consumer, id, policy};
+use crate::common::{Sim, alternate, author, consumer, id, policy};
 use keybaton_protocol::action::Waiting;
 use keybaton_protocol::command::Command;
 use keybaton_protocol::event::HoldReason;

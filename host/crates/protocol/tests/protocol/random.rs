@@ -1,9 +1,9 @@
 //! Any order of events: what is refused leaves no trace, what is accepted can be replayed, nothing panics, and whatever
 //! is decided or admitted is legal.
 
-mod common;
-
-use common::{Sim, alternate, author, consumer, evidence, fault, id, live, minted, native, one_slot, pins, policy};
+use crate::common::{
+    Sim, alternate, author, consumer, evidence, fault, id, live, minted, native, one_slot, pins, policy,
+};
 use keybaton_protocol::action::Action;
 use keybaton_protocol::command::Command;
 use keybaton_protocol::event::{Event, HoldReason, HostAnswer, Outcome, RetireCause};
@@ -26,7 +26,7 @@ enum Move {
 }
 
 fn profiles() -> impl Strategy<Value = Profile> {
-    prop_oneof![Just(native()), Just(alternate()), Just(one_slot()), Just(common::replace())]
+    prop_oneof![Just(native()), Just(alternate()), Just(one_slot()), Just(crate::common::replace())]
 }
 
 fn policies() -> impl Strategy<Value = Policy> {
@@ -77,7 +77,7 @@ fn intent() -> impl Strategy<Value = Event> {
             call: CallId(call),
             kind,
             generation,
-            operation: OperationId::of(&common::id("r1"), kind.name(), generation, &place, None),
+            operation: OperationId::of(&crate::common::id("r1"), kind.name(), generation, &place, None),
             place,
             attempt: 1,
             baseline: Vec::new(),

@@ -1,8 +1,6 @@
 //! Drives the protocol in tests: declarations by name, a target that answers at once, consumers that answer on call.
 //! Every event goes through `record`, and a refused one fails the test.
 
-#![expect(dead_code, reason = "each test file uses its own part of this")]
-
 use keybaton_protocol::action::{Action, Call, Waiting};
 use keybaton_protocol::command::Command;
 use keybaton_protocol::event::{Event, Minted, Outcome, Pins};

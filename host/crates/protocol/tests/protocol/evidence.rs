@@ -1,8 +1,6 @@
 //! Whose word counts for what, and when it stops counting.
 
-mod common;
-
-use common::{Sim, alternate, author, consumer, evidence, id, one_slot, policy, verifier};
+use crate::common::{Sim, alternate, author, consumer, evidence, id, one_slot, policy, verifier};
 use keybaton_protocol::action::Waiting;
 use keybaton_protocol::command::Command;
 use keybaton_protocol::evidence::{Attestation, Evidence, EvidenceKind, Purpose};

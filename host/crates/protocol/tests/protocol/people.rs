@@ -1,8 +1,6 @@
 //! What operators ask for, what they get, and what they are told instead.
 
-mod common;
-
-use common::{Sim, alternate, author, consumer, id, live, minted, native, one_slot, pins, policy, replace};
+use crate::common::{Sim, alternate, author, consumer, id, live, minted, native, one_slot, pins, policy, replace};
 use keybaton_protocol::action::{Action, Waiting};
 use keybaton_protocol::command::Command;
 use keybaton_protocol::event::{Event, HoldReason, Outcome};

@@ -1,8 +1,6 @@
 //! A target of many places: one call per place, several at once; stragglers among places; places that come and go.
 
-mod common;
-
-use common::{Sim, alternate, author, consumer, fault, id, one_slot, policy, profile};
+use crate::common::{Sim, alternate, author, consumer, fault, id, one_slot, policy, profile};
 use keybaton_protocol::action::{Action, Call, Waiting};
 use keybaton_protocol::command::Command;
 use keybaton_protocol::event::Event;
@@ -20,7 +18,7 @@ fn places(names: &[&str]) -> Vec<Place> {
 fn rotating(profile: &Profile) -> Sim {
     let mut sim = Sim::new();
     for kind in [PlanKind::Issue, PlanKind::Rotate] {
-        let mut pins = common::pins(profile.clone(), policy(vec![consumer("api", &["one"])]));
+        let mut pins = crate::common::pins(profile.clone(), policy(vec![consumer("api", &["one"])]));
         pins.places = places(&["h1", "h2", "h3"]);
         let rotation = id(&format!("r-{kind}"));
         sim.command(&Command::Start { rotation, kind, cause: "operator".to_owned(), author: author(), pins });
@@ -216,7 +214,7 @@ fn a_create_waits_for_the_retirement_in_its_slot() {
     }
     assert_eq!(stuck, ["r2/destroy/1/-"], "a hopeless destroy is not tried for ever");
     sim.command(&Command::Abandon { reason: "drill".to_owned(), author: author() });
-    let pins = common::pins(alternate(), policy(Vec::new()));
+    let pins = crate::common::pins(alternate(), policy(Vec::new()));
     let start = Command::Start {
         rotation: id("r3"),
         kind: PlanKind::Rotate,

@@ -1,8 +1,6 @@
 //! Waiting: overlaps, soaks, quiet, leases, deadlines, back-off; and clocks that jump.
 
-mod common;
-
-use common::{Sim, alternate, consumer, evidence, fault, id, live, one_slot, policy};
+use crate::common::{Sim, alternate, consumer, evidence, fault, id, live, one_slot, policy};
 use keybaton_protocol::action::{Action, Waiting};
 use keybaton_protocol::command::Command;
 use keybaton_protocol::event::{Event, HoldReason, Outcome};
@@ -223,7 +221,7 @@ fn failures_are_retried_after_a_pause_up_to_the_cap_and_then_quarantined() {
     assert_eq!(sim.run(), Waiting::Held(HoldReason::Quarantined));
     let held = sim.secret.hold().expect("it is held");
     assert!(held.detail.contains("create of generation 2 at - failed after 3 attempts"), "{}", held.detail);
-    sim.command(&Command::Release { author: common::author() });
+    sim.command(&Command::Release { author: crate::common::author() });
     sim.run();
     assert_eq!(sim.secret.step(sim.now), Some(Step::Stage), "released, it is tried again");
 }
@@ -323,7 +321,7 @@ fn pending_is_kept_until_the_staged_lease_of_whoever_fetched_it_is_over() {
     let mut sim = Sim::rotating(alternate(), one_consumer());
     sim.run();
     sim.fetch("api", "one", 2);
-    sim.command(&Command::Rollback { reason: "drill".to_owned(), author: common::author() });
+    sim.command(&Command::Rollback { reason: "drill".to_owned(), author: crate::common::author() });
     sim.run_for(9_000);
     assert_eq!(sim.secret.rotation().map(|it| it.phase), Some(Phase::RollingBack));
     assert!(!did(&sim, "disable 2"), "its lease has not run out");

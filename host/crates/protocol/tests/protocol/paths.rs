@@ -1,8 +1,6 @@
 //! The way each strategy goes when everything answers, told as the list of what was done.
 
-mod common;
-
-use common::{Sim, alternate, consumer, native, one_slot, policy, replace};
+use crate::common::{Sim, alternate, consumer, native, one_slot, policy, replace};
 use keybaton_protocol::action::Waiting;
 use keybaton_protocol::evidence::Purpose;
 use keybaton_protocol::ids::Generation;

@@ -1,0 +1,72 @@
+//! Arms of the transition table: what a rotation runs on, changed by name and on the record, and who consumes.
+
+use crate::ids::{ConsumerName, Digest, Place};
+use crate::policy::{ConsumerPolicy, Members, Policy};
+use crate::state::Secret;
+use crate::table::Verdict;
+use std::sync::Arc;
+
+impl Secret {
+    pub(crate) fn adopt_policy(&mut self, policy: &Policy) {
+        self.consumers = policy.consumers.iter().map(|it| (it.name.clone(), it.clone())).collect();
+        let consumers = &self.consumers;
+        self.replicas.retain(|(name, _), _| consumers.contains_key(name));
+    }
+
+    pub(crate) fn repolicied(&mut self, policy: &Policy) -> Verdict {
+        let steady = self.steady;
+        let rotation = self.rotation.as_mut().ok_or("no rotation runs")?;
+        Arc::make_mut(&mut rotation.pins).policy = policy.clone();
+        rotation.patience = steady;
+        self.pins = Some(Arc::clone(&rotation.pins));
+        self.adopt_policy(policy);
+        Ok(())
+    }
+
+    pub(crate) fn repinned(&mut self, component: Digest) -> Verdict {
+        if self.running_calls().next().is_some() {
+            return Err("a plugin call is under way");
+        }
+        let rotation = self.rotation.as_mut().ok_or("no rotation runs")?;
+        Arc::make_mut(&mut rotation.pins).component = component;
+        self.pins = Some(Arc::clone(&rotation.pins));
+        self.efforts.clear();
+        Ok(())
+    }
+
+    pub(crate) fn places_changed(&mut self, places: &[Place]) -> Verdict {
+        if places.is_empty() {
+            return Err("the target has no place");
+        }
+        let mut pins = self.pins().cloned().ok_or("nothing has been pinned yet")?;
+        Arc::make_mut(&mut pins).places = places.to_vec();
+        if let Some(rotation) = self.rotation.as_mut() {
+            rotation.pins = Arc::clone(&pins);
+        }
+        self.pins = Some(pins);
+        Ok(())
+    }
+
+    pub(crate) fn consumer_added(&mut self, consumer: &ConsumerPolicy) -> Verdict {
+        if self.consumers.contains_key(&consumer.name) {
+            return Err("the consumer is declared already");
+        }
+        self.consumers.insert(consumer.name.clone(), consumer.clone());
+        Ok(())
+    }
+
+    pub(crate) fn consumer_removed(&mut self, consumer: &ConsumerName) -> Verdict {
+        self.consumers.remove(consumer).ok_or("no such consumer")?;
+        self.replicas.retain(|(name, _), _| name != consumer);
+        Ok(())
+    }
+
+    pub(crate) fn members_changed(&mut self, consumer: &ConsumerName, members: &Members) -> Verdict {
+        let policy = self.consumers.get_mut(consumer).ok_or("no such consumer")?;
+        policy.members = members.clone();
+        if let Members::Listed(listed) = members {
+            self.replicas.retain(|(name, replica), _| name != consumer || listed.contains(replica));
+        }
+        Ok(())
+    }
+}

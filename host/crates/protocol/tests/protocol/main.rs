@@ -1,0 +1,12 @@
+//! The protocol, told in sentences: one file per theme.
+
+mod common;
+mod doubt;
+mod evidence;
+mod paths;
+mod people;
+mod places;
+mod random;
+mod refusals;
+mod times;
+mod waves;
