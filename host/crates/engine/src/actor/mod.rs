@@ -45,6 +45,8 @@ pub(crate) struct Actor {
     /// How it stands, as the board was last told.
     shown: Option<Face>,
     pace: Pace,
+    /// The instant of the turn.
+    instant: Millis,
 }
 
 /// What to do after a turn.
@@ -74,6 +76,7 @@ pub(crate) async fn run(shared: Arc<Shared>, id: SecretId, mailbox: mpsc::Receiv
         behind: false,
         shown: None,
         pace: Pace::default(),
+        instant: Millis(0),
     };
     let mut kept = Vec::new();
     let mut pause = Pause::For(0);
@@ -88,10 +91,16 @@ pub(crate) async fn run(shared: Arc<Shared>, id: SecretId, mailbox: mpsc::Receiv
 }
 
 impl Actor {
-    /// `max(wall, last event)`.
+    /// The instant of this turn. Everything a turn folds and writes has one instant: the journal keeps one for each
+    /// write, and timers count capped steps, so a fold at other instants would not be what a replay sees.
     fn now(&self) -> Millis {
+        self.instant
+    }
+
+    /// `max(wall, last event)`.
+    fn tick(&mut self) {
         let last = self.loaded.as_ref().map_or(Millis(0), |loaded| loaded.secret.clock());
-        self.shared.wall().max(last)
+        self.instant = self.shared.wall().max(last);
     }
 
     /// Waits as long as the pause says, then takes what has come. `false`: nothing came and nothing keeps it here.

@@ -40,6 +40,7 @@ impl Actor {
 
     async fn attempt(&mut self, items: &mut Vec<Item>) -> Result<Pause, Setback> {
         let fresh = self.load().await.map_err(Setback::Store)?;
+        self.tick();
         let before = self.state().secret.seq();
         let mut batch = Batch::default();
         let deciding = !self.broken && !self.shared.is_stopping();
