@@ -18,10 +18,10 @@
 //! - [`Secret`] is the fold of one secret's journal. [`Secret::record`] is the only way to change it: one `match` over
 //!   (where it stands, event), each legal arm a small named function, everything else [`Illegal`] and without a trace.
 //!   Recovery is replay of the same function; there is no other resume code.
-//! - [`decide`] tries a visible list of small rules in order; the first that has something to do wins. It answers with
+//! - [`decide()`] tries a visible list of small rules in order; the first that has something to do wins. It answers with
 //!   events to append, a plugin call to make, or what is being waited for, and until when. It is asked again after each
 //!   fact, also while calls are open, so that places are called at the same time.
-//! - [`admit`] says whether a request of a person, a consumer or the scheduler is legal, as events; a [`Refusal`] says
+//! - [`admit()`] says whether a request of a person, a consumer or the scheduler is legal, as events; a [`Refusal`] says
 //!   why not and what to do instead. [`refuse()`] is asked before that: what the target can't do at all.
 //! - [`status`] and [`offer()`] show the state to people and to consumers.
 //!
@@ -55,7 +55,7 @@
 //!   evidence is withdrawn or a place comes back, an earlier step simply is not done.
 //! - A retirement is one mechanism for every end: previous, pending on rollback, current on retire, orphans, and what
 //!   is compromised. It outlives its rotation and keeps its evidence gate.
-//! - Guards are in [`Secret::record`], not in [`decide`] alone: a journal that ends a credential without evidence is
+//! - Guards are in [`Secret::record`], not in [`decide()`] alone: a journal that ends a credential without evidence is
 //!   refused, whoever wrote it. A guard may be loosened freely; one that is tightened must go by record version.
 //! - Timers run on [`ids::Steady`], time that has certainly passed: a jump of the clock is one small step of them.
 //! - With one slot nothing removes a value beside the one in use: the old one goes by being overwritten, and is kept
