@@ -3,6 +3,7 @@
 mod common;
 mod doubt;
 mod evidence;
+mod illegal;
 mod paths;
 mod people;
 mod places;
