@@ -316,10 +316,10 @@ fn what_a_rotation_runs_on_changes_only_to_what_exists() {
 
 #[test]
 fn an_empty_journal_is_a_secret_that_stands_idle() {
-    let secret = Secret::new(id("prod/app"));
+    let mut secret = Secret::new(id("prod/app"));
     assert_eq!((secret.stand(), secret.seq().0, secret.current()), (Stand::Idle, 0, None));
     assert!(secret.at_rest() && secret.managed() && !secret.must_rotate());
     assert_eq!(keybaton_protocol::decide(&secret, Millis(0)), Action::Idle);
     let never = Event::Ended { call: CallId(1), outcome: Outcome::Works };
-    assert!(secret.clone().record(Millis(0), &never).is_err());
+    assert!(secret.record(Millis(0), &never).is_err());
 }
