@@ -42,13 +42,30 @@ pub(crate) fn declared(spec: &Spec, target: Arc<str>) -> Declared {
 struct Scheduled(Arc<spec::Cadence>);
 
 impl Cadence for Scheduled {
-    fn next_due(&self, secret: &SecretName, anchor: Anchor) -> Option<Millis> {
+    fn next_due(&self, secret: &SecretName, anchor: Anchor, now: Millis) -> Option<Millis> {
         let facts = Facts { last: anchor.rotated_at, expires: anchor.expires_at };
-        // A missed window moves to the next one when the time comes (`window`), not when it is asked about.
-        next_due(&self.0, facts, seed(secret, anchor.rotated_at), Millis(0)).at
+        next_due(&self.0, facts, seed(secret, anchor.rotated_at), now).at
     }
 
-    fn window(&self, _secret: &SecretName, at: Millis) -> Option<Millis> {
+    fn window(&self, _secret: &SecretName, anchor: Anchor, at: Millis) -> Option<Millis> {
+        let opens = self.opens(at);
+        // Rather outside its windows than not at all: the credential would have ended by then.
+        let too_late = |expires| opens.is_none_or(|opens| opens >= expires);
+        if anchor.expires_at.is_some_and(too_late) { Some(at) } else { opens }
+    }
+
+    fn cause(&self) -> &'static str {
+        match &self.0.rhythm {
+            Rhythm::None => "before-expiry",
+            Rhythm::Every(_) => "every",
+            Rhythm::Cron(_) => "cron",
+        }
+    }
+}
+
+impl Scheduled {
+    /// The earliest instant, not before `at`, in a window.
+    fn opens(&self, at: Millis) -> Option<Millis> {
         let mut from = at;
         for _ in 0..LOOKS_AHEAD_MAX {
             if is_open(&self.0, from) {
@@ -58,12 +75,57 @@ impl Cadence for Scheduled {
         }
         Some(from)
     }
+}
 
-    fn cause(&self) -> &'static str {
-        match &self.0.rhythm {
-            Rhythm::None => "before-expiry",
-            Rhythm::Every(_) => "every",
-            Rhythm::Cron(_) => "cron",
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use keybaton_schedule::spec::Cadence as Declaration;
+    use keybaton_schedule::time::{Days, Tz, Window};
+
+    const HOUR: u64 = 3_600_000;
+    const DAY: u64 = 24 * HOUR;
+    /// A Monday, at midnight.
+    const MONDAY: u64 = 1_767_571_200_000;
+
+    /// Every day, in a window from 22 to 4 o'clock that opens on Mondays.
+    fn nightly() -> Scheduled {
+        let night = Window { days: Days::of(&[0]), from: 22 * 60, to: 4 * 60, zone: Tz::UTC };
+        Scheduled(Arc::new(Declaration {
+            rhythm: Rhythm::Every(DAY),
+            before_expiry_ms: None,
+            windows: vec![night],
+            jitter_ms: 0,
+            pause: false,
+        }))
+    }
+
+    #[test]
+    fn a_missed_window_moves_to_the_next_one_unless_the_credential_would_end_before_it() {
+        let cadence = nightly();
+        let secret = "payments/db".parse().unwrap();
+        let window = MONDAY + 22 * HOUR;
+        let rotated = Some(Millis(MONDAY - 5 * DAY));
+        let expiring = |at: Option<u64>| Anchor { rotated_at: rotated, expires_at: at.map(Millis) };
+        let tuesday = MONDAY + 30 * HOUR;
+        for (what, expires_at, now, due, starts) in [
+            ("before the window", None, MONDAY, window, window),
+            ("in the window", None, window + HOUR, window, window + HOUR),
+            ("missed", None, tuesday, window + 7 * DAY, window + 7 * DAY),
+            (
+                "missed, and it ends after the next",
+                Some(tuesday + 9 * DAY),
+                tuesday,
+                window + 7 * DAY,
+                window + 7 * DAY,
+            ),
+            ("missed, and it ends before the next", Some(tuesday + DAY), tuesday, tuesday, tuesday),
+            ("no window before it ends", Some(MONDAY + 20 * HOUR), MONDAY, MONDAY - 4 * DAY, MONDAY),
+        ] {
+            let anchor = expiring(expires_at);
+            let found = cadence.next_due(&secret, anchor, Millis(now));
+            assert_eq!(found, Some(Millis(due)), "{what}: due");
+            assert_eq!(cadence.window(&secret, anchor, Millis(due.max(now))), Some(Millis(starts)), "{what}: starts");
         }
     }
 }

@@ -2,6 +2,7 @@
 //! One lock, never held across an await; no secret bytes, no events.
 
 use crate::declared::{Anchor, Cadence, Declared, Stagger};
+use crate::ports::clock::Clock;
 use crate::ports::journal::{Freeze, Mark, Scope};
 use crate::scheduler::{Blocked, Brake, Kind, ReadyQueue, Stamps, Timers, WaitKey, Waiters, next_due};
 use crate::views::Standing;
@@ -71,6 +72,8 @@ pub(crate) struct Board {
     freezes: BTreeMap<Scope, Freeze>,
     /// Due and not started, by due instant.
     overdue: BTreeSet<(Millis, SecretId)>,
+    /// Tells whether a due time was missed.
+    clock: Arc<dyn Clock>,
 }
 
 /// How a secret stands after a write, as its actor saw it.
@@ -84,7 +87,7 @@ pub(crate) struct Face {
 }
 
 impl Board {
-    pub(crate) fn new(brake: Brake) -> Self {
+    pub(crate) fn new(brake: Brake, clock: Arc<dyn Clock>) -> Self {
         Self {
             by_name: BTreeMap::new(),
             cells: Vec::new(),
@@ -95,6 +98,7 @@ impl Board {
             brake,
             freezes: BTreeMap::new(),
             overdue: BTreeSet::new(),
+            clock,
         }
     }
 
@@ -176,9 +180,9 @@ impl Board {
         self.schedule(id);
     }
 
-    /// Computes the due instant from the mark, once, and sets it.
+    /// Computes the due instant from the mark and sets it.
     pub(crate) fn schedule(&mut self, id: SecretId) -> bool {
-        let due = next_due(self.cell(id)).filter(|_| !self.cell(id).mark.closed);
+        let due = next_due(self.cell(id), self.clock.wall()).filter(|_| !self.cell(id).mark.closed);
         self.no_longer_overdue(id);
         self.cells[id as usize].due = due;
         self.cells[id as usize].blocked = None;

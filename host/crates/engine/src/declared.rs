@@ -44,7 +44,7 @@ pub struct Stagger {
     pub at_once: u32,
 }
 
-/// What a due time is computed from: facts of the journal, never the moment of asking.
+/// What a due time is computed from: facts of the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Anchor {
     /// When the current credential became current.
@@ -55,10 +55,12 @@ pub struct Anchor {
 
 /// When a secret is due: pure and deterministic, jitter drawn from the name as seed, so that it is never re-rolled.
 pub trait Cadence: Send + Sync {
-    /// The next due instant after the anchor, or `None` when nothing is scheduled (never issued, no expiry known).
-    fn next_due(&self, secret: &SecretName, anchor: Anchor) -> Option<Millis>;
-    /// The earliest instant, not before `at`, at which a start is allowed (windows); `None` if there is none.
-    fn window(&self, secret: &SecretName, at: Millis) -> Option<Millis>;
+    /// The next due instant after the anchor, or `None` when nothing is scheduled (never issued, no expiry known). One
+    /// that was missed may move, and whether it was is seen by `now`; otherwise the moment of asking changes nothing.
+    fn next_due(&self, secret: &SecretName, anchor: Anchor, now: Millis) -> Option<Millis>;
+    /// The earliest instant, not before `at`, at which a start is allowed (windows); `None` if there is none. A
+    /// credential that would expire first does not wait for a window.
+    fn window(&self, secret: &SecretName, anchor: Anchor, at: Millis) -> Option<Millis>;
     /// For people and the journal's `cause`: `every`, `cron`, `before-expiry`.
     fn cause(&self) -> &'static str;
 }

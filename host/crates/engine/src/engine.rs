@@ -78,7 +78,8 @@ impl Engine {
         let epoch = parts.journal.epoch().await?;
         let index = parts.journal.index().await?;
         let freezes = parts.journal.freezes().await?;
-        let mut board = Board::new(Brake::new(parts.options.brake_after, parts.options.brake_ms));
+        let mut board =
+            Board::new(Brake::new(parts.options.brake_after, parts.options.brake_ms), Arc::clone(&parts.clock));
         for line in index {
             let id = board.index(&line.secret, line.mark);
             if line.mark.open {

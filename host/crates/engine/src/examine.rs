@@ -70,7 +70,8 @@ async fn protocol(
         None => (refusal(&Secret::new(declared.name.clone()), pins, shared.wall()), Anchor::default()),
     };
     out.blocks.extend(refusal);
-    out.due_at = declared.cadence.as_ref().and_then(|it| it.next_due(&declared.name, anchor)).map(|at| at.0);
+    out.due_at =
+        declared.cadence.as_ref().and_then(|it| it.next_due(&declared.name, anchor, shared.wall())).map(|at| at.0);
     Ok(())
 }
 

@@ -18,11 +18,11 @@ use support::bench::{Fleet, author, declared, name, policy};
 struct Yearly;
 
 impl Cadence for Yearly {
-    fn next_due(&self, _: &SecretName, anchor: Anchor) -> Option<Millis> {
+    fn next_due(&self, _: &SecretName, anchor: Anchor, _: Millis) -> Option<Millis> {
         anchor.rotated_at.map(|at| at.plus(365 * 86_400_000))
     }
 
-    fn window(&self, _: &SecretName, at: Millis) -> Option<Millis> {
+    fn window(&self, _: &SecretName, _: Anchor, at: Millis) -> Option<Millis> {
         Some(at)
     }
 

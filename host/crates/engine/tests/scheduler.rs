@@ -22,11 +22,11 @@ struct Every {
 }
 
 impl Cadence for Every {
-    fn next_due(&self, _: &SecretName, anchor: Anchor) -> Option<Millis> {
+    fn next_due(&self, _: &SecretName, anchor: Anchor, _: Millis) -> Option<Millis> {
         anchor.rotated_at.map(|at| at.plus(self.ms))
     }
 
-    fn window(&self, _: &SecretName, at: Millis) -> Option<Millis> {
+    fn window(&self, _: &SecretName, _: Anchor, at: Millis) -> Option<Millis> {
         let Some(window_ms) = self.window_ms else { return Some(at) };
         let into_hour = at.0 % HOUR_MS;
         Some(if into_hour < window_ms { at } else { at.plus(HOUR_MS - into_hour) })
@@ -89,6 +89,44 @@ async fn a_secret_starts_on_time_again_and_again_and_never_before_its_first_cred
     assert!(started[0].since(first.plus(HOUR_MS)) <= 1, "started {} ms late", started[0].since(first.plus(HOUR_MS)));
     assert_eq!(starts(&fleet, "a/new"), [], "what was never issued is not rotated");
     assert_eq!(status(&fleet, "a/new").await.summary.standing, Standing::New);
+}
+
+/// Due an hour before the credential ends by itself.
+struct BeforeExpiry;
+
+impl Cadence for BeforeExpiry {
+    fn next_due(&self, _: &SecretName, anchor: Anchor, _: Millis) -> Option<Millis> {
+        anchor.expires_at.map(|at| Millis(at.0 - HOUR_MS))
+    }
+
+    fn window(&self, _: &SecretName, _: Anchor, at: Millis) -> Option<Millis> {
+        Some(at)
+    }
+
+    fn cause(&self) -> &'static str {
+        "before-expiry"
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_expiry_that_create_or_install_tells_makes_it_due_without_an_observation() {
+    for (told_by, settings) in [
+        ("create", r#"{"overlap":"native","expires_s":10800,"told_by":"create"}"#),
+        ("create", r#"{"overlap":"native","minter":"target","expires_s":10800,"told_by":"create"}"#),
+        ("install", r#"{"overlap":"native","expires_s":10800,"told_by":"install"}"#),
+        ("install, after the commit", r#"{"overlap":"none","expires_s":10800,"told_by":"install"}"#),
+    ] {
+        let cadence: Option<Arc<dyn Cadence>> = Some(Arc::new(BeforeExpiry));
+        let fleet = Fleet::new(vec![Declared { cadence, settings: settings.into(), ..every("a/one", 0) }]).await;
+        issue(&fleet, "a/one").await;
+        let due = status(&fleet, "a/one").await.summary.due_at.map(Millis);
+        let since = due.map(|due| due.since(committed(&fleet, "a/one")) / 60_000);
+        assert!(since.is_some_and(|minutes| (120..122).contains(&minutes)), "{told_by}: due after {since:?} minutes");
+        pass(2 * HOUR_MS + 120_000).await;
+        assert_eq!(starts(&fleet, "a/one").len(), 1, "{told_by}");
+        let next = status(&fleet, "a/one").await.summary.due_at.map(Millis);
+        assert!(next > due, "{told_by}: the next credential's own expiry counts");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -73,17 +73,17 @@ pub(super) struct Planned {
 }
 
 impl Cadence for Planned {
-    fn next_due(&self, secret: &SecretName, anchor: Anchor) -> Option<Millis> {
+    fn next_due(&self, secret: &SecretName, anchor: Anchor, now: Millis) -> Option<Millis> {
         let planned = || self.plan.beat()?.due(number(secret)?);
         let usual = || {
             let facts = Facts { last: anchor.rotated_at, expires: anchor.expires_at };
-            next_due(&self.usual, facts, seed(secret, anchor.rotated_at), Millis(0)).at
+            next_due(&self.usual, facts, seed(secret, anchor.rotated_at), now).at
         };
         // What has rotated since is due in a month again.
         planned().filter(|due| anchor.rotated_at.is_none_or(|rotated| rotated < *due)).or_else(usual)
     }
 
-    fn window(&self, _: &SecretName, at: Millis) -> Option<Millis> {
+    fn window(&self, _: &SecretName, _: Anchor, at: Millis) -> Option<Millis> {
         Some(at)
     }
 

@@ -3,6 +3,7 @@
 use crate::board::Face;
 use crate::options::Options;
 use crate::ports::journal::{Journal, JournalError, Mark};
+use crate::ports::rotator::EXPIRES_FACT;
 use crate::views::Standing;
 use keybaton_protocol::event::{Event, Outcome};
 use keybaton_protocol::ids::{Digest, Generation, Millis, SecretName, Seq, TargetId};
@@ -114,14 +115,19 @@ impl Trail {
                 self.spec = Some(pins.spec);
                 self.closed = false;
             }
-            Event::Committed => {
+            Event::Committed | Event::Reverted => {
                 self.rotated_at = Some(at);
-                self.expires_at = None;
+                self.expires_at = told_expiry(secret);
             }
-            Event::Reverted => self.rotated_at = Some(at),
+            // With one slot the target is told after the commit.
+            Event::Ended { outcome: Outcome::Done(_), .. } => {
+                self.expires_at = self.expires_at.or_else(|| told_expiry(secret));
+            }
             Event::Ended { outcome: Outcome::Observed { live, .. }, .. } => {
                 let expiry = secret.current().and_then(|current| {
-                    live.iter().find(|one| is_current(secret, current, &one.id)).map(|one| one.expires_at)
+                    let seen = live.iter().find(|one| is_current(secret, current, &one.id));
+                    // The target's own account comes first; not every target gives one.
+                    seen.map(|one| one.expires_at.or_else(|| told_expiry(secret)))
                 });
                 self.expires_at = expiry.unwrap_or(self.expires_at);
             }
@@ -143,6 +149,13 @@ impl Trail {
             self.not_before = Some(at.plus(pause));
         }
     }
+}
+
+/// When the current credential ends by itself, as `create` or `install` told.
+fn told_expiry(secret: &Secret) -> Option<Millis> {
+    let minted = secret.generation(secret.current()?)?.minted.as_ref()?;
+    let (_, unix) = minted.facts.iter().rev().find(|(name, _)| name == EXPIRES_FACT)?;
+    unix.parse::<u64>().ok().map(|seconds| Millis(seconds.saturating_mul(1_000)))
 }
 
 fn is_current(secret: &Secret, current: Generation, id: &TargetId) -> bool {

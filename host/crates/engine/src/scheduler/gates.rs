@@ -114,7 +114,7 @@ fn window(board: &mut Board, secret: SecretId, now: Millis) -> Gate {
     let Some(cadence) = cell.spec.as_ref().and_then(|spec| spec.cadence.as_ref()) else {
         return Gate::Open;
     };
-    match cadence.window(&cell.name, now) {
+    match cadence.window(&cell.name, cell.anchor(), now) {
         Some(at) if at <= now => Gate::Open,
         Some(at) => Gate::Later(at, Blocked::Window),
         None => Gate::Shut(Blocked::Window),
@@ -159,11 +159,11 @@ fn brake(board: &mut Board, secret: SecretId, now: Millis) -> Gate {
 }
 
 /// Whether cadence has anything to say of this cell at all.
-pub(crate) fn next_due(cell: &Cell) -> Option<Millis> {
+pub(crate) fn next_due(cell: &Cell, now: Millis) -> Option<Millis> {
     if cell.urgent && cell.spec.is_some() {
         return Some(cell.mark.not_before.unwrap_or_default());
     }
     let cadence = cell.spec.as_ref()?.cadence.as_ref()?;
-    let due = cadence.next_due(&cell.name, cell.anchor())?;
-    cadence.window(&cell.name, cell.mark.not_before.map_or(due, |at| at.max(due)))
+    let due = cadence.next_due(&cell.name, cell.anchor(), now)?;
+    cadence.window(&cell.name, cell.anchor(), cell.mark.not_before.map_or(due, |at| at.max(due)))
 }

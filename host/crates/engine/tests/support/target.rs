@@ -5,7 +5,7 @@
 use async_trait::async_trait;
 use keybaton_engine::ports::clock::Clock;
 use keybaton_engine::ports::rotator::{
-    CallRecorder, CallRequest, Description, Finding, Profiled, RecordError, Rotator,
+    CallRecorder, CallRequest, Description, EXPIRES_FACT, Finding, Profiled, RecordError, Rotator,
 };
 use keybaton_engine::ports::secret::{Seal, SecretBytes};
 use keybaton_protocol::event::{HostAnswer, Live, Minted, Outcome};
@@ -317,7 +317,7 @@ impl Call<'_> {
         Ok(Outcome::Created(Minted {
             id: None,
             attributes: vec![("username".to_owned(), "app".to_owned())],
-            facts: Vec::new(),
+            facts: self.expiry("create"),
             fields: vec![("password".to_owned(), label)],
         }))
     }
@@ -351,14 +351,14 @@ impl Call<'_> {
         Ok(Outcome::Created(Minted {
             id: Some(id.parse().unwrap()),
             attributes: Vec::new(),
-            facts: Vec::new(),
+            facts: self.expiry("create"),
             fields: vec![("token".to_owned(), label)],
         }))
     }
 
     async fn install(&self) -> Result<Outcome, Stop> {
         if mints(&self.settings) {
-            return Ok(Outcome::Done(Vec::new()));
+            return Ok(Outcome::Done(self.expiry("install")));
         }
         let wanted = self.request.generation;
         let value =
@@ -386,7 +386,16 @@ impl Call<'_> {
             });
             self.recorder.answered(FIRST, DIGEST, HostAnswer::Answered, Vec::new(), Vec::new()).await?;
         }
-        Ok(Outcome::Done(vec![("id".to_owned(), id)]))
+        let mut facts = self.expiry("install");
+        facts.push(("id".to_owned(), id));
+        Ok(Outcome::Done(facts))
+    }
+
+    /// When the credential ends by itself, if the settings say that this export tells: so long after its deadline.
+    fn expiry(&self, told_by: &str) -> Vec<(String, String)> {
+        let after_s = self.settings["expires_s"].as_u64().filter(|_| self.settings["told_by"] == told_by);
+        let at = |after_s: u64| (self.request.deadline.0 / 1_000 + after_s).to_string();
+        after_s.map(|after_s| (EXPIRES_FACT.to_owned(), at(after_s))).into_iter().collect()
     }
 
     fn verify(&self) -> Outcome {

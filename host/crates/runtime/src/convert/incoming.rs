@@ -7,7 +7,7 @@ use crate::limits::{self, CODE_BYTES, LIST_ENTRIES, MESSAGE_BYTES, TEXT_BYTES};
 use crate::record::Ledger;
 use crate::scrub::Scrubber;
 use crate::state::CallState;
-use keybaton_engine::ports::rotator::Finding;
+use keybaton_engine::ports::rotator::{EXPIRES_FACT, Finding};
 use keybaton_protocol::event::{Live, Minted, Outcome};
 use keybaton_protocol::fault::{Blame, FailureClass, Fault};
 use keybaton_protocol::ids::{Millis, Slot, TargetId};
@@ -96,10 +96,15 @@ pub(crate) fn created(created: Created, state: &mut CallState) -> Result<Outcome
     if let Some((name, _)) = attributes.iter().find(|(name, _)| names.contains(name)) {
         return Err(encoding(format!("`{name}` is a public and a secret field")));
     }
+    let mut facts = fields("facts", generation.facts, &mut state.scrubber)?;
+    if let Some(expires) = generation.expires_unix {
+        facts.retain(|(name, _)| name != EXPIRES_FACT);
+        facts.push((EXPIRES_FACT.to_owned(), expires.to_string()));
+    }
     Ok(Outcome::Created(Minted {
         id: generation.id.map(|id| target_id(&id, &mut state.scrubber)).transpose()?,
         attributes,
-        facts: fields("facts", generation.facts, &mut state.scrubber)?,
+        facts,
         fields: minted,
     }))
 }
