@@ -272,6 +272,13 @@ impl Sim {
         self.command(&Command::State(evidence(consumer, replica, purpose, generation, kind)));
     }
 
+    /// A statement of a later life of a replica.
+    pub(crate) fn life(life: u32, consumer: &str, replica: &str, purpose: Purpose, generation: u32) -> Evidence {
+        let kind = if purpose == Purpose::Adopted { EvidenceKind::Process } else { EvidenceKind::Holder };
+        let incarnation = id(&format!("life-{life}"));
+        Evidence { incarnation, ..evidence(consumer, replica, purpose, generation, kind) }
+    }
+
     pub(crate) fn rotation_over(&self) -> bool {
         self.secret.rotation().is_none()
     }

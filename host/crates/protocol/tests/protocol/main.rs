@@ -4,6 +4,7 @@ mod common;
 mod doubt;
 mod evidence;
 mod illegal;
+mod offers;
 mod paths;
 mod people;
 mod places;
