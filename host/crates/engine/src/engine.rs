@@ -273,7 +273,8 @@ impl Engine {
     /// Metrics as OpenMetrics text.
     #[must_use]
     pub fn metrics(&self) -> String {
-        self.shared.metrics.text()
+        let (overdue, oldest) = self.shared.board().overdue();
+        self.shared.metrics.text(self.shared.wall(), overdue, oldest)
     }
 
     /// Stops starting, lets plugin calls in flight end and journals how, within `shutdown_ms`. Answers whether all did.

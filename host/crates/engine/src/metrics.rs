@@ -9,7 +9,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Named {
@@ -43,9 +43,12 @@ pub(crate) struct Metrics {
     due: Gauge,
     oldest_overdue: Gauge<f64, AtomicU64>,
     last_tick: Gauge<f64, AtomicU64>,
+    ticked_at_ms: AtomicU64,
     lateness: Histogram,
     started: Family<Named, Counter>,
     finished: Family<EndedAs, Counter>,
+    last_tick_age: Gauge<f64, AtomicU64>,
+    phases: Timed,
     steps: Timed,
     waits: Timed,
     calls: Family<CallOf, Histogram, fn() -> Histogram>,
@@ -96,9 +99,12 @@ impl Metrics {
             due: Gauge::default(),
             oldest_overdue: Gauge::default(),
             last_tick: Gauge::default(),
+            ticked_at_ms: AtomicU64::new(0),
             lateness: seconds(),
             started: Family::default(),
             finished: Family::default(),
+            last_tick_age: Gauge::default(),
+            phases: Timed::new_with_constructor(seconds),
             steps: Timed::new_with_constructor(seconds),
             waits: Timed::new_with_constructor(seconds),
             calls: Family::new_with_constructor(seconds),
@@ -127,9 +133,16 @@ impl Metrics {
             self.oldest_overdue.clone(),
         );
         r.register_with_unit("last_tick", "When the scheduler last looked, Unix time", s(), self.last_tick.clone());
+        r.register_with_unit(
+            "last_tick_age",
+            "How long ago the scheduler last looked; it sleeps for 30 s at most",
+            s(),
+            self.last_tick_age.clone(),
+        );
         r.register_with_unit("lateness", "From due to started, by cadence", s(), self.lateness.clone());
         r.register("rotations_started", "Rotations started, by kind", self.started.clone());
         r.register("rotations_finished", "Rotations over, by kind and ending", self.finished.clone());
+        r.register_with_unit("phase", "Time spent in each phase", s(), self.phases.clone());
         r.register_with_unit("step", "Time spent in each step", s(), self.steps.clone());
         r.register_with_unit("wait", "Time spent waiting, by what for", s(), self.waits.clone());
         r.register_with_unit("call", "Duration of plugin calls", s(), self.calls.clone());
@@ -144,7 +157,11 @@ impl Metrics {
         r.register("proofs_refused", "Proofs of possession refused, by reason", self.proofs_refused.clone());
     }
 
-    pub(crate) fn text(&self) -> String {
+    /// As of now: what grows by itself is brought up to date.
+    pub(crate) fn text(&self, now: Millis, overdue: usize, oldest: Option<Millis>) -> String {
+        self.overdue(now, overdue, oldest);
+        let ticked_ms = self.ticked_at_ms.load(Ordering::Relaxed);
+        self.last_tick_age.set(to_seconds(now.since(Millis(ticked_ms))));
         let mut text = String::new();
         // Writing to a string does not fail.
         let _ = encode(&mut text, &self.registry);
@@ -152,9 +169,14 @@ impl Metrics {
     }
 
     pub(crate) fn ticked(&self, now: Millis, overdue: usize, oldest: Option<Millis>) {
+        self.overdue(now, overdue, oldest);
+        self.ticked_at_ms.store(now.0, Ordering::Relaxed);
+        self.last_tick.set(to_seconds(now.0));
+    }
+
+    fn overdue(&self, now: Millis, overdue: usize, oldest: Option<Millis>) {
         self.due.set(i64::try_from(overdue).unwrap_or(i64::MAX));
         self.oldest_overdue.set(oldest.map_or(0.0, |due| to_seconds(now.since(due))));
-        self.last_tick.set(to_seconds(now.0));
     }
 
     pub(crate) fn started_late(&self, ms: u64) {
@@ -167,6 +189,10 @@ impl Metrics {
 
     pub(crate) fn finished(&self, kind: &'static str, ending: &'static str) {
         self.finished.get_or_create(&EndedAs { kind, ending }).inc();
+    }
+
+    pub(crate) fn phase_took(&self, phase: &'static str, ms: u64) {
+        self.phases.get_or_create(&Named { name: phase }).observe(to_seconds(ms));
     }
 
     pub(crate) fn step_took(&self, step: &'static str, ms: u64) {

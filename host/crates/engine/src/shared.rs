@@ -1,6 +1,6 @@
 //! What all parts of a running engine share, and how a secret's actor is reached. Holds no state of any one secret.
 
-use crate::actor::{self, Item};
+use crate::actor::{self, Item, Pace};
 use crate::board::{Board, SecretId};
 use crate::error::EngineError;
 use crate::limits::Limits;
@@ -40,6 +40,8 @@ pub(crate) struct Shared {
     reported: Mutex<HashMap<SecretId, Generation>>,
     board: Mutex<Board>,
     actors: Mutex<HashMap<SecretId, mpsc::Sender<Item>>>,
+    /// Of secrets that wait without an actor. Bounded by the number of secrets.
+    paces: Mutex<HashMap<SecretId, Pace>>,
     stop: watch::Sender<bool>,
 }
 
@@ -64,6 +66,7 @@ impl Shared {
             reported: Mutex::default(),
             board: Mutex::new(board),
             actors: Mutex::default(),
+            paces: Mutex::default(),
             stop: watch::channel(false).0,
             options,
         }
@@ -100,6 +103,10 @@ impl Shared {
 
     pub(crate) fn actors(&self) -> MutexGuard<'_, HashMap<SecretId, mpsc::Sender<Item>>> {
         self.actors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn paces(&self) -> MutexGuard<'_, HashMap<SecretId, Pace>> {
+        self.paces.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reaches a secret's actor with a fact that must not be lost: waits for room.

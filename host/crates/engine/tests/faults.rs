@@ -19,6 +19,8 @@ const FAULTS: &[Fault] = &[
     Fault::Lost,
     Fault::LostBefore,
     Fault::Twice,
+    Fault::Trap,
+    Fault::TrapAfter,
 ];
 
 const MOMENTS: &[Moment] = &[Moment::BeforeAppend, Moment::AfterAppend, Moment::BeforeHostCall, Moment::AfterHostCall];

@@ -8,23 +8,25 @@ mod lease;
 mod loaded;
 mod message;
 mod pace;
+mod span;
 mod turn;
 mod write;
 
 pub(crate) use launch::Launch;
 pub(crate) use loaded::Loaded;
 pub(crate) use message::{Asked, Fact, Fetching, Item, Offered, TookOver};
+pub(crate) use pace::Pace;
 
 use crate::board::{Face, SecretId};
 use crate::scheduler::{Kind, StartPermit};
 use crate::shared::Shared;
 use keybaton_protocol::ids::{CallId, Millis, SecretName};
 use lease::Held;
-use pace::Pace;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tracing::Instrument;
 
 /// A secret's actor.
 pub(crate) struct Actor {
@@ -45,6 +47,8 @@ pub(crate) struct Actor {
     /// How it stands, as the board was last told.
     shown: Option<Face>,
     pace: Pace,
+    /// Whether the turn's span says what it is about.
+    described: bool,
     /// The instant of the turn.
     instant: Millis,
 }
@@ -63,6 +67,7 @@ enum Pause {
 /// Runs a secret's actor until it has nothing to do.
 pub(crate) async fn run(shared: Arc<Shared>, id: SecretId, mailbox: mpsc::Receiver<Item>) {
     let name = Arc::clone(&shared.board().cell(id).name);
+    let pace = shared.paces().remove(&id).unwrap_or_default();
     let mut actor = Actor {
         shared,
         id,
@@ -75,7 +80,8 @@ pub(crate) async fn run(shared: Arc<Shared>, id: SecretId, mailbox: mpsc::Receiv
         broken: false,
         behind: false,
         shown: None,
-        pace: Pace::default(),
+        pace,
+        described: false,
         instant: Millis(0),
     };
     let mut kept = Vec::new();
@@ -86,7 +92,9 @@ pub(crate) async fn run(shared: Arc<Shared>, id: SecretId, mailbox: mpsc::Receiv
             actor.leave(pause).await;
             return;
         }
-        (kept, pause) = actor.turn(items).await;
+        actor.described = false;
+        let span = actor.span();
+        (kept, pause) = actor.turn(items).instrument(span).await;
     }
 }
 
@@ -149,6 +157,9 @@ impl Actor {
             && self.shared.board().set_timer(self.id, Kind::Wake, Some(at))
         {
             self.shared.bell.notify_one();
+        }
+        if self.pace.is_under_way() {
+            self.shared.paces().insert(self.id, std::mem::take(&mut self.pace));
         }
         {
             // Closed before it is taken off the map: whoever finds it closed begins a new actor.

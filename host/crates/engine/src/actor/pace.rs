@@ -5,35 +5,52 @@ use keybaton_protocol::action::{Action, Waiting};
 use keybaton_protocol::ids::Millis;
 use keybaton_protocol::step::Step;
 
-/// The step and the wait a secret is in, and since when.
+/// The phase, the step and the wait a secret is in, and since when. Outlives its actor, which goes while it waits; not
+/// the process: what a restart interrupts is measured from there on.
 #[derive(Debug, Default)]
-pub(super) struct Pace {
-    step: Option<(Step, Millis)>,
-    wait: Option<(&'static str, Millis)>,
+pub(crate) struct Pace {
+    phase: Timed<&'static str>,
+    step: Timed<Step>,
+    wait: Timed<&'static str>,
 }
+
+/// What it is in, and since when.
+type Timed<T> = Option<(T, Millis)>;
 
 impl Pace {
     /// Takes note of a decision.
-    pub(super) fn note(&mut self, action: &Action, now: Millis, metrics: &Metrics) {
+    pub(super) fn note(&mut self, action: &Action, phase: Option<&'static str>, now: Millis, metrics: &Metrics) {
         let (step, wait) = match action {
             Action::Record(_) => return,
             Action::Call(call) => (Some(call.step), None),
             Action::Wait { waiting, .. } => (step_of(waiting).or(self.step.map(|(step, _)| step)), Some(name(waiting))),
             Action::Idle => (None, None),
         };
-        if self.step.map(|(step, _)| step) != step {
-            if let Some((old, since)) = self.step {
-                metrics.step_took(old.name(), now.since(since));
-            }
-            self.step = step.map(|step| (step, now));
+        if let Some((old, ms)) = change(&mut self.phase, phase, now) {
+            metrics.phase_took(old, ms);
         }
-        if self.wait.map(|(wait, _)| wait) != wait {
-            if let Some((old, since)) = self.wait {
-                metrics.waited(old, now.since(since));
-            }
-            self.wait = wait.map(|wait| (wait, now));
+        if let Some((old, ms)) = change(&mut self.step, step, now) {
+            metrics.step_took(old.name(), ms);
+        }
+        if let Some((old, ms)) = change(&mut self.wait, wait, now) {
+            metrics.waited(old, ms);
         }
     }
+
+    /// Whether something is being measured.
+    pub(super) const fn is_under_way(&self) -> bool {
+        self.phase.is_some() || self.step.is_some() || self.wait.is_some()
+    }
+}
+
+/// What is over, and how long it took in milliseconds, if another begins.
+fn change<T: Copy + PartialEq>(timed: &mut Timed<T>, next: Option<T>, now: Millis) -> Option<(T, u64)> {
+    if timed.map(|(known, _)| known) == next {
+        return None;
+    }
+    let over = timed.map(|(known, since)| (known, now.since(since)));
+    *timed = next.map(|next| (next, now));
+    over
 }
 
 fn step_of(waiting: &Waiting) -> Option<Step> {

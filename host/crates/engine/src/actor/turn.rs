@@ -41,6 +41,7 @@ impl Actor {
     async fn attempt(&mut self, items: &mut Vec<Item>) -> Result<Pause, Setback> {
         let fresh = self.load().await.map_err(Setback::Store)?;
         self.tick();
+        self.describe();
         let before = self.state().secret.seq();
         let mut batch = Batch::default();
         let deciding = !self.broken && !self.shared.is_stopping();
@@ -50,6 +51,7 @@ impl Actor {
         }
         self.take_in(items, &mut batch).await?;
         let pause = if deciding { self.decide(&mut batch).await? } else { Pause::Linger(None) };
+        self.describe();
         self.write(&mut batch, before).await?;
         self.settle(items, batch);
         Ok(pause)
@@ -120,7 +122,8 @@ impl Actor {
         for _ in 0..DECISIONS {
             let now = self.now();
             let action = decide(&self.state().secret, now);
-            self.pace.note(&action, now, &self.shared.metrics);
+            let phase = self.state().secret.rotation().map(|rotation| rotation.phase.name());
+            self.pace.note(&action, phase, now, &self.shared.metrics);
             match action {
                 Action::Idle => {
                     self.permit = None;

@@ -125,9 +125,18 @@ impl Actor {
         let metrics = &self.shared.metrics;
         for note in notes {
             match note {
-                Note::Started(kind) => metrics.started(kind),
-                Note::Finished(kind, ending) => metrics.finished(kind, ending),
-                Note::Held(reason) => metrics.held(reason),
+                Note::Started(kind) => {
+                    tracing::info!(kind, "a rotation started");
+                    metrics.started(kind);
+                }
+                Note::Finished(kind, ending) => {
+                    tracing::info!(kind, ending, "a rotation is over");
+                    metrics.finished(kind, ending);
+                }
+                Note::Held(reason) => {
+                    tracing::warn!(reason, "a rotation is held");
+                    metrics.held(reason);
+                }
                 Note::Failed(fault) => self.failed(&fault),
                 Note::Worked => {
                     let mut board = self.shared.board();

@@ -15,6 +15,8 @@ pub enum Temper {
     Willing,
     /// Can't use this generation, and says so.
     Refuses(Generation),
+    /// Can't use whatever is staged, and says so.
+    Unable,
     /// Says nothing.
     Silent,
 }
@@ -153,12 +155,12 @@ impl One {
             held.let_go = true;
             self.uses = self.uses.filter(|uses| *uses != ask.generation);
         }
-        let purpose = match self.temper {
-            Temper::Refuses(generation) if generation == ask.generation && ask.purpose == Purpose::Ready => {
-                Purpose::Failed
-            }
-            _ => ask.purpose,
+        let unable = match self.temper {
+            Temper::Refuses(generation) => generation == ask.generation,
+            Temper::Unable => true,
+            Temper::Willing | Temper::Silent => false,
         };
+        let purpose = if unable && ask.purpose == Purpose::Ready { Purpose::Failed } else { ask.purpose };
         let challenge = Challenge {
             secret: secret.clone(),
             consumer: self.consumer.clone(),

@@ -39,6 +39,10 @@ pub enum Fault {
     Twice,
     /// It is said to have been lost before it left.
     LostBefore,
+    /// The plugin traps before its first host call.
+    Trap,
+    /// The plugin traps after its last host call: what took effect, took effect.
+    TrapAfter,
 }
 
 /// What goes wrong in one run.

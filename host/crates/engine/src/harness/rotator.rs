@@ -61,6 +61,11 @@ impl Rotator for FaultyRotator {
                 self.inner.call(request, recorder).await;
                 Outcome::Failed(failure(FailureClass::Retryable))
             }
+            Some(Fault::Trap) => Outcome::Failed(trap(FailureClass::Permanent)),
+            Some(Fault::TrapAfter) => {
+                self.inner.call(request, recorder).await;
+                Outcome::Failed(trap(if mutates { FailureClass::Ambiguous } else { FailureClass::Permanent }))
+            }
             None => self.inner.call(request, recorder).await,
         }
     }
@@ -74,6 +79,11 @@ fn failure(class: FailureClass) -> Failure {
         message: "made to fail by the harness".to_owned(),
         retry_after_ms: None,
     }
+}
+
+/// As the runtime says it: a plugin that breaks down is to blame, and once it has sent something, nobody knows.
+fn trap(class: FailureClass) -> Failure {
+    Failure { class, blame: Blame::Guest, code: "guest.trap".to_owned(), ..failure(class) }
 }
 
 /// A recorder on which the host may end.
