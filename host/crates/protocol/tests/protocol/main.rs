@@ -10,5 +10,6 @@ mod people;
 mod places;
 mod random;
 mod refusals;
+mod resumed;
 mod times;
 mod waves;
