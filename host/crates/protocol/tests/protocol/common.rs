@@ -246,7 +246,7 @@ impl Sim {
     /// Goes on, and lets time pass wherever that is what is waited for, for at most so long.
     pub(crate) fn run_for(&mut self, ms: u64) -> Waiting {
         let end = self.now.plus(ms);
-        loop {
+        for _ in 0..2_000 {
             let waiting = self.run();
             match self.decide() {
                 Action::Wait { until: Some(until), .. } if until <= end => self.now = until.max(self.now.plus(1)),
@@ -256,6 +256,27 @@ impl Sim {
                 }
             }
         }
+        panic!("it wakes too often: {:#?}", self.done);
+    }
+
+    /// The call that is due next.
+    pub(crate) fn due(&self) -> Call {
+        match self.decide() {
+            Action::Call(call) => call,
+            other => panic!("{other:?}\n{:#?}", self.done),
+        }
+    }
+
+    /// Goes on, letting time pass, until a call of this kind is due.
+    pub(crate) fn run_until(&mut self, kind: CallKind) -> Call {
+        for _ in 0..200 {
+            match self.decide() {
+                Action::Call(call) if call.kind == kind => return call,
+                Action::Wait { until: Some(until), .. } => self.now = until,
+                _ => drop(self.step()),
+            }
+        }
+        panic!("no {kind} is due: {:#?}", self.done);
     }
 
     pub(crate) fn fetch(&mut self, consumer: &str, replica: &str, generation: u32) {

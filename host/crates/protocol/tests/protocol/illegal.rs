@@ -242,9 +242,7 @@ fn evidence_and_time_gate_each_intent_that_ends_a_credential() {
     sim.say("api", "one", Purpose::Ready, 2);
     sim.run();
     sim.say("api", "one", Purpose::Adopted, 2);
-    while !matches!(sim.decide(), Action::Call(_)) {
-        sim.step();
-    }
+    sim.run_until(CallKind::Disable);
     assert!(sim.secret.retirement(Generation(1), &Place::only()).is_some());
     refused(&sim, &intent(&sim, CallKind::Destroy, 1), "not been switched off");
     refused(&sim, &intent(&sim, CallKind::Enable, 1), "being retired");

@@ -3,6 +3,7 @@
 mod common;
 mod doubt;
 mod evidence;
+mod gates;
 mod illegal;
 mod offers;
 mod paths;

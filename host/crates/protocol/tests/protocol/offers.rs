@@ -45,16 +45,6 @@ fn restart(sim: &mut Sim, name: &str, replica: &str, generation: u32) {
     sim.record(Event::Fetched { consumer, replica, incarnation, generation });
 }
 
-fn run_until(sim: &mut Sim, kind: CallKind) {
-    for _ in 0..100 {
-        if matches!(sim.decide(), Action::Call(ref call) if call.kind == kind) {
-            return;
-        }
-        sim.step();
-    }
-    panic!("no {kind} is due: {:#?}", sim.done);
-}
-
 #[test]
 fn on_the_way_forward_each_is_told_what_concerns_it() {
     let mut sim = Sim::issued(alternate(), everybody());
@@ -109,9 +99,8 @@ fn what_is_being_destroyed_is_read_by_verifiers_alone_and_used_by_nobody() {
     sim.run();
     each_is_told(&sim, "one at a time", ["reads 2 1, uses 2: adopted 2", "reads 2 1, uses 1: ", "reads 2 1, uses 2: "]);
     sim.command(&Command::Override { generation: Generation(1), reason: "drill".to_owned(), author: author() });
-    run_until(&mut sim, CallKind::Destroy);
+    let call = sim.run_until(CallKind::Destroy);
     assert_eq!(told(&sim, "api", "two"), "reads 2 1, uses 1: ", "until then it may still work");
-    let Action::Call(call) = sim.decide() else { panic!("{:?}", sim.decide()) };
     sim.intend(&call);
     each_is_told(
         &sim,
@@ -144,8 +133,7 @@ fn what_is_gone_is_read_by_nobody() {
     sim.run();
     sim.command(&Command::Abandon { reason: "drill".to_owned(), author: author() });
     assert_eq!(told(&sim, "gateway", "one"), "reads 1 2, uses 1: ", "others may still present it");
-    run_until(&mut sim, CallKind::Destroy);
-    let Action::Call(call) = sim.decide() else { panic!("{:?}", sim.decide()) };
+    let call = sim.run_until(CallKind::Destroy);
     sim.intend(&call);
     assert_eq!(told(&sim, "gateway", "one"), "reads 1 2, uses 1: ");
     let outcome = sim.answer(&call);
@@ -166,9 +154,8 @@ fn at_the_end_of_a_secret_everybody_is_asked_to_let_go() {
     sim.say("gateway", "one", Purpose::Dropped, 1);
     each_is_told(&sim, "two let go", ["reads , uses 1: ", "reads 1, uses 1: released 1", "reads , uses 1: "]);
     sim.command(&Command::Override { generation: Generation(1), reason: "drill".to_owned(), author: author() });
-    run_until(&mut sim, CallKind::Destroy);
+    let call = sim.run_until(CallKind::Destroy);
     assert_eq!(told(&sim, "api", "two"), "reads 1, uses 1: released 1");
-    let Action::Call(call) = sim.decide() else { panic!("{:?}", sim.decide()) };
     sim.intend(&call);
     assert_eq!(told(&sim, "api", "two"), "reads , uses 1: released 1", "it is being destroyed");
 }
@@ -206,13 +193,15 @@ fn with_one_slot_host_and_consumer_may_both_start_again_between_commit_and_insta
     sim.intend(&install);
     sim.record(Event::Interrupted { call: install.call });
     restart(&mut sim, "api", "one", 1);
-    while let Action::Call(call) = sim.decide() {
+    for _ in 0..2 {
+        let call = sim.due();
         assert_eq!(call.kind, CallKind::Verify, "nothing is overwritten under it");
         sim.intend(&call);
         let old = call.generation == Generation(1);
         let outcome = if old { Outcome::Works } else { Outcome::Refused("not yet".to_owned()) };
         sim.record(Event::Ended { call: call.call, outcome });
     }
+    assert!(matches!(sim.decide(), Action::Wait { .. }), "nothing is overwritten under it: {:?}", sim.decide());
     each_is_told(
         &sim,
         "it holds the old value only",

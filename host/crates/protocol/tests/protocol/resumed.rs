@@ -19,24 +19,6 @@ fn soaking() -> Policy {
     Policy { soak_ms: 60_000, ..policy(vec![consumer("api", &["one"])]) }
 }
 
-fn call_due(sim: &Sim) -> Call {
-    match sim.decide() {
-        Action::Call(call) => call,
-        other => panic!("{other:?}\n{:#?}", sim.done),
-    }
-}
-
-fn run_until(sim: &mut Sim, kind: CallKind) -> Call {
-    for _ in 0..200 {
-        match sim.decide() {
-            Action::Call(call) if call.kind == kind => return call,
-            Action::Wait { until: Some(until), .. } => sim.now = until,
-            _ => drop(sim.step()),
-        }
-    }
-    panic!("no {kind} is due: {:#?}", sim.done);
-}
-
 fn send(sim: &mut Sim, call: CallId, ordinal: u32, for_ms: u64) {
     let deadline = sim.now.plus(for_ms);
     sim.record(Event::Sent { call, ordinal: Ordinal(ordinal), request: REQUEST, deadline });
@@ -116,7 +98,7 @@ fn situations() -> Vec<(Sim, CallKind, Option<Command>)> {
 #[test]
 fn each_kind_of_call_is_taken_up_from_its_record_as_long_as_it_is_wanted() {
     for (mut sim, kind, _) in situations() {
-        let call = run_until(&mut sim, kind);
+        let call = sim.run_until(kind);
         interrupt(&mut sim, &call);
         assert!(!in_doubt(&sim, &call), "{kind}");
         let again = if kind == CallKind::Install && call.generation.0 == 2 && sim.secret.previous().is_some() {
@@ -124,7 +106,7 @@ fn each_kind_of_call_is_taken_up_from_its_record_as_long_as_it_is_wanted() {
             sim.step();
             continue;
         } else {
-            call_due(&sim)
+            sim.due()
         };
         assert_eq!((again.kind, &again.resumes), (kind, &vec![call.call]));
         assert_eq!((again.operation, again.attempt), (call.operation, call.attempt));
@@ -135,7 +117,7 @@ fn each_kind_of_call_is_taken_up_from_its_record_as_long_as_it_is_wanted() {
 fn a_call_that_acted_and_that_nobody_wants_any_more_is_in_doubt() {
     for (mut sim, kind, order) in situations() {
         let Some(order) = order else { continue };
-        let call = run_until(&mut sim, kind);
+        let call = sim.run_until(kind);
         interrupt(&mut sim, &call);
         sim.command(&order);
         assert!(in_doubt(&sim, &call), "{kind}, {order:?}");
@@ -149,7 +131,7 @@ fn a_call_that_acted_and_that_nobody_wants_any_more_is_in_doubt() {
 fn a_call_that_sent_nothing_and_that_nobody_wants_any_more_is_forgotten() {
     for (mut sim, kind, order) in situations() {
         let Some(order) = order else { continue };
-        let call = run_until(&mut sim, kind);
+        let call = sim.run_until(kind);
         sim.intend(&call);
         sim.record(Event::Interrupted { call: call.call });
         sim.command(&order);
@@ -165,7 +147,7 @@ fn an_enable_for_a_cry_is_not_taken_up_by_a_revert() {
     let mut sim = adopted(alternate());
     sim.run();
     sim.say("api", "one", Purpose::Cry, 2);
-    let enable = call_due(&sim);
+    let enable = sim.due();
     assert_eq!(enable.kind, CallKind::Enable);
     interrupt(&mut sim, &enable);
     assert!(!in_doubt(&sim, &enable));
@@ -185,14 +167,14 @@ fn an_install_that_the_login_made_good_is_not_wanted_though_other_places_are_not
             sim.run();
         }
     }
-    let first = run_until(&mut sim, CallKind::Install);
+    let first = sim.run_until(CallKind::Install);
     interrupt(&mut sim, &first);
-    let login = call_due(&sim);
+    let login = sim.due();
     assert_eq!((login.kind, login.place.as_str()), (CallKind::Verify, "h1"));
     sim.intend(&login);
     end(&mut sim, login.call, Outcome::Works);
     assert!(in_doubt(&sim, &first), "it is installed there");
-    let next = call_due(&sim);
+    let next = sim.due();
     assert_eq!((next.kind, next.place.as_str()), (CallKind::Install, "h2"), "the other place is done meanwhile");
 }
 
@@ -200,9 +182,9 @@ fn an_install_that_the_login_made_good_is_not_wanted_though_other_places_are_not
 fn an_end_that_another_call_brought_about_is_not_taken_up() {
     for kind in [CallKind::Disable, CallKind::Destroy] {
         let mut sim = adopted(alternate());
-        let first = run_until(&mut sim, kind);
+        let first = sim.run_until(kind);
         interrupt(&mut sim, &first);
-        let mut second = call_due(&sim);
+        let mut second = sim.due();
         second.resumes.clear();
         sim.intend(&second);
         end(&mut sim, second.call, Outcome::Done(Vec::new()));
@@ -214,7 +196,7 @@ fn an_end_that_another_call_brought_about_is_not_taken_up() {
 #[test]
 fn two_requests_settle_one_by_one() {
     let mut sim = rotating(alternate());
-    let install = run_until(&mut sim, CallKind::Install);
+    let install = sim.run_until(CallKind::Install);
     sim.intend(&install);
     for ordinal in [0, 1] {
         send(&mut sim, install.call, ordinal, 5_000 + u64::from(ordinal));
@@ -240,7 +222,7 @@ fn what_acted_and_failed_is_in_doubt_only_where_the_target_mints() {
     for (profile, doubt) in [(native(), true), (alternate(), false)] {
         for acts in [true, false] {
             let mut sim = rotating(profile.clone());
-            let create = run_until(&mut sim, CallKind::Create);
+            let create = sim.run_until(CallKind::Create);
             sim.intend(&create);
             if acts {
                 send(&mut sim, create.call, 0, 5_000);
@@ -251,7 +233,7 @@ fn what_acted_and_failed_is_in_doubt_only_where_the_target_mints() {
         }
     }
     let mut sim = rotating(native());
-    let install = run_until(&mut sim, CallKind::Install);
+    let install = sim.run_until(CallKind::Install);
     sim.intend(&install);
     send(&mut sim, install.call, 0, 5_000);
     answer(&mut sim, install.call, 0, HostAnswer::Answered);
@@ -262,10 +244,10 @@ fn what_acted_and_failed_is_in_doubt_only_where_the_target_mints() {
 #[test]
 fn a_failure_that_comes_after_the_call_was_closed_counts_for_nothing() {
     let mut sim = adopted(replace());
-    let first = run_until(&mut sim, CallKind::Destroy);
+    let first = sim.run_until(CallKind::Destroy);
     sim.intend(&first);
     sim.record(Event::Interrupted { call: first.call });
-    let second = call_due(&sim);
+    let second = sim.due();
     sim.intend(&second);
     end(&mut sim, second.call, fault(FailureClass::Retryable));
     let tried = sim.secret.efforts().clone();
