@@ -4,6 +4,7 @@ use crate::board::{Board, Cell};
 use crate::declared::Declared;
 use crate::error::EngineError;
 use crate::options::Options;
+use crate::people::{Change, Word};
 use crate::ports::clock::{Clock, Random};
 use crate::ports::journal::{Freeze, Journal, Scope};
 use crate::ports::rotator::Rotator;
@@ -11,12 +12,15 @@ use crate::ports::secret::SecretBytes;
 use crate::requests::{Accepted, Acknowledgement, Challenge, Challenged, Changed, Delivery, Fetch};
 use crate::scheduler::{self, Brake, Kind};
 use crate::shared::Shared;
-use crate::views::{self, Examination, HistoryEntry, Standing, StatusView, Summary};
-use crate::{begin, consumers, declare, examine};
+use crate::views::{
+    self, Examination, ForesightView, HistoryEntry, MembersView, PlaceView, Standing, StatusView, Summary,
+};
+use crate::{begin, consumers, declare, examine, people};
 use keybaton_protocol::command::Command;
 use keybaton_protocol::evidence::EvidenceKind;
 use keybaton_protocol::ids::{
-    Author, ConnectionName, Generation, Millis, Namespace, RotationId, SecretName, Seq, Slot, TargetId,
+    Author, ConnectionName, ConsumerName, Digest, Generation, Millis, Namespace, Place, Replica, RotationId,
+    SecretName, Seq, Slot, TargetId,
 };
 use keybaton_protocol::step::PlanKind;
 use std::sync::Arc;
@@ -190,6 +194,106 @@ impl Engine {
             return Err(EngineError::Refused { secret: secret.clone(), code: "invalid", reason });
         }
         begin::ask(&self.shared, id, command, Vec::new(), None).await
+    }
+
+    /// Every consumer of a secret, its members, and what each has shown.
+    ///
+    /// # Errors
+    /// Unknown secret, or the journal failed.
+    pub async fn members(&self, secret: &SecretName) -> Result<Vec<MembersView>, EngineError> {
+        consumers::look(&self.shared, self.shared.find(secret)?, |state, _| views::members(state)).await
+    }
+
+    /// Adds or drops one replica of a consumer, until its declaration is applied anew or a rotation starts.
+    ///
+    /// # Errors
+    /// Unknown consumer or replica; see [`EngineError`].
+    pub async fn change_member(
+        &self,
+        secret: &SecretName,
+        (consumer, replica): (ConsumerName, Replica),
+        change: Change,
+        author: Author,
+    ) -> Result<Seq, EngineError> {
+        people::member(&self.shared, self.shared.find(secret)?, consumer, replica, change, author).await
+    }
+
+    /// Every place of a secret's target, and how each generation stands there.
+    ///
+    /// # Errors
+    /// Unknown secret, or the journal failed.
+    pub async fn places(&self, secret: &SecretName) -> Result<Vec<PlaceView>, EngineError> {
+        consumers::look(&self.shared, self.shared.find(secret)?, |state, _| views::places(state)).await
+    }
+
+    /// Adds or drops one place of the target, until a rotation starts.
+    ///
+    /// # Errors
+    /// Unknown place, or the last one; see [`EngineError`].
+    pub async fn change_place(
+        &self,
+        secret: &SecretName,
+        place: Place,
+        change: Change,
+        author: Author,
+    ) -> Result<Seq, EngineError> {
+        people::place(&self.shared, self.shared.find(secret)?, place, change, author).await
+    }
+
+    /// Which replica a person's word would speak of, if it would count. Records nothing.
+    ///
+    /// # Errors
+    /// It would not count, and why.
+    pub async fn may_attest(&self, secret: &SecretName, word: Word) -> Result<Replica, EngineError> {
+        people::may_attest(&self.shared, self.shared.find(secret)?, word).await
+    }
+
+    /// Puts a person's word in place of a consumer's evidence.
+    ///
+    /// # Errors
+    /// It would not count, or is not in question; see [`EngineError`].
+    pub async fn attest(&self, secret: &SecretName, word: Word) -> Result<Seq, EngineError> {
+        people::attest(&self.shared, self.shared.find(secret)?, word).await
+    }
+
+    /// Gives the running rotation the policy of the declaration in force.
+    ///
+    /// # Errors
+    /// No rotation runs, it has that policy already, or the target can't do it; see [`EngineError`].
+    pub async fn repolicy(&self, secret: &SecretName, author: Author) -> Result<Seq, EngineError> {
+        people::repolicy(&self.shared, self.shared.find(secret)?, author).await
+    }
+
+    /// Lets the running rotation go on with the component of its plugin that is approved now: `expected`, where given.
+    ///
+    /// # Errors
+    /// No rotation runs, it has that component already, or the two say different things of the target.
+    pub async fn repin(
+        &self,
+        secret: &SecretName,
+        expected: Option<Digest>,
+        author: Author,
+    ) -> Result<(Digest, Seq), EngineError> {
+        people::repin(&self.shared, self.shared.find(secret)?, expected, author).await
+    }
+
+    /// What a compromise of a generation would lead to and whom it would break. Records nothing.
+    ///
+    /// # Errors
+    /// Unknown secret or generation.
+    pub async fn foresee_compromise(
+        &self,
+        secret: &SecretName,
+        generation: Generation,
+        disable_first: bool,
+    ) -> Result<ForesightView, EngineError> {
+        let id = self.shared.find(secret)?;
+        let seen = move |state: &_, now| views::foresight(state, generation, disable_first, now);
+        consumers::look(&self.shared, id, seen).await?.map_err(|refusal| EngineError::Refused {
+            secret: secret.clone(),
+            code: refusal.code,
+            reason: refusal.to_string(),
+        })
     }
 
     /// After a restore: observes the target, compares, and lets the secret go on if it agrees.

@@ -38,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) stalled: Mutex<HashSet<SecretId>>,
     /// The highest generation a consumer claimed to hold that the journal does not know (after a restore).
     reported: Mutex<HashMap<SecretId, Generation>>,
+    /// Held while somebody changes members, places or evidence by hand.
+    pub(crate) people: tokio::sync::Mutex<()>,
     board: Mutex<Board>,
     actors: Mutex<HashMap<SecretId, mpsc::Sender<Item>>>,
     /// Of secrets that wait without an actor. Bounded by the number of secrets.
@@ -64,6 +66,7 @@ impl Shared {
             nonces: Mutex::new(Nonces::new(options.nonces)),
             stalled: Mutex::default(),
             reported: Mutex::default(),
+            people: tokio::sync::Mutex::default(),
             board: Mutex::new(board),
             actors: Mutex::default(),
             paces: Mutex::default(),

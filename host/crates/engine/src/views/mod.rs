@@ -1,9 +1,12 @@
 //! What people and tools are shown of a secret. No type here can hold a secret value. Times in Unix milliseconds.
 
 mod history;
+mod people;
 mod status;
 
 pub(crate) use history::entries;
+pub use people::{ForesightView, MemberView, MembersView, PlaceView, PlacedView, StatementView, WordView};
+pub(crate) use people::{foresight, members, places};
 pub(crate) use status::status;
 
 use serde::{Deserialize, Serialize};

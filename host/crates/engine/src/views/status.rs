@@ -114,7 +114,9 @@ fn replica_view(replica: String, state: &ReplicaState) -> ReplicaView {
     }
 }
 
-fn statements<'s>(state: &'s ReplicaState) -> impl Iterator<Item = (Generation, &'static str, &'s Statement)> {
+pub(super) fn statements<'s>(
+    state: &'s ReplicaState,
+) -> impl Iterator<Item = (Generation, &'static str, &'s Statement)> {
     let said = |purpose: &'static str| {
         move |(generation, statement): (&Generation, &'s Statement)| (*generation, purpose, statement)
     };

@@ -43,6 +43,8 @@ struct State {
     failing: Vec<String>,
     /// What was done here, in order.
     effects: Vec<String>,
+    /// The component approved now, where it is another than at first; and whether it says other things of the target.
+    approved: Option<(Digest, bool)>,
 }
 
 /// The target.
@@ -90,6 +92,11 @@ impl Target {
 
     pub fn fail(&self, prefix: &str) {
         self.state.lock().unwrap().failing.push(prefix.to_owned());
+    }
+
+    /// Approves another component.
+    pub fn approve(&self, component: Digest, other_profile: bool) {
+        self.state.lock().unwrap().approved = Some((component, other_profile));
     }
 
     fn fails(&self, secret: &str) -> bool {
@@ -211,7 +218,10 @@ impl Rotator for Scripted {
     }
 
     async fn profile(&self, _: &PluginName, settings: &str) -> Result<Profiled, Fault> {
-        Ok(Profiled { profile: profile(settings), component: Digest([7; 32]) })
+        let (component, other) = self.target.state.lock().unwrap().approved.unwrap_or((Digest([7; 32]), false));
+        let mut profile = profile(settings);
+        profile.settle_ms += u64::from(other);
+        Ok(Profiled { profile, component })
     }
 
     async fn validate(&self, _: &PluginName, text: &str) -> Result<Vec<Finding>, Fault> {

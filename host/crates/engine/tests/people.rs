@@ -1,0 +1,248 @@
+//! What people may ask of a secret beyond a plain command, and what each is refused.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use keybaton_engine::harness::{Consumers, Temper};
+use keybaton_engine::views::StatusView;
+use keybaton_engine::{Change, Declared, EngineError, Word};
+use keybaton_protocol::command::Command;
+use keybaton_protocol::event::Event;
+use keybaton_protocol::evidence::{EvidenceKind, Purpose};
+use keybaton_protocol::ids::{Digest, Generation, Place};
+use keybaton_protocol::policy::{AtDeadline, Policy, Stragglers};
+use keybaton_protocol::state::Secret;
+use keybaton_protocol::step::{Ending, PlanKind};
+use std::sync::Arc;
+use std::time::Duration;
+use support::bench::{Bench, author, policy};
+
+const ALTERNATE: &str = r#"{"overlap":"alternate","slots":["a","b"],"soft_disable":true}"#;
+
+/// A rotation in `stage`, of which web-1 was never heard.
+async fn without_web_1(policy: Policy) -> Bench {
+    let mut bench = Bench::new(ALTERNATE).await;
+    bench.declared.policy = Arc::new(policy);
+    bench.engine.declare(vec![bench.declared.clone()], author()).await.unwrap();
+    bench.consumers = Consumers::new(bench.secret());
+    bench.consumers.add("web".parse().unwrap(), "web-0".parse().unwrap(), Temper::Willing);
+    bench.begin(PlanKind::Issue).await;
+    bench.rest().await;
+    bench.begin(PlanKind::Rotate).await;
+    waits(&mut bench, "for stage: web/web-1").await;
+    bench
+}
+
+async fn status(bench: &Bench) -> StatusView {
+    bench.engine.status(&bench.secret()).await.unwrap()
+}
+
+async fn waits(bench: &mut Bench, what: &str) {
+    for _ in 0..100 {
+        bench.round().await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        if status(bench).await.rotation.and_then(|it| it.waiting).as_deref() == Some(what) {
+            return;
+        }
+    }
+    panic!("never waited {what}: {:#?}", status(bench).await);
+}
+
+fn ending(bench: &Bench) -> Option<Ending> {
+    let events = bench.journal.events(&bench.secret());
+    events.iter().rev().find_map(|it| match it.event {
+        Event::Finished { ending, .. } => Some(ending),
+        _ => None,
+    })
+}
+
+fn code<T: std::fmt::Debug>(answer: Result<T, EngineError>) -> &'static str {
+    match answer {
+        Err(EngineError::Refused { code, .. }) => code,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_vanished_is_dropped_and_comes_back_with_the_next_rotation() {
+    let mut bench = without_web_1(policy()).await;
+    let secret = bench.secret();
+    let seen = bench.engine.members(&secret).await.unwrap();
+    assert_eq!((seen.len(), seen[0].members.len()), (1, 2));
+    let (here, gone) = (&seen[0].members[0], &seen[0].members[1]);
+    assert_eq!((here.statements[0].purpose.as_str(), here.statements[0].evidence.as_str()), ("ready", "process"));
+    assert_eq!((gone.replica.as_str(), gone.listed, gone.incarnation.is_none()), ("web-1", true, true));
+
+    for (consumer, replica) in [("api", "web-1"), ("web", "web-9")] {
+        let who = (consumer.parse().unwrap(), replica.parse().unwrap());
+        assert_eq!(code(bench.engine.change_member(&secret, who, Change::Drop, author()).await), "unknown");
+    }
+    let who = || ("web".parse().unwrap(), "web-1".parse().unwrap());
+    bench.engine.change_member(&secret, who(), Change::Drop, author()).await.unwrap();
+    bench.rest().await;
+    assert_eq!(ending(&bench), Some(Ending::Completed));
+    let by = |event: &Event| matches!(event, Event::MembersChanged { author: by, .. } if *by == author());
+    assert!(bench.journal.events(&secret).iter().any(|it| by(&it.event)), "who dropped it is on record");
+
+    bench.begin(PlanKind::Rotate).await;
+    waits(&mut bench, "for stage: web/web-1").await;
+    bench.engine.change_member(&secret, who(), Change::Drop, author()).await.unwrap();
+    bench.engine.change_member(&secret, who(), Change::Add, author()).await.unwrap();
+    assert_eq!(bench.engine.members(&secret).await.unwrap()[0].members.len(), 2);
+}
+
+fn word(replica: Option<&str>, generation: u32, purpose: Purpose) -> Word {
+    Word {
+        consumer: "web".parse().unwrap(),
+        replica: replica.map(|it| it.parse().unwrap()),
+        generation: Generation(generation),
+        purpose,
+        reason: "seen on its console".to_owned(),
+        author: author(),
+        approver: "grace".parse().unwrap(),
+        expires_at: keybaton_protocol::ids::Millis(u64::MAX),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_persons_word_counts_only_where_the_declaration_says_so_and_somebody_else_approved_it() {
+    let strict = without_web_1(policy()).await;
+    let said = word(Some("web-1"), 2, Purpose::Ready);
+    assert_eq!(code(strict.engine.attest(&strict.secret(), said).await), "weak", "`holder` is asked for");
+
+    let mut attested = policy();
+    attested.consumers[0].ready = EvidenceKind::Attested;
+    attested.consumers[0].adopted = EvidenceKind::Attested;
+    let mut bench = without_web_1(attested).await;
+    let secret = bench.secret();
+    let right = || word(Some("web-1"), 2, Purpose::Ready);
+    for (what, wrong, expected) in [
+        ("approved by oneself", Word { approver: author(), ..right() }, "weak"),
+        ("expired", Word { expires_at: keybaton_protocol::ids::Millis(1), ..right() }, "stale"),
+        ("without a reason", Word { reason: String::new(), ..right() }, "invalid"),
+        ("of nobody in particular", word(None, 2, Purpose::Ready), "invalid"),
+        ("of a stranger", word(Some("web-9"), 2, Purpose::Ready), "unknown"),
+        ("of what does not exist", word(Some("web-1"), 9, Purpose::Ready), "gone"),
+        ("of what is not in question", word(Some("web-1"), 2, Purpose::Adopted), "stale"),
+    ] {
+        assert_eq!(code(bench.engine.attest(&secret, wrong).await), expected, "{what}");
+    }
+    assert_eq!(bench.engine.may_attest(&secret, right()).await.unwrap().as_str(), "web-1");
+    bench.engine.attest(&secret, right()).await.unwrap();
+    waits(&mut bench, "for adopt: web/web-1").await;
+    let until = status(&bench).await.seq;
+    bench.engine.attest(&secret, word(Some("web-1"), 2, Purpose::Adopted)).await.unwrap();
+    assert!(status(&bench).await.seq > until);
+    bench.rest().await;
+    assert_eq!(ending(&bench), Some(Ending::Completed));
+    let seen = bench.engine.members(&secret).await.unwrap();
+    let word = seen[0].members[1].statements.iter().find(|it| it.purpose == "adopted").unwrap().word.clone().unwrap();
+    assert_eq!((word.author.as_str(), word.approver.as_str()), ("ada", "grace"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_changed_policy_reaches_the_running_rotation_only_when_asked() {
+    let mut bench = without_web_1(policy()).await;
+    let secret = bench.secret();
+    assert_eq!(code(bench.engine.repolicy(&secret, author()).await), "conflict", "nothing differs");
+    let hasty = Stragglers { deadline_ms: Some(2_000), then: AtDeadline::Rollback, ..policy().stragglers };
+    let changed = Policy { stragglers: hasty, ..policy() };
+    bench.declared = Declared { spec: Digest([4; 32]), policy: Arc::new(changed), ..bench.declared.clone() };
+    bench.engine.declare(vec![bench.declared.clone()], author()).await.unwrap();
+    for _ in 0..20 {
+        bench.round().await;
+        tokio::time::sleep(Duration::from_secs(10)).await;
+    }
+    assert!(status(&bench).await.rotation.is_some(), "it keeps the policy it was started with");
+    bench.engine.repolicy(&secret, author()).await.unwrap();
+    bench.rest().await;
+    assert_eq!(ending(&bench), Some(Ending::RolledBack));
+    assert_eq!(code(bench.engine.repolicy(&secret, author()).await), "conflict", "no rotation runs");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_running_rotation_goes_on_with_what_is_approved_now_if_that_says_the_same_of_the_target() {
+    let bench = without_web_1(policy()).await;
+    let (secret, newer) = (bench.secret(), Digest([8; 32]));
+    assert_eq!(code(bench.engine.repin(&secret, None, author()).await), "conflict", "it has it already");
+    bench.target.approve(newer, true);
+    assert_eq!(code(bench.engine.repin(&secret, None, author()).await), "conflict", "it says other things");
+    bench.target.approve(newer, false);
+    let other = Some(Digest([9; 32]));
+    assert_eq!(code(bench.engine.repin(&secret, other, author()).await), "conflict", "another was expected");
+    let (pinned, _) = bench.engine.repin(&secret, Some(newer), author()).await.unwrap();
+    assert_eq!((pinned, bench.replay().pins().unwrap().component), (newer, newer));
+}
+
+#[tokio::test(start_paused = true)]
+async fn places_come_and_go_by_name_and_the_last_one_stays() {
+    let mut bench = without_web_1(policy()).await;
+    let secret = bench.secret();
+    let second: Place = "replica-b".parse().unwrap();
+    bench.engine.change_place(&secret, second.clone(), Change::Add, author()).await.unwrap();
+    let works = |places: &[keybaton_engine::views::PlaceView]| {
+        places.iter().all(|place| place.generations.iter().any(|it| it.verified == "works" && it.state == "live"))
+    };
+    for _ in 0..50 {
+        bench.round().await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        if works(&bench.engine.places(&secret).await.unwrap()) {
+            break;
+        }
+    }
+    let places = bench.engine.places(&secret).await.unwrap();
+    assert!(places.len() == 2 && works(&places), "the new place is brought level: {places:#?}");
+    assert_eq!(code(bench.engine.change_place(&secret, "x".parse().unwrap(), Change::Drop, author()).await), "unknown");
+    bench.engine.change_place(&secret, second, Change::Drop, author()).await.unwrap();
+    let left = bench.engine.places(&secret).await.unwrap();
+    assert!(left.iter().any(|place| place.place == "replica-b" && !place.present), "what is left there is still named");
+    let last = bench.engine.change_place(&secret, Place::only(), Change::Drop, author()).await;
+    assert_eq!(code(last), "conflict", "a target without a place is none");
+}
+
+/// What is told beforehand, and what then follows.
+async fn foreseen(mut bench: Bench, generation: u32, disable_first: bool, told: &str, follows: fn(&Event) -> bool) {
+    let (secret, generation) = (bench.secret(), Generation(generation));
+    let before: Secret = bench.replay();
+    let seen = bench.engine.foresee_compromise(&secret, generation, disable_first).await.unwrap();
+    assert!(seen.follows.iter().any(|line| line.contains(told)), "`{told}` is not among {:#?}", seen.follows);
+    assert_eq!(bench.replay().seq(), before.seq(), "looking changes nothing");
+    let command = Command::Compromise { generation, disable_first, author: author() };
+    bench.engine.command(&secret, command).await.unwrap();
+    for _ in 0..30 {
+        bench.round().await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        if bench.journal.events(&secret).iter().skip(before.seq().0 as usize).any(|it| follows(&it.event)) {
+            return;
+        }
+    }
+    panic!("it was told that {told}: {:#?}", bench.journal.events(&secret).last());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_compromise_breaks_is_told_beforehand_and_is_what_happens() {
+    let staged = || without_web_1(policy());
+    foreseen(staged().await, 2, false, "rolled back", |it| matches!(it, Event::RollingBack { .. })).await;
+    foreseen(staged().await, 1, true, "generation 1 is ended at - without", |it| {
+        matches!(it, Event::RetirementOpened { generation: Generation(1), .. })
+    })
+    .await;
+    let mut bench = Bench::new(ALTERNATE).await;
+    bench.begin(PlanKind::Issue).await;
+    bench.rest().await;
+    let seen = bench.engine.foresee_compromise(&bench.secret(), Generation(1), false).await.unwrap();
+    assert_eq!(
+        (seen.role.as_str(), seen.holders, seen.cut_off),
+        ("current", vec!["web/web-0".to_owned(), "web/web-1".to_owned()], false)
+    );
+    assert_eq!(seen.places, ["-"]);
+    let seen = bench.engine.foresee_compromise(&bench.secret(), Generation(1), true).await.unwrap();
+    assert!(seen.cut_off, "{seen:#?}");
+    let unknown = bench.engine.foresee_compromise(&bench.secret(), Generation(7), true).await;
+    assert_eq!(code(unknown), "gone");
+    foreseen(bench, 1, false, "a rotation to a new credential starts at once", |it| {
+        matches!(it, Event::Started { .. })
+    })
+    .await;
+}
