@@ -6,12 +6,12 @@ use keybaton_protocol::command::Command;
 use keybaton_protocol::event::{Event, Minted, Outcome, Pins};
 use keybaton_protocol::evidence::{Evidence, EvidenceKind, Purpose};
 use keybaton_protocol::fault::{Blame, FailureClass, Fault};
-use keybaton_protocol::ids::{Author, Digest, Generation, Millis, Place, RotationId};
+use keybaton_protocol::ids::{Author, CallId, Digest, Generation, Millis, OperationId, Place, RotationId};
 use keybaton_protocol::policy::{
     AtDeadline, Attempts, ConsumerPolicy, ConsumerRole, Members, Policy, Quorum, Stragglers, Waves,
 };
 use keybaton_protocol::profile::{Minter, Overlap, Profile};
-use keybaton_protocol::step::{CallKind, PlanKind};
+use keybaton_protocol::step::{CallKind, PlanKind, Step};
 use keybaton_protocol::{Secret, admit, decide};
 
 pub(crate) fn id<T: std::str::FromStr>(text: &str) -> T
@@ -208,6 +208,37 @@ impl Sim {
     pub(crate) fn intend(&mut self, call: &Call) {
         self.done.push(format!("{} {}", call.kind, call.generation.0));
         self.record(call.intent());
+    }
+
+    /// A call that nobody decided on, put on record as an intent.
+    pub(crate) fn intend_by_hand(&mut self, kind: CallKind, generation: u32, place: &Place) -> CallId {
+        let intended = self.journal.iter().filter_map(|(_, event)| match event {
+            Event::Intended { call, .. } => Some(call.0),
+            _ => None,
+        });
+        let call = CallId(intended.max().map_or(1, |last| last + 1));
+        let generation = Generation(generation);
+        let operation = OperationId::of(&id("by-hand"), kind.name(), generation, place, None);
+        self.record(Event::Intended {
+            call,
+            kind,
+            generation,
+            place: place.clone(),
+            attempt: 1,
+            operation,
+            baseline: Vec::new(),
+            step: Step::Verify,
+            id: None,
+            resumes: Vec::new(),
+        });
+        call
+    }
+
+    /// A look at the only place, from intent to answer.
+    pub(crate) fn look(&mut self) {
+        let call = self.intend_by_hand(CallKind::Observe, 1, &Place::only());
+        let outcome = Outcome::Observed { began_at: self.now, live: self.live.clone() };
+        self.record(Event::Ended { call, outcome });
     }
 
     /// What a target answers that does as it is told.

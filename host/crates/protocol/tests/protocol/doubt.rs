@@ -1,16 +1,18 @@
 //! Calls that are lost, late, interrupted or done twice; credentials that nobody asked for.
 
-use crate::common::{Sim, author, consumer, fault, id, live, minted, native, one_slot, policy};
+use crate::common::{Sim, author, consumer, fault, id, live, minted, native, one_slot, policy, profile};
 use keybaton_protocol::action::{Action, Call, Waiting};
 use keybaton_protocol::calls::CallState;
 use keybaton_protocol::command::Command;
+use keybaton_protocol::decide::MAX_BATCH;
 use keybaton_protocol::event::{Event, HoldReason, HostAnswer, Live, Outcome, RetireCause};
 use keybaton_protocol::evidence::Purpose;
 use keybaton_protocol::fault::FailureClass;
 use keybaton_protocol::generation::{Liveness, Role};
 use keybaton_protocol::ids::{CallId, Digest, Generation, Millis, Ordinal, Place};
 use keybaton_protocol::policy::Policy;
-use keybaton_protocol::step::{CallKind, Ending};
+use keybaton_protocol::profile::Overlap;
+use keybaton_protocol::step::{CallKind, Ending, PlanKind, Step};
 
 fn one_consumer() -> Policy {
     policy(vec![consumer("api", &["one"])])
@@ -304,7 +306,7 @@ fn one_slot_left_in_the_middle_goes_back_to_the_value_that_works() {
     assert_eq!(sim.secret.current(), Some(Generation(2)), "nobody knows yet");
     let start = Command::Start {
         rotation: id("r9"),
-        kind: keybaton_protocol::step::PlanKind::Rotate,
+        kind: PlanKind::Rotate,
         cause: "operator".to_owned(),
         author: author(),
         pins: crate::common::pins(one_slot(), one_consumer()),
@@ -372,4 +374,121 @@ fn an_outcome_that_does_not_fit_its_call_is_refused() {
     let never = Event::Ended { call: CallId(99), outcome: Outcome::Works };
     assert!(sim.secret.record(sim.now, &never).is_err(), "it was never intended");
     assert!(sim.secret.record(sim.now, &Event::Interrupted { call: CallId(99) }).is_err());
+}
+
+/// Orphans whose end is about to be put on record.
+fn loose(sim: &Sim) -> Vec<String> {
+    let Action::Record(events) = sim.decide() else { return Vec::new() };
+    let orphan = |event: &Event| match event {
+        Event::RetirementOpened { cause: RetireCause::Orphan, id, .. } => id.as_ref().map(ToString::to_string),
+        _ => None,
+    };
+    events.iter().filter_map(orphan).collect()
+}
+
+#[test]
+fn a_late_mint_is_told_from_the_one_that_took_its_place() {
+    let created = |call, name| Event::Ended { call, outcome: Outcome::Created(minted(2, Some(name))) };
+
+    let (mut sim, create) = lost_mint();
+    sim.now = until(&sim);
+    sim.step();
+    sim.record(created(create.call, "kx"));
+    assert_eq!(loose(&sim), ["kx"], "no look had shown it, and it is live");
+
+    let (mut sim, create) = lost_mint();
+    sim.now = until(&sim);
+    for _ in 0..2 {
+        sim.step();
+    }
+    assert_eq!(sim.done.last().map(String::as_str), Some("create 2"));
+    sim.record(created(create.call, "k2"));
+    assert_eq!(loose(&sim), [""; 0], "the same operation, and the same credential");
+    let mut other = lost_mint();
+    other.0.now = until(&other.0);
+    for _ in 0..2 {
+        other.0.step();
+    }
+    other.0.record(created(other.1.call, "k9"));
+    assert_eq!(loose(&other.0), ["k9"], "another one");
+}
+
+#[test]
+fn an_orphan_that_is_ended_already_is_not_ended_twice() {
+    for opened in [false, true] {
+        let (mut sim, create) = lost_mint();
+        sim.now = until(&sim);
+        sim.live.push(live("kx", Millis(1_000_000)));
+        sim.step();
+        if opened {
+            sim.step();
+        }
+        sim.record(Event::Ended { call: create.call, outcome: Outcome::Created(minted(2, Some("kx"))) });
+        assert_eq!(loose(&sim).len(), usize::from(!opened), "opened: {opened}");
+        sim.run();
+        assert!(!sim.live.iter().any(|live| live.id == id("kx")), "{:#?}", sim.done);
+        assert_eq!(sim.secret.step(sim.now), Some(Step::Stage));
+    }
+}
+
+#[test]
+fn the_record_of_a_mint_speaks_through_the_call_that_took_it_up() {
+    let mut sim = Sim::rotating(native(), one_consumer());
+    sim.step();
+    let create = sim.due();
+    sent(&mut sim, &create, 5_000);
+    answered(&mut sim, create.call, HostAnswer::Answered);
+    sim.record(Event::Interrupted { call: create.call });
+    let again = sim.due();
+    sim.intend(&again);
+    sim.record(Event::Ended { call: create.call, outcome: Outcome::Created(minted(2, Some("k2"))) });
+    assert_eq!(loose(&sim), [""; 0], "the call that took it up brings the same");
+    assert!(sim.secret.generation(Generation(2)).is_some_and(|it| it.minted.is_none()));
+    sim.record(Event::Ended { call: again.call, outcome: Outcome::Created(minted(2, Some("k2"))) });
+    assert!(sim.secret.generation(Generation(2)).is_some_and(|it| it.minted.is_some()));
+}
+
+#[test]
+fn a_mint_counts_while_something_else_ends_at_the_same_place() {
+    let roomy = profile(Overlap::Native(3));
+    let mut sim = Sim::rotating(roomy.clone(), one_consumer());
+    sim.run();
+    sim.say("api", "one", Purpose::Ready, 2);
+    sim.run();
+    sim.command(&Command::Abandon { reason: "drill".to_owned(), author: author() });
+    sim.run();
+    assert!(sim.secret.retirement(Generation(1), &Place::only()).is_some());
+    sim.start(PlanKind::Rotate, roomy, one_consumer());
+    sim.run();
+    assert_eq!(sim.secret.step(sim.now), Some(Step::Stage), "{:#?}", sim.done);
+}
+
+#[test]
+fn a_stranger_is_named_while_a_generation_ends_at_the_same_place() {
+    let mut sim = Sim::rotating(native(), Policy { soak_ms: 60_000, ..one_consumer() });
+    sim.run();
+    sim.say("api", "one", Purpose::Ready, 2);
+    sim.run();
+    sim.say("api", "one", Purpose::Adopted, 2);
+    sim.run();
+    assert!(sim.secret.retirement(Generation(1), &Place::only()).is_some());
+    sim.live = ["k1", "k2", "kx"].iter().map(|name| live(name, Millis(1))).collect();
+    sim.look();
+    sim.run();
+    assert_eq!(sim.secret.foreign().iter().map(|(_, id)| id.as_str()).collect::<Vec<_>>(), ["kx"]);
+}
+
+#[test]
+fn one_decision_puts_a_bounded_number_of_events_on_record() {
+    let mut sim = Sim::rotating(native(), one_consumer());
+    sim.live = (10..80).map(|number| live(&format!("k{number}"), Millis(1))).collect();
+    sim.look();
+    for expected in [MAX_BATCH, MAX_BATCH] {
+        let Action::Record(events) = sim.decide() else { panic!("{:?}", sim.decide()) };
+        assert_eq!(events.len(), expected);
+        sim.step();
+    }
+    let Action::Record(events) = sim.decide() else { panic!("{:?}", sim.decide()) };
+    let named = events.iter().filter(|event| matches!(event, Event::ForeignSeen { .. })).count();
+    assert_eq!(named, 70 - 2 * MAX_BATCH);
 }

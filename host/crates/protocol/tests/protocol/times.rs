@@ -370,3 +370,74 @@ fn a_consumer_that_cannot_answer_has_switched_when_the_target_says_so() {
     sim.run_for(60_000);
     assert!(sim.rotation_over(), "{:#?}", sim.done);
 }
+
+/// Committed, and the target's account is taken for who cannot answer; with what it tells of both slots.
+fn watched(seen: impl Fn(Millis) -> [(Option<u32>, Option<Millis>); 2]) -> Sim {
+    let mut policy = Policy { quiet_ms: 1_000, soak_ms: HOUR_MS, ..one_consumer() };
+    policy.consumers[0].adopted = EvidenceKind::Target;
+    let signal = UsageSignal { lag_ms: 0, resolution_ms: 0 };
+    let mut sim = Sim::rotating(Profile { usage: Some(signal), ..alternate() }, policy);
+    sim.run();
+    sim.say("api", "one", Purpose::Ready, 2);
+    sim.step();
+    let switched = sim.secret.rotation().and_then(|it| it.switched).expect("it is committed").at;
+    sim.live = ["app_a", "app_b"]
+        .iter()
+        .zip(seen(switched))
+        .map(|(slot, (live_uses, last_used_at))| keybaton_protocol::event::Live {
+            slot: Some(id(slot)),
+            live_uses,
+            last_used_at,
+            ..live(slot, Millis(0))
+        })
+        .collect();
+    sim.run_for(30_000);
+    sim
+}
+
+#[test]
+fn the_new_credential_is_in_use_once_a_session_or_a_later_use_shows() {
+    for (what, live_uses, after_ms, used) in [
+        ("a session", Some(1), None, true),
+        ("no session", Some(0), None, false),
+        ("nothing told", None, None, false),
+        ("used after the switch", None, Some(1), true),
+        ("used at the switch", None, Some(0), false),
+    ] {
+        let sim = watched(|at| [(None, None), (live_uses, after_ms.map(|after_ms| at.plus(after_ms)))]);
+        assert_eq!(sim.secret.step(sim.now) != Some(Step::Adopt), used, "{what}");
+    }
+}
+
+#[test]
+fn the_old_credential_is_in_use_while_a_session_or_a_later_use_shows() {
+    for (what, live_uses, after_ms, used) in [
+        ("a session", Some(1), None, true),
+        ("no session", Some(0), None, false),
+        ("used after the switch", None, Some(1), true),
+        ("used at the switch", None, Some(0), false),
+    ] {
+        let mut sim = watched(|at| [(live_uses, after_ms.map(|after_ms| at.plus(after_ms))), (Some(1), None)]);
+        let quiet = sim.secret.rotation().and_then(|it| it.quiet.values().next().copied()).expect("it was looked at");
+        let first = sim.journal.iter().filter(|(_, event)| matches!(event, Event::Intended { .. })).count();
+        assert!(first > 3, "{what}");
+        if after_ms.is_none() {
+            assert_eq!(!quiet.clean, used, "{what}");
+            assert_eq!(sim.secret.step(sim.now) == Some(Step::Adopt), used, "{what}");
+        } else {
+            // An old use is news at the first look only.
+            sim.run_for(30_000);
+            assert_ne!(sim.secret.step(sim.now), Some(Step::Adopt), "{what}");
+        }
+    }
+}
+
+#[test]
+fn what_is_switched_off_is_not_listened_to() {
+    let mut sim = watched(|_| [(Some(0), None), (Some(1), None)]);
+    assert!(did(&sim, "disable 1"), "{:#?}", sim.done);
+    sim.command(&Command::State(evidence("api", "one", Purpose::Adopted, 2, EvidenceKind::Target)));
+    sim.live[0].live_uses = Some(1);
+    sim.look();
+    assert!(status(&sim.secret, sim.now).consumers[0].replicas[0].adopted.is_some());
+}
