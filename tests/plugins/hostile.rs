@@ -22,8 +22,9 @@ fn nowhere() -> Rig {
         host: "127.0.0.1".to_owned(),
         port: 1,
         database: "postgres".to_owned(),
-        tls: Tls::Off,
+        tls: Tls::off(),
         admin: None,
+        addresses: Arc::default(),
     });
     let mut rig = Rig::new(GUEST, target, &["app"], json!({}));
     rig.know(1, "current", None);

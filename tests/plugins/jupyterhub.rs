@@ -30,7 +30,9 @@ fn endpoint(method: &str, path: &str, params: &[&str], captures: &[&str]) -> End
 pub(crate) fn target(hub: &JupyterHub) -> Target {
     Target::Http(HttpTarget {
         base_url: hub.origin().parse().unwrap(),
-        tls: Tls::Off,
+        dial: None,
+        check: None,
+        tls: Tls::off(),
         admin: Some(HttpAdmin::Bearer {
             prefix: "token".to_owned(),
             token: Arc::new(FileSource(hub.admin_token_file().to_owned())),

@@ -5,7 +5,7 @@ use keybaton_engine::ports::rotator::Rotator;
 use keybaton_protocol::fault::{Blame, FailureClass};
 use keybaton_protocol::profile::Overlap;
 use keybaton_protocol::step::CallKind::{Create, Destroy, Disable, Enable, Install, Promote};
-use keybaton_runtime::connection::{PostgresTarget, Target, Tls};
+use keybaton_runtime::connection::{PostgresTarget, Target};
 use keybaton_runtime::identity::FileSource;
 use keybaton_test_support::{Login, Postgres, PostgresOptions};
 use serde_json::{Value, json};
@@ -22,13 +22,12 @@ pub(crate) fn turns() -> Value {
 /// A server that logs every statement, and a rig for the plugin with these settings.
 pub(crate) async fn rig(settings: Value) -> (Postgres, Rig) {
     let server = Postgres::start(PostgresOptions { log_statements: true, ..PostgresOptions::default() }).await.unwrap();
-    let target = Target::Postgres(PostgresTarget {
-        host: "127.0.0.1".to_owned(),
-        port: server.port(),
-        database: "postgres".to_owned(),
-        tls: Tls::Off,
-        admin: Some((server.admin_user().to_owned(), Arc::new(FileSource(server.admin_password_file().to_owned())))),
-    });
+    let target = Target::Postgres(PostgresTarget::here(
+        server.port(),
+        "postgres",
+        server.admin_user(),
+        Arc::new(FileSource(server.admin_password_file().to_owned())),
+    ));
     let rig = Rig::new("plugins/postgres-password", target, &["app", "app_*"], settings);
     (server, rig)
 }

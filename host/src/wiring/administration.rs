@@ -6,8 +6,10 @@ use keybaton_api::model::{
     ApplyReport, AuditEntry, AuditReport, BackupReport, ConnectionTest, ConnectionView, FileInput, Overview,
     PlanReport, PluginView,
 };
-use keybaton_api::ports::{Administration, ApplyOrder, Caller, ConsumerId, Failure, FailureKind};
+use keybaton_api::ports::{Administration, ApplyOrder, Caller, ConsumerId, Dependants, Failure, FailureKind};
 use keybaton_protocol::ids::SecretName;
+use keybaton_schedule::connection::{Connection, Source};
+use keybaton_schedule::spec::Spec;
 use keybaton_store::{AuditError, AuditOutcome};
 use std::path::Path;
 
@@ -31,6 +33,17 @@ impl Administration for Host {
                 && spec.policy.consumers.iter().any(|one| one.name == consumer.name)
         };
         Ok(force.specs.iter().filter(|spec| names(spec)).map(|spec| spec.name.clone()).collect())
+    }
+
+    async fn dependants_of(&self, secret: &SecretName) -> Result<Dependants, Failure> {
+        let force = self.force.lock().await;
+        let logs_in = |connection: &&Connection| matches!(connection.admin.source(), Source::Secret(name) if name == secret);
+        let connections: Vec<_> = force.connections.iter().filter(logs_in).map(|one| one.name.clone()).collect();
+        let rests = |spec: &&Spec| connections.contains(&*spec.connection) || spec.after.contains(secret);
+        Ok(Dependants {
+            secrets: force.specs.iter().filter(rests).map(|spec| spec.name.clone()).collect(),
+            connections: connections.iter().map(ToString::to_string).collect(),
+        })
     }
 
     async fn plugins(&self) -> Result<Vec<PluginView>, Failure> {

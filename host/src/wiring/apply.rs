@@ -1,5 +1,6 @@
 //! `plan` and `apply` on the host: what files would change, what blocks it, what it weakens. Removes nothing at a target.
 
+use super::circles::{ADVICE, circle_of, notes, still_needed};
 use super::host::{Host, InForce};
 use super::{connections, declared::declared};
 use keybaton_api::model::{ApplyReport, Change, Diagnostic, FileInput, PlanReport, SecretChange};
@@ -66,12 +67,21 @@ impl Host {
         let changed: BTreeMap<_, _> =
             changes(&force.specs, &specs).into_iter().map(|change| (change.name().clone(), change)).collect();
         for spec in &loaded.specs {
-            let (line, found) = self.examined(force, &loaded, spec, changed.get(&spec.name)).await?;
+            if let Some(why) = circle_of(spec, &specs, &force.connections) {
+                let mut found = diagnostic(&loaded.finding(spec, "/connection", "circle", &why));
+                found.suggestion = Some(ADVICE.to_owned());
+                report.diagnostics.push(found);
+            }
+            let (mut line, found) = self.examined(force, &loaded, spec, changed.get(&spec.name)).await?;
+            line.warns.extend(notes(spec, &specs, &force.connections));
             report.secrets.push(line);
             report.diagnostics.extend(found);
         }
         let removed = changed.values().filter(|change| matches!(change, change::Change::Removed { .. }));
-        report.secrets.extend(removed.map(|change| line(change.name().to_string(), Change::Removed)));
+        report.secrets.extend(removed.map(|change| SecretChange {
+            blocks: still_needed(change.name(), &force.connections),
+            ..line(change.name().to_string(), Change::Removed)
+        }));
         Ok(Planned { report, specs })
     }
 
@@ -97,7 +107,7 @@ impl Host {
         let connection = force.connections.iter().find(|connection| connection.name == *spec.connection);
         let target: Arc<str> = connection.map_or_else(String::new, connections::target_of).into();
         let mut diagnostics = Vec::new();
-        match self.engine.examine(&declared(spec, target)).await {
+        match self.engine.examine(&declared(spec, target, &force.connections)).await {
             Ok(examination) => {
                 for finding in &examination.settings {
                     let pointer = format!("/settings{}", finding.path);

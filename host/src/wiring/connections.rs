@@ -1,16 +1,18 @@
-//! Connection files as the runtime takes them: sources of identity behind their port, certificates read.
-//! Holds no admin identity: each is read when a call needs it.
+//! Connection files as the runtime takes them: sources of identity behind their port, authorities read. Holds no admin
+//! identity and no private key: each is read when a call needs it.
 
+use super::managed::{Link, Managed};
 use crate::exit::{Context, Exit, Failure};
 use keybaton_protocol::fault::Blame;
 use keybaton_runtime::connection::{
-    Access, Connection, ConnectionLimits, HttpAdmin, HttpTarget, PostgresTarget, Target, Tls,
+    Access, ClientCertificate, Connection, ConnectionLimits, HttpAdmin, HttpTarget, PostgresAdmin, PostgresTarget,
+    Target, Tls, Trust,
 };
-use keybaton_runtime::identity::{EnvironmentSource, FileSource, SecretSource, SystemdSource};
+use keybaton_runtime::identity::{EnvironmentSource, FileSource, PublicFile, SecretSource, SystemdSource};
 use keybaton_runtime::manifest as runtime;
 use keybaton_schedule::connection::{self as declared, Admin, Endpoint, LoadedConnections, Source, TlsMode, load};
 use keybaton_schedule::declaration::Input;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// Reads every connection file of the directory.
@@ -37,103 +39,155 @@ pub(crate) fn target_of(connection: &declared::Connection) -> String {
 
 fn base_url(endpoint: &Endpoint) -> String {
     match endpoint {
-        Endpoint::Http { secure, host, port, path } => {
+        Endpoint::Http { host, .. } => url(endpoint, host),
+        Endpoint::Postgres { .. } => String::new(),
+    }
+}
+
+/// The endpoint under this host's name.
+fn url(endpoint: &Endpoint, host: &str) -> String {
+    match endpoint {
+        Endpoint::Http { secure, port, path, .. } => {
             let scheme = if *secure { "https" } else { "http" };
-            let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+            let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
             format!("{scheme}://{host}:{port}{path}")
         }
         Endpoint::Postgres { .. } => String::new(),
     }
 }
 
-/// The connection as the runtime takes it. Certificates and authorities are read here; identities at each use.
-pub(crate) fn opened(connection: &declared::Connection, dir: &Path) -> Result<Connection, Failure> {
-    let allow = &connection.allow;
-    let limits = ConnectionLimits {
-        concurrency: u16::try_from(connection.limits.in_flight).unwrap_or(u16::MAX),
-        rate: Some((f64::from(connection.limits.per_second), connection.limits.burst)),
-        timeout_ms: connection.limits.timeout_ms,
-    };
-    Ok(Connection {
-        name: connection.name.clone(),
-        access: Access {
-            namespaces: allow.namespaces.clone(),
-            plugins: allow.plugins.clone(),
-            identities: allow.identities.clone(),
-        },
-        limits,
-        target: target(connection, dir)?,
-    })
+/// Connections as the runtime takes them, and those among them that log in with a managed secret.
+#[derive(Default)]
+pub(crate) struct Opened {
+    pub(crate) connections: Vec<Connection>,
+    pub(crate) managed: Vec<Arc<Managed>>,
 }
 
-fn target(connection: &declared::Connection, dir: &Path) -> Result<Target, Failure> {
-    let tls = tls(&connection.tls, dir)?;
-    match &connection.endpoint {
-        Endpoint::Postgres { host, port, dbname } => {
-            let Admin::Password { user, password } = &connection.admin else {
-                return Err(Failure::new(Exit::Invalid, format!("connection {} needs a user", connection.name)));
-            };
-            Ok(Target::Postgres(PostgresTarget {
-                host: host.clone(),
-                port: *port,
-                database: dbname.clone(),
-                tls,
-                admin: Some((user.clone(), source(password, dir)?)),
-            }))
+impl Opened {
+    /// Opens all of them. Authorities are read here; identities and keys at each use.
+    pub(crate) fn new(all: &[declared::Connection], dir: &Path, link: &Arc<Link>) -> Result<Self, Failure> {
+        let mut opened = Self::default();
+        for connection in all {
+            let mut opening = Opening { connection, dir, link, managed: None };
+            opened.connections.push(opening.open()?);
+            opened.managed.extend(opening.managed);
         }
-        Endpoint::Http { .. } => Ok(Target::Http(HttpTarget {
-            base_url: base_url(&connection.endpoint).parse().failed(Exit::Invalid, "a base URL is none")?,
-            tls,
-            admin: Some(http_admin(&connection.admin, dir)?),
-            addresses: Arc::new(connection.allow.addresses.clone()),
-            endpoints: endpoints(connection)?,
-        })),
+        Ok(opened)
     }
 }
 
-fn tls(tls: &declared::Tls, dir: &Path) -> Result<Tls, Failure> {
-    if tls.client.is_some() || tls.server_name.is_some() {
-        let what = "`tls.certificate` and `tls.server_name` are understood, but not carried out by this version";
-        return Err(Failure::new(Exit::Invalid, what).blame(Blame::Operator).help("leave them out"));
+/// One connection, being opened.
+struct Opening<'a> {
+    connection: &'a declared::Connection,
+    dir: &'a Path,
+    link: &'a Arc<Link>,
+    managed: Option<Arc<Managed>>,
+}
+
+impl Opening<'_> {
+    fn open(&mut self) -> Result<Connection, Failure> {
+        let (allow, limits) = (&self.connection.allow, &self.connection.limits);
+        Ok(Connection {
+            name: self.connection.name.clone(),
+            access: Access {
+                namespaces: allow.namespaces.clone(),
+                plugins: allow.plugins.clone(),
+                identities: allow.identities.clone(),
+            },
+            limits: ConnectionLimits {
+                concurrency: u16::try_from(limits.in_flight).unwrap_or(u16::MAX),
+                rate: Some((f64::from(limits.per_second), limits.burst)),
+                timeout_ms: limits.timeout_ms,
+            },
+            target: self.target()?,
+        })
     }
-    match (tls.mode, &tls.ca) {
-        (TlsMode::Disable, _) => Ok(Tls::Off),
-        (TlsMode::VerifyFull, None) => Ok(Tls::System),
-        (TlsMode::VerifyFull, Some(ca)) => {
-            let path = dir.join(ca);
-            let pem = std::fs::read(&path).failed(Exit::Invalid, format!("cannot read the CA {}", path.display()))?;
-            Ok(Tls::Roots(pem))
+
+    fn target(&mut self) -> Result<Target, Failure> {
+        let tls = self.tls()?;
+        let addresses = Arc::new(self.connection.allow.addresses.clone());
+        match &self.connection.endpoint {
+            Endpoint::Postgres { host, port, dbname } => {
+                let Admin::Password { user, password } = &self.connection.admin else {
+                    let what = format!("connection {} needs a user", self.connection.name);
+                    return Err(Failure::new(Exit::Invalid, what));
+                };
+                Ok(Target::Postgres(PostgresTarget {
+                    host: host.clone(),
+                    port: *port,
+                    database: dbname.clone(),
+                    tls,
+                    admin: Some(PostgresAdmin { user: user.clone(), password: self.source(password, "password") }),
+                    addresses,
+                }))
+            }
+            Endpoint::Http { host, check, .. } => {
+                // The name in the certificate is what is asked for; where it leads is another matter.
+                let named = tls.server_name.as_deref().unwrap_or(host);
+                let base = url(&self.connection.endpoint, named);
+                Ok(Target::Http(HttpTarget {
+                    base_url: base.parse().failed(Exit::Invalid, "a base URL is none")?,
+                    dial: tls.server_name.is_some().then(|| host.clone()),
+                    check: check.clone(),
+                    tls,
+                    admin: Some(self.http_admin()),
+                    addresses,
+                    endpoints: endpoints(self.connection)?,
+                }))
+            }
         }
     }
-}
 
-fn source(source: &Source, dir: &Path) -> Result<Arc<dyn SecretSource>, Failure> {
-    Ok(match source {
-        Source::File(path) => Arc::new(FileSource(absolute(dir, path))),
-        Source::Env(name) => Arc::new(EnvironmentSource(name.clone())),
-        Source::Systemd(name) => Arc::new(SystemdSource(name.clone())),
-        Source::Secret(name) => {
-            let what = format!("an admin identity from the managed secret {name} is not carried out by this version");
-            return Err(Failure::new(Exit::Invalid, what)
-                .blame(Blame::Operator)
-                .help("use `file`, `env` or `systemd` as its source"));
+    fn tls(&self) -> Result<Tls, Failure> {
+        let tls = &self.connection.tls;
+        let trust = match (tls.mode, &tls.ca) {
+            (TlsMode::Disable, _) => Trust::Off,
+            (TlsMode::VerifyFull, None) => Trust::System,
+            (TlsMode::VerifyFull, Some(ca)) => {
+                let path = self.dir.join(ca);
+                let pem =
+                    std::fs::read(&path).failed(Exit::Invalid, format!("cannot read the CA {}", path.display()))?;
+                Trust::Roots(pem)
+            }
+        };
+        let client = tls.client.as_ref().map(|(certificate, key)| ClientCertificate {
+            certificate: Arc::new(PublicFile(self.dir.join(certificate))),
+            key: Arc::new(FileSource(self.dir.join(key))),
+        });
+        Ok(Tls { trust, server_name: tls.server_name.clone(), client })
+    }
+
+    fn source(&mut self, source: &Source, field: &'static str) -> Arc<dyn SecretSource> {
+        match source {
+            Source::File(path) => Arc::new(FileSource(self.dir.join(path))),
+            Source::Env(name) => Arc::new(EnvironmentSource(name.clone())),
+            Source::Systemd(name) => Arc::new(SystemdSource(name.clone())),
+            Source::Secret(name) => {
+                let managed = Managed::new(self.link.clone(), name.clone(), self.connection.replica(), field);
+                let managed = Arc::new(managed);
+                self.managed = Some(managed.clone());
+                managed
+            }
         }
-    })
-}
+    }
 
-fn absolute(dir: &Path, path: &str) -> PathBuf {
-    dir.join(path)
-}
-
-fn http_admin(admin: &Admin, dir: &Path) -> Result<HttpAdmin, Failure> {
-    Ok(match admin {
-        Admin::Password { user, password } => HttpAdmin::Basic { user: user.clone(), password: source(password, dir)? },
-        Admin::Bearer { prefix, token } => HttpAdmin::Bearer { prefix: prefix.clone(), token: source(token, dir)? },
-        Admin::Header { name, value } => HttpAdmin::Header { name: name.clone(), value: source(value, dir)? },
-        Admin::Mtls { certificate, key } => {
-            HttpAdmin::Mtls { certificate: Arc::new(FileSource(absolute(dir, certificate))), key: source(key, dir)? }
+    fn http_admin(&mut self) -> HttpAdmin {
+        match &self.connection.admin {
+            Admin::Password { user, password } => {
+                HttpAdmin::Basic { user: user.clone(), password: self.source(password, "password") }
+            }
+            Admin::Bearer { prefix, token } => {
+                HttpAdmin::Bearer { prefix: prefix.clone(), token: self.source(token, "token") }
+            }
+            Admin::Header { name, value } => {
+                HttpAdmin::Header { name: name.clone(), value: self.source(value, "token") }
+            }
+            Admin::Mtls { certificate, key } => {
+                let file = |path: &String| -> Arc<dyn SecretSource> { Arc::new(PublicFile(self.dir.join(path))) };
+                HttpAdmin::Mtls { certificate: certificate.as_ref().map(file), key: self.source(key, "key") }
+            }
         }
-    })
+    }
 }
 
 /// The concrete requests that a plugin with open endpoints may make.

@@ -4,6 +4,8 @@ use aws_lc_rs::digest::{SHA256, digest};
 use keybaton_engine::declared::{Anchor, Cadence, Declared, Stagger};
 use keybaton_protocol::ids::{Digest, Millis, Place, SecretName};
 use keybaton_schedule::change::canonical;
+use keybaton_schedule::connection::Connection;
+use keybaton_schedule::connection::login::with_logins;
 use keybaton_schedule::spec::{self, Rhythm, Spec};
 use keybaton_schedule::time::{Facts, is_open, next_due, seed};
 use std::sync::Arc;
@@ -13,22 +15,36 @@ const LOOKS_AHEAD_MAX: usize = 2;
 
 /// The digest that pins a declaration.
 pub(crate) fn digest_of(spec: &Spec) -> Digest {
+    digest_bytes(&canonical(spec))
+}
+
+fn digest_bytes(of: &[u8]) -> Digest {
     let mut bytes = [0; 32];
-    bytes.copy_from_slice(digest(&SHA256, &canonical(spec)).as_ref());
+    bytes.copy_from_slice(digest(&SHA256, of).as_ref());
     Digest(bytes)
 }
 
-/// The declaration as the engine takes it. `target` names what the connection points at.
-pub(crate) fn declared(spec: &Spec, target: Arc<str>) -> Declared {
+/// The declaration as the engine takes it, with the connections that log in with the secret among its consumers.
+/// `target` names what its own connection points at.
+pub(crate) fn declared(spec: &Spec, target: Arc<str>, connections: &[Connection]) -> Declared {
+    let policy = with_logins(&spec.policy, &spec.name, connections);
+    let mut pinned = digest_of(spec);
+    if !Arc::ptr_eq(&policy, &spec.policy) {
+        // Whoever logs in with it is a part of what is pinned: a journal takes its consumers over when this changes.
+        let logins = connections.iter().filter(|connection| connection.logs_in_with() == Some(&spec.name));
+        let mut names: Vec<&str> = logins.map(|connection| connection.name.as_str()).collect();
+        names.sort_unstable();
+        pinned = digest_bytes(&[&pinned.0, names.join(" ").as_bytes()].concat());
+    }
     Declared {
         name: spec.name.clone(),
-        spec: digest_of(spec),
+        spec: pinned,
         plugin: (*spec.plugin).clone(),
         connection: (*spec.connection).clone(),
         target,
         places: Arc::from([Place::only()]),
         settings: Arc::from(spec.settings.json()),
-        policy: Arc::clone(&spec.policy),
+        policy,
         cadence: Some(Arc::new(Scheduled(Arc::clone(&spec.cadence)))),
         stagger: spec.stagger.as_ref().map(|stagger| {
             Arc::new(Stagger { group: stagger.group.clone(), gap_ms: stagger.at_least_ms, at_once: stagger.at_once })

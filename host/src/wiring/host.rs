@@ -1,5 +1,6 @@
 //! The host in one piece: what is in force, and the parts that run it. Built once, by `serve`.
 
+use super::circles::{ADVICE, circle_of};
 use super::connections;
 use super::declared::{declared, digest_of};
 use super::written;
@@ -52,6 +53,12 @@ impl Host {
             return Err(Failure::new(FailureKind::Damaged, what));
         }
         let mut force = self.force.lock().await;
+        let circle =
+            |spec: &Spec| circle_of(spec, &loaded.specs, &force.connections).map(|why| format!("{}: {why}", spec.name));
+        if let Some(why) = loaded.specs.iter().find_map(circle) {
+            let what = format!("the connection files and the declarations are at odds: {why}");
+            return Err(Failure::new(FailureKind::Invalid, what).help(ADVICE));
+        }
         force.specs = loaded.specs;
         self.declare(&force, Author::host()).await?;
         Ok(force.specs.len())
@@ -65,8 +72,8 @@ impl Host {
             .map(|connection| (connection.name.clone(), Arc::from(connections::target_of(connection))))
             .collect();
         let unknown: Arc<str> = Arc::from("unknown connection");
-        let all =
-            force.specs.iter().map(|spec| declared(spec, targets.get(&*spec.connection).unwrap_or(&unknown).clone()));
+        let target = |spec: &Spec| targets.get(&*spec.connection).unwrap_or(&unknown).clone();
+        let all = force.specs.iter().map(|spec| declared(spec, target(spec), &force.connections));
         let all = all.collect();
         self.engine
             .declare(all, author)

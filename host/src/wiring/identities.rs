@@ -5,6 +5,7 @@ use keybaton_api::ports::{ConsumerId, Enrolment, Failure, FailureKind, Identitie
 use keybaton_api::tokens::TokenHash;
 use keybaton_engine::ports::secret::SecretBytes;
 use keybaton_protocol::ids::{Author, Digest, Millis};
+use keybaton_schedule::connection::login;
 use keybaton_store::{self as store, EnrolmentRefused, Store, StoreError};
 use std::str::FromStr;
 
@@ -124,6 +125,10 @@ impl Identities for StoreIdentities {
     }
 
     async fn put_enrolment(&self, enrolment: Enrolment) -> Result<(), Failure> {
+        if enrolment.consumer.name.as_str() == login::CONSUMER {
+            let what = format!("`{}` stands for the host's own connections; nobody enrols as it", login::CONSUMER);
+            return Err(Failure::new(FailureKind::Refused, what));
+        }
         let kept = store::Enrolment {
             id: enrolment.id.clone(),
             token: hash_in(&enrolment.hash),
@@ -135,11 +140,11 @@ impl Identities for StoreIdentities {
         self.0.put_enrolment(kept).await.map_err(failed)
     }
 
-    /// The store forgets an enrolment when it is taken, so a used one is an unknown one here.
     async fn take_enrolment(&self, id: &str, hash: &TokenHash, _now: Millis) -> Result<Taken, Failure> {
         match self.0.take_enrolment(id, hash_in(hash)).await.map_err(failed)? {
             Ok(enrolment) => Ok(Taken::Granted(enrolment_out(&enrolment)?)),
-            Err(EnrolmentRefused::Expired) => Ok(Taken::Expired),
+            Err(EnrolmentRefused::Used(enrolment)) => Ok(Taken::Used(enrolment_out(&enrolment)?)),
+            Err(EnrolmentRefused::Expired(enrolment)) => Ok(Taken::Expired(enrolment_out(&enrolment)?)),
             Err(EnrolmentRefused::Unknown | EnrolmentRefused::WrongToken) => Ok(Taken::Unknown),
         }
     }

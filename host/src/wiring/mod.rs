@@ -4,12 +4,15 @@ mod administration;
 mod apply;
 mod audit;
 pub(crate) mod chance;
+mod circles;
 pub(crate) mod components;
 pub(crate) mod connections;
 mod declared;
 mod host;
 pub(crate) mod identities;
 pub(crate) mod keys;
+mod logins;
+mod managed;
 mod running;
 mod written;
 

@@ -5,12 +5,13 @@ use super::chance::{SystemClock, SystemRandom};
 use super::connections;
 use super::host::{Host, InForce};
 use super::identities::StoreIdentities;
-use super::keys;
+use super::managed::Link;
+use super::{keys, logins};
 use crate::commands::CA_SEALED_AS;
 use crate::config::Installation;
 use crate::exit::{Context as _, Exit, Failure};
 use keybaton_api::ca::Authority;
-use keybaton_api::ports::Identities;
+use keybaton_api::ports::{FailureKind, Identities};
 use keybaton_api::serve::{Patience, Server};
 use keybaton_api::server_cert::ServerCertificate;
 use keybaton_api::{Context, Lifetimes};
@@ -20,6 +21,7 @@ use keybaton_engine::ports::secret::SecretBytes;
 use keybaton_engine::{Engine, EngineError, Options, Parts};
 use keybaton_protocol::command::Command;
 use keybaton_protocol::fault::Blame;
+use keybaton_protocol::ids::Incarnation;
 use keybaton_runtime::Runtime;
 use keybaton_runtime::cache::Cache;
 use keybaton_runtime::catalog::{Catalog, Lock};
@@ -29,6 +31,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
+use tokio::task::JoinSet;
 use zeroize::Zeroizing;
 
 /// Name under which the key of the compiled components is sealed in the store.
@@ -42,6 +45,9 @@ const HOLD_PAUSE: Duration = Duration::from_millis(50);
 pub(crate) struct Running {
     server: Server,
     engine: Engine,
+    link: Arc<Link>,
+    /// Connections as consumers of what they log in with.
+    logins: JoinSet<()>,
     /// How many declarations are in force.
     pub(crate) secrets: usize,
     /// How many connections there are.
@@ -56,13 +62,13 @@ impl Running {
         })?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let loaded = connections::read_dir(&installation.connections())?.connections;
-        let opened: Result<Vec<_>, Failure> =
-            loaded.iter().map(|connection| connections::opened(connection, &installation.dir)).collect();
+        let link = Link::new(incarnation());
+        let opened = connections::Opened::new(&loaded, &installation.dir, &link)?;
         let ways = Arc::new(Connections::new());
-        ways.replace(opened?);
+        ways.replace(opened.connections);
         let lock = Lock::load(&installation.lock()).failed(Exit::Invalid, "cannot use keybaton.lock")?;
         let catalog = Catalog::new(&installation.components(), lock);
-        let runtime = Runtime::new(catalog.clone(), ways, clock.clone())
+        let runtime = Runtime::new(catalog.clone(), ways.clone(), clock.clone())
             .failed(Exit::Failed, "cannot set up the sandbox; nothing was started")?;
         let runtime = Arc::new(runtime.with_cache(Cache::new(&installation.cache(), &*cache_key(&store).await?)));
         let engine = Engine::start(Parts {
@@ -74,6 +80,7 @@ impl Running {
         })
         .await
         .map_err(|error| Failure::new(exit_of(&error), "cannot start the engine").because(&error))?;
+        link.open(engine.clone());
         hold_restored(&store, &engine).await?;
         let count = loaded.len();
         let host = Arc::new(Host {
@@ -85,10 +92,10 @@ impl Running {
             runtime,
             clock,
         });
-        let secrets =
-            host.declare_stored().await.failed(Exit::Damaged, "cannot put the stored declarations in force")?;
+        let secrets = host.declare_stored().await.map_err(|error| undeclared(&error))?;
+        let logins = logins::consume(&opened.managed, &ways, &engine);
         let server = listen(&host).await?;
-        Ok(Self { server, engine, secrets, connections: count })
+        Ok(Self { server, engine, link, logins, secrets, connections: count })
     }
 
     /// The address of the HTTPS API.
@@ -97,10 +104,21 @@ impl Running {
     }
 
     /// Stops accepting, then lets plugin calls in flight end and journal. Answers whether all did.
-    pub(crate) async fn stop(self) -> bool {
+    pub(crate) async fn stop(mut self) -> bool {
         self.server.stop().await;
-        self.engine.shutdown().await
+        let ended = self.engine.shutdown().await;
+        self.logins.shutdown().await;
+        self.link.close();
+        ended
     }
+}
+
+/// This life of the host, as its connections name it where they are consumers.
+fn incarnation() -> Incarnation {
+    let mut drawn = [0; 16];
+    SystemRandom.fill(&mut drawn);
+    let text: String = drawn.iter().map(|byte| format!("{byte:02x}")).collect();
+    text.parse().expect("hex digits are printable")
 }
 
 /// The key under which this host marks what it compiled; made at the first start, sealed in the store.
@@ -150,6 +168,16 @@ fn exit_of(error: &(dyn std::error::Error + 'static)) -> Exit {
         _ => false,
     };
     if damaged { Exit::Damaged } else { Exit::Failed }
+}
+
+/// Why the declarations that were in force are not any more.
+fn undeclared(error: &keybaton_api::ports::Failure) -> Failure {
+    let exit = if error.kind == FailureKind::Invalid { Exit::Invalid } else { Exit::Damaged };
+    let failure = Failure::new(exit, "cannot put the stored declarations in force").blame(error.blame).because(error);
+    match &error.help {
+        Some(help) => failure.help(help),
+        None => failure,
+    }
 }
 
 fn options(installation: &Installation) -> Options {

@@ -3,13 +3,13 @@
 
 use crate::capabilities::http::pool::Clients;
 use crate::capabilities::sql::pool::Sessions;
-use crate::identity::SecretSource;
+use crate::identity::{Given, SecretSource, Sourced};
 use crate::manifest::Endpoint;
 use crate::refusal::Refusal;
 use keybaton_protocol::ids::{ConnectionName, Namespace, PluginName};
 use keybaton_schedule::connection::{Addresses, Pattern};
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
@@ -64,15 +64,53 @@ pub enum Target {
     Http(HttpTarget),
 }
 
+/// How the way to a server is protected.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    /// Whose word is taken for who the server is.
+    pub trust: Trust,
+    /// The name that the server's certificate must bear, where that is not the host that is connected to.
+    pub server_name: Option<String>,
+    /// A certificate of the host's own that every connection presents, whoever it acts as.
+    pub client: Option<ClientCertificate>,
+}
+
 /// Trust in a server.
 #[derive(Debug, Clone)]
-pub enum Tls {
-    /// None: loopback or a network that is trusted.
+pub enum Trust {
+    /// No TLS: loopback or a network that is trusted.
     Off,
     /// These roots only, PEM.
     Roots(Vec<u8>),
     /// The machine's roots.
     System,
+}
+
+/// A certificate and its key; read again at each use, so that new files are taken without a restart.
+#[derive(Debug, Clone)]
+pub struct ClientCertificate {
+    /// Certificate chain, PEM.
+    pub certificate: Arc<dyn SecretSource>,
+    /// Private key, PEM.
+    pub key: Arc<dyn SecretSource>,
+}
+
+impl Tls {
+    /// No TLS.
+    #[must_use]
+    pub const fn off() -> Self {
+        Self::trusting(Trust::Off)
+    }
+
+    /// TLS with this trust, under the host's own name, without a client certificate.
+    #[must_use]
+    pub const fn trusting(trust: Trust) -> Self {
+        Self { trust, server_name: None, client: None }
+    }
+
+    pub(crate) const fn is_off(&self) -> bool {
+        matches!(self.trust, Trust::Off)
+    }
 }
 
 /// A PostgreSQL server.
@@ -86,15 +124,45 @@ pub struct PostgresTarget {
     pub database: String,
     /// Trust.
     pub tls: Tls,
-    /// Admin: user and where the password is.
-    pub admin: Option<(String, Arc<dyn SecretSource>)>,
+    /// Admin.
+    pub admin: Option<PostgresAdmin>,
+    /// Which addresses may be dialled, once its name is resolved.
+    pub addresses: Arc<Addresses>,
+}
+
+impl PostgresTarget {
+    /// A server on this machine, without TLS.
+    #[must_use]
+    pub fn here(port: u16, database: &str, user: &str, password: Arc<dyn SecretSource>) -> Self {
+        Self {
+            host: "127.0.0.1".to_owned(),
+            port,
+            database: database.to_owned(),
+            tls: Tls::off(),
+            admin: Some(PostgresAdmin { user: Some(user.to_owned()), password }),
+            addresses: Arc::new(Addresses { loopback: true, ..Addresses::default() }),
+        }
+    }
+}
+
+/// How the admin logs in to PostgreSQL.
+#[derive(Debug, Clone)]
+pub struct PostgresAdmin {
+    /// The role; `None` takes the public field `username` of the password's source.
+    pub user: Option<String>,
+    /// Its password.
+    pub password: Arc<dyn SecretSource>,
 }
 
 /// An HTTP API.
 #[derive(Debug)]
 pub struct HttpTarget {
-    /// Scheme, host, port and a path prefix; requests go nowhere else.
+    /// Scheme, host, port and a path prefix; requests go nowhere else. The host is the name in the server's certificate.
     pub base_url: reqwest::Url,
+    /// What is dialled, where that is not the URL's host.
+    pub dial: Option<String>,
+    /// Path below the base that answers only who is logged in: by it an admin identity is tried.
+    pub check: Option<String>,
     /// Trust.
     pub tls: Tls,
     /// Admin.
@@ -117,8 +185,8 @@ pub enum HttpAdmin {
     },
     /// RFC 7617.
     Basic {
-        /// User.
-        user: String,
+        /// User; `None` takes the public field `username` of the password's source.
+        user: Option<String>,
         /// Password.
         password: Arc<dyn SecretSource>,
     },
@@ -131,11 +199,34 @@ pub enum HttpAdmin {
     },
     /// A client certificate.
     Mtls {
-        /// Certificate chain, PEM.
-        certificate: Arc<dyn SecretSource>,
+        /// Certificate chain, PEM; `None` takes the public field `certificate` of the key's source.
+        certificate: Option<Arc<dyn SecretSource>>,
         /// Private key, PEM (PKCS#8).
         key: Arc<dyn SecretSource>,
     },
+}
+
+impl HttpAdmin {
+    pub(crate) fn source(&self) -> &Arc<dyn SecretSource> {
+        match self {
+            Self::Bearer { token: source, .. }
+            | Self::Basic { password: source, .. }
+            | Self::Header { value: source, .. }
+            | Self::Mtls { key: source, .. } => source,
+        }
+    }
+
+    /// The same admin with its secret from elsewhere.
+    pub(crate) fn with(&self, source: Arc<dyn SecretSource>) -> Self {
+        let mut admin = self.clone();
+        match &mut admin {
+            Self::Bearer { token: own, .. }
+            | Self::Basic { password: own, .. }
+            | Self::Header { value: own, .. }
+            | Self::Mtls { key: own, .. } => *own = source,
+        }
+        admin
+    }
 }
 
 /// All connections, replaceable while calls run; a call keeps the one it began with.
@@ -160,13 +251,34 @@ impl Connections {
     /// # Errors
     /// The inner one: why it does not work, for the operator. It holds no secret.
     pub async fn test(&self, name: &str) -> Option<Result<String, String>> {
+        self.probed(name, None).await
+    }
+
+    /// The same, with this value in the place of what the admin's source would give: whether it would work.
+    ///
+    /// # Errors
+    /// As [`Connections::test`].
+    pub async fn try_out(&self, name: &str, value: Sourced) -> Option<Result<String, String>> {
+        self.probed(name, Some(Arc::new(Given(value)))).await
+    }
+
+    async fn probed(&self, name: &str, instead: Option<Arc<dyn SecretSource>>) -> Option<Result<String, String>> {
         let opened = self.get(name)?;
         let within_ms = opened.connection.limits.timeout_ms;
         let tested = match &opened.connection.target {
-            Target::Postgres(_) => crate::capabilities::sql::probe(&opened, within_ms).await,
-            Target::Http(_) => crate::capabilities::http::probe(&opened, within_ms).await,
+            Target::Postgres(_) => crate::capabilities::sql::probe(&opened, instead, within_ms).await,
+            Target::Http(_) => crate::capabilities::http::probe(&opened, instead, within_ms).await,
         };
         Some(tested.map_err(|refusal| refusal.message))
+    }
+
+    /// Closes what is idle under another mark of the admin's source, and answers whether nothing is left that was
+    /// opened under one. Host calls that began before the source changed are waited for so, never cut.
+    #[must_use]
+    pub fn left_all_but(&self, name: &str, mark: u64) -> bool {
+        let Some(opened) = self.get(name) else { return true };
+        opened.sessions.keep(mark);
+        opened.in_use.only(mark)
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<Arc<Opened>> {
@@ -183,6 +295,46 @@ pub(crate) struct Opened {
     bucket: Mutex<(f64, Instant)>,
     pub(crate) sessions: Sessions,
     pub(crate) clients: Clients,
+    pub(crate) in_use: Arc<InUse>,
+}
+
+/// How many host calls are under way as the admin, by the mark of what they logged in with.
+#[derive(Debug, Default)]
+pub(crate) struct InUse(Mutex<BTreeMap<u64, usize>>);
+
+impl InUse {
+    fn counts(&self) -> MutexGuard<'_, BTreeMap<u64, usize>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts one host call until the answer is dropped.
+    pub(crate) fn enter(self: &Arc<Self>, mark: u64) -> Using {
+        *self.counts().entry(mark).or_default() += 1;
+        Using { counts: Arc::clone(self), mark }
+    }
+
+    fn only(&self, mark: u64) -> bool {
+        self.counts().keys().all(|used| *used == mark)
+    }
+}
+
+/// One host call as the admin.
+#[derive(Debug)]
+pub(crate) struct Using {
+    counts: Arc<InUse>,
+    mark: u64,
+}
+
+impl Drop for Using {
+    fn drop(&mut self) {
+        let mut counts = self.counts.counts();
+        if let Some(count) = counts.get_mut(&self.mark) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.mark);
+            }
+        }
+    }
 }
 
 impl Opened {
@@ -191,8 +343,9 @@ impl Opened {
         Self {
             slots: Arc::new(Semaphore::new(usize::from(connection.limits.concurrency.max(1)))),
             bucket: Mutex::new((burst, Instant::now())),
-            sessions: Sessions::default(),
+            sessions: Sessions::new(usize::from(connection.limits.concurrency.max(1))),
             clients: Clients::default(),
+            in_use: Arc::default(),
             connection,
         }
     }

@@ -42,9 +42,37 @@ pub enum SourceError {
     /// systemd handed over no credentials.
     #[error("no systemd credentials: CREDENTIALS_DIRECTORY is not set (LoadCredential= in the unit)")]
     NoCredentials,
-    /// Another source (a managed secret) says why.
+    /// It can be read, and is not what the connection needs.
     #[error("{0}")]
     Other(String),
+    /// Not now: it does not exist yet, or who keeps it does not answer.
+    #[error("{0}")]
+    NotNow(String),
+}
+
+/// A secret as it was read: the value, what is public beside it, and a mark that tells this value from the next.
+#[derive(Debug)]
+pub struct Sourced {
+    /// The value.
+    pub secret: SecretBytes,
+    /// Public fields that belong to it (`username`, `certificate`), where the source knows any.
+    pub public: Vec<(String, String)>,
+    /// The same as long as the source answers with the same value, as far as it can tell; 0 where it cannot.
+    pub mark: u64,
+}
+
+impl Sourced {
+    /// A public field.
+    #[must_use]
+    pub fn public(&self, name: &str) -> Option<&str> {
+        self.public.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+}
+
+impl From<SecretBytes> for Sourced {
+    fn from(secret: SecretBytes) -> Self {
+        Self { secret, public: Vec::new(), mark: 0 }
+    }
 }
 
 /// Somewhere a secret can be read from, again at each use.
@@ -54,7 +82,34 @@ pub trait SecretSource: Send + Sync + std::fmt::Debug {
     ///
     /// # Errors
     /// Why it cannot be had; the message holds no secret.
-    async fn read(&self) -> Result<SecretBytes, SourceError>;
+    async fn read(&self) -> Result<Sourced, SourceError>;
+
+    /// The mark of what [`SecretSource::read`] would answer now. What was opened under another is not used again.
+    fn mark(&self) -> u64 {
+        0
+    }
+
+    /// The target has refused what was read under this mark. Answers whether reading again gives another value that
+    /// may be tried.
+    async fn refused(&self, _mark: u64) -> bool {
+        false
+    }
+}
+
+/// One value, for a trial of it.
+#[derive(Debug)]
+pub(crate) struct Given(pub(crate) Sourced);
+
+#[async_trait]
+impl SecretSource for Given {
+    async fn read(&self) -> Result<Sourced, SourceError> {
+        let Self(given) = self;
+        Ok(Sourced { secret: given.secret.duplicate(), public: given.public.clone(), mark: given.mark })
+    }
+
+    fn mark(&self) -> u64 {
+        self.0.mark
+    }
 }
 
 /// A file that only its owner can read. One trailing line end is not part of the value.
@@ -63,8 +118,19 @@ pub struct FileSource(pub PathBuf);
 
 #[async_trait]
 impl SecretSource for FileSource {
-    async fn read(&self) -> Result<SecretBytes, SourceError> {
-        read_file(&self.0, true).await
+    async fn read(&self) -> Result<Sourced, SourceError> {
+        read_file(&self.0, true).await.map(Sourced::from)
+    }
+}
+
+/// A file with nothing secret in it (a certificate): others may read it.
+#[derive(Debug, Clone)]
+pub struct PublicFile(pub PathBuf);
+
+#[async_trait]
+impl SecretSource for PublicFile {
+    async fn read(&self) -> Result<Sourced, SourceError> {
+        read_file(&self.0, false).await.map(Sourced::from)
     }
 }
 
@@ -74,9 +140,9 @@ pub struct EnvironmentSource(pub String);
 
 #[async_trait]
 impl SecretSource for EnvironmentSource {
-    async fn read(&self) -> Result<SecretBytes, SourceError> {
+    async fn read(&self) -> Result<Sourced, SourceError> {
         match std::env::var_os(&self.0) {
-            Some(value) => Ok(SecretBytes::new(value.into_encoded_bytes())),
+            Some(value) => Ok(SecretBytes::new(value.into_encoded_bytes()).into()),
             None => Err(SourceError::Variable(self.0.clone())),
         }
     }
@@ -88,10 +154,10 @@ pub struct SystemdSource(pub String);
 
 #[async_trait]
 impl SecretSource for SystemdSource {
-    async fn read(&self) -> Result<SecretBytes, SourceError> {
+    async fn read(&self) -> Result<Sourced, SourceError> {
         let folder = std::env::var_os("CREDENTIALS_DIRECTORY").ok_or(SourceError::NoCredentials)?;
         // systemd makes them readable to the unit alone, by mode or by ACL.
-        read_file(&Path::new(&folder).join(&self.0), false).await
+        read_file(&Path::new(&folder).join(&self.0), false).await.map(Sourced::from)
     }
 }
 
@@ -134,7 +200,7 @@ mod tests {
             std::fs::write(&path, content).unwrap();
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
             match (FileSource(path.clone()).read().await, expected) {
-                (Ok(bytes), Ok(text)) => assert_eq!(bytes.expose(), text.as_bytes(), "{sentence}"),
+                (Ok(bytes), Ok(text)) => assert_eq!(bytes.secret.expose(), text.as_bytes(), "{sentence}"),
                 (Err(error), Err(text)) => assert!(error.to_string().contains(text), "{sentence}: {error}"),
                 (got, _) => panic!("{sentence}: {got:?}"),
             }

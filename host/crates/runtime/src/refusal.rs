@@ -52,6 +52,17 @@ impl Refusal {
         self
     }
 
+    /// Says where, before what.
+    pub(crate) fn at(mut self, place: &str) -> Self {
+        self.message = format!("{place}: {}", self.message);
+        self
+    }
+
+    /// Something of the operator's is not there yet; it may be tried again.
+    pub(crate) fn waiting(code: &str, message: impl Into<String>) -> Self {
+        Self::new(FailureClass::Retryable, Blame::Operator, code, message)
+    }
+
     pub(crate) fn is_lost(&self) -> bool {
         self.class == FailureClass::Ambiguous
     }

@@ -24,7 +24,7 @@ fn the_base_is_read_as_it_stands() {
     assert_eq!(postgres.tls.ca.as_deref(), Some("/etc/keybaton/ca.pem"));
     assert_eq!(postgres.tls.client, Some(("/etc/c.pem".into(), "/etc/k.pem".into())));
     let password = Source::Systemd("pg-admin".into());
-    assert_eq!(postgres.admin, Admin::Password { user: "keybaton".into(), password });
+    assert_eq!(postgres.admin, Admin::Password { user: Some("keybaton".into()), password });
     assert_eq!((postgres.limits.in_flight, postgres.limits.per_second, postgres.limits.burst), (4, 10, 20));
     assert!(postgres.allow.namespace(&"team-x".parse().unwrap()));
     assert!(!postgres.allow.namespace(&"billing".parse().unwrap()));
@@ -33,7 +33,13 @@ fn the_base_is_read_as_it_stands() {
     assert!(postgres.allow.addresses.permit("10.1.2.3".parse().unwrap()).is_ok());
     assert!(postgres.allow.addresses.permit("10.2.2.3".parse().unwrap()).is_err());
 
-    let endpoint = Endpoint::Http { secure: true, host: "hub.example.org".into(), port: 8443, path: "/hub/api".into() };
+    let endpoint = Endpoint::Http {
+        secure: true,
+        host: "hub.example.org".into(),
+        port: 8443,
+        path: "/hub/api".into(),
+        check: Some("/user".into()),
+    };
     assert_eq!(hub.endpoint, endpoint);
     let token = Source::Secret("infra/hub-admin".parse().unwrap());
     assert_eq!(hub.admin, Admin::Bearer { prefix: "token".into(), token });
@@ -76,7 +82,7 @@ connections:
     assert_eq!(connections[1].admin, Admin::Header { name: "x-api-key".into(), value });
     assert_eq!(connections[1].limits.timeout_ms, 5000);
     let key = Source::File("/etc/k.pem".into());
-    assert_eq!(connections[2].admin, Admin::Mtls { certificate: "/etc/c.pem".into(), key });
+    assert_eq!(connections[2].admin, Admin::Mtls { certificate: Some("/etc/c.pem".into()), key });
 }
 
 #[test]

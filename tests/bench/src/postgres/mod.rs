@@ -13,7 +13,7 @@ use crate::{Failure, Scale};
 use bare::{Bares, Statements};
 use keybaton_engine::Options;
 use keybaton_protocol::ids::SecretName;
-use keybaton_runtime::connection::{Access, Connection, ConnectionLimits, PostgresTarget, Target, Tls};
+use keybaton_runtime::connection::{Access, Connection, ConnectionLimits, PostgresTarget, Target};
 use keybaton_runtime::identity::FileSource;
 use keybaton_runtime::manifest::{Manifest, Piece};
 use keybaton_schedule::connection::Pattern;
@@ -96,13 +96,7 @@ fn connection(server: &Postgres) -> Result<Connection, Failure> {
             identities: vec![Pattern::Prefix("app_".to_owned())],
         },
         limits: ConnectionLimits::default(),
-        target: Target::Postgres(PostgresTarget {
-            host: "127.0.0.1".to_owned(),
-            port: server.port(),
-            database: "postgres".to_owned(),
-            tls: Tls::Off,
-            admin: Some((server.admin_user().to_owned(), source)),
-        }),
+        target: Target::Postgres(PostgresTarget::here(server.port(), "postgres", server.admin_user(), source)),
     })
 }
 

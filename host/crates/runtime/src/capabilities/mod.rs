@@ -1,17 +1,22 @@
 //! What a plugin may import, one file (or folder) each. Policy is decided here, before any effect, and refused as a value.
 
+pub(crate) mod address;
 pub(crate) mod forms;
 pub(crate) mod http;
 pub(crate) mod keygen;
 pub(crate) mod log;
 pub(crate) mod secrets;
 pub(crate) mod sql;
+pub(crate) mod tls;
 
 use crate::bindings::keybaton::rotator::types::{Candidate, Identity, SecretPart};
+use crate::connection::Opened;
+use crate::identity::{SourceError, Sourced};
 use crate::manifest::Acting;
 use crate::record::Canon;
 use crate::refusal::Refusal;
 use crate::secret::Held;
+use keybaton_protocol::fault::Blame;
 use zeroize::Zeroizing;
 
 /// An error with its causes on one line.
@@ -24,6 +29,31 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+/// The admin's credential cannot be had, or not yet.
+pub(crate) fn unavailable(opened: &Opened, error: &SourceError) -> Refusal {
+    let what = format!("the admin credential of `{}`: {}", opened.connection.name, chain(error));
+    match error {
+        SourceError::NotNow(_) => Refusal::waiting("connection.admin", what),
+        _ => Refusal::permanent(Blame::Operator, "connection.admin", what),
+    }
+}
+
+/// The public field of a credential that says for which user it is.
+const USER_FIELD: &str = "username";
+
+/// As whom an admin logs in: as the connection says, else as its credential says. Both at odds is refused: one of the
+/// two would be tried with the other's password.
+pub(crate) fn user_of<'a>(written: Option<&'a str>, had: &'a Sourced) -> Result<&'a str, SourceError> {
+    match (written, had.public(USER_FIELD)) {
+        (Some(written), Some(own)) if written != own => Err(SourceError::Other(format!(
+            "it is for the user `{}`, the connection says `{written}`: leave `user` out",
+            own.escape_debug()
+        ))),
+        (Some(user), _) | (None, Some(user)) => Ok(user),
+        (None, None) => Err(SourceError::Other("it does not say for which user it is: set `user`".to_owned())),
+    }
 }
 
 pub(crate) fn acting(identity: &Identity) -> Acting {

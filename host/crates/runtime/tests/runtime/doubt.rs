@@ -6,7 +6,7 @@ use keybaton_engine::ports::rotator::{CallRequest, Rotator};
 use keybaton_protocol::event::{HostAnswer, Outcome};
 use keybaton_protocol::fault::FailureClass;
 use keybaton_protocol::step::CallKind;
-use keybaton_runtime::connection::{PostgresTarget, Target, Tls};
+use keybaton_runtime::connection::{PostgresTarget, Target};
 use keybaton_runtime::identity::FileSource;
 use keybaton_test_support::{Fault, FlakyProxy, Postgres, PostgresOptions, When};
 use serde_json::json;
@@ -20,13 +20,7 @@ async fn behind_proxy() -> (Postgres, FlakyProxy, Bench) {
     server.execute("CREATE ROLE app NOLOGIN").await.unwrap();
     let proxy = FlakyProxy::start(server.port()).await.unwrap();
     let source = Arc::new(FileSource(server.admin_password_file().to_owned()));
-    let target = PostgresTarget {
-        host: "127.0.0.1".to_owned(),
-        port: proxy.port(),
-        database: "postgres".to_owned(),
-        tls: Tls::Off,
-        admin: Some((server.admin_user().to_owned(), source)),
-    };
+    let target = PostgresTarget::here(proxy.port(), "postgres", server.admin_user(), source);
     let mut connection = connection("main", "postgres-password", &["app"], Target::Postgres(target));
     connection.limits.timeout_ms = 700;
     (server, proxy, Bench::new("plugins/postgres-password", connection))

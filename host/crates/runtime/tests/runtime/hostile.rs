@@ -6,7 +6,7 @@ use keybaton_engine::ports::rotator::Rotator;
 use keybaton_protocol::event::Outcome;
 use keybaton_protocol::fault::{Blame, Fault};
 use keybaton_protocol::step::CallKind;
-use keybaton_runtime::connection::{PostgresTarget, Target, Tls};
+use keybaton_runtime::connection::{PostgresTarget, Target};
 use keybaton_runtime::identity::FileSource;
 use keybaton_test_support::{Postgres, PostgresOptions};
 use serde_json::json;
@@ -17,13 +17,7 @@ const NEW: &str = "a-new-password-of-app-8xW2";
 
 fn bench(server: &Postgres) -> Bench {
     let source = Arc::new(FileSource(server.admin_password_file().to_owned()));
-    let target = PostgresTarget {
-        host: "127.0.0.1".to_owned(),
-        port: server.port(),
-        database: "postgres".to_owned(),
-        tls: Tls::Off,
-        admin: Some((server.admin_user().to_owned(), source)),
-    };
+    let target = PostgresTarget::here(server.port(), "postgres", server.admin_user(), source);
     Bench::new("tests/guests/hostile", connection("main", "hostile", &["app"], Target::Postgres(target)))
 }
 

@@ -35,7 +35,9 @@ fn endpoints() -> Vec<Endpoint> {
 fn hub(origin: &str, token: &Path, addresses: &[&str], identities: &[&str]) -> Connection {
     let target = HttpTarget {
         base_url: origin.parse().unwrap(),
-        tls: Tls::Off,
+        dial: None,
+        check: None,
+        tls: Tls::off(),
         admin: Some(HttpAdmin::Bearer { prefix: "token".to_owned(), token: Arc::new(FileSource(token.to_owned())) }),
         addresses: addresses_of(addresses),
         endpoints: endpoints(),

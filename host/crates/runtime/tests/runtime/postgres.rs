@@ -6,7 +6,7 @@ use keybaton_protocol::event::{HostAnswer, Minted, Outcome};
 use keybaton_protocol::fault::{Blame, FailureClass, Fault};
 use keybaton_protocol::profile::Overlap;
 use keybaton_protocol::step::CallKind;
-use keybaton_runtime::connection::{Connection, PostgresTarget, Target, Tls};
+use keybaton_runtime::connection::{Connection, PostgresTarget, Target};
 use keybaton_runtime::identity::FileSource;
 use keybaton_test_support::{Login, Postgres, PostgresOptions};
 use serde_json::json;
@@ -16,13 +16,7 @@ const PLUGIN: &str = "postgres-password";
 
 fn postgres(server: &Postgres, identities: &[&str]) -> Connection {
     let source = Arc::new(FileSource(server.admin_password_file().to_owned()));
-    let target = PostgresTarget {
-        host: "127.0.0.1".to_owned(),
-        port: server.port(),
-        database: "postgres".to_owned(),
-        tls: Tls::Off,
-        admin: Some((server.admin_user().to_owned(), source)),
-    };
+    let target = PostgresTarget::here(server.port(), "postgres", server.admin_user(), source);
     connection("main", PLUGIN, identities, Target::Postgres(target))
 }
 

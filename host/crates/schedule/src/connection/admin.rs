@@ -21,8 +21,8 @@ const SOURCES: &[&str] = &["file", "env", "systemd", "secret"];
 pub enum Admin {
     /// A user and a password: a PostgreSQL login, or HTTP basic authentication (RFC 7617).
     Password {
-        /// The user.
-        user: String,
+        /// The user; `None` with a managed secret that says it itself.
+        user: Option<String>,
         /// The password.
         password: Source,
     },
@@ -42,8 +42,8 @@ pub enum Admin {
     },
     /// A client certificate.
     Mtls {
-        /// A file with the certificate chain, PEM.
-        certificate: String,
+        /// A file with the certificate chain, PEM; `None` with a managed secret that has it beside the key.
+        certificate: Option<String>,
         /// The private key, PEM.
         key: Source,
     },
@@ -112,10 +112,18 @@ pub(super) fn read(reader: &mut Reader<'_>, node: &Node, postgres: bool) -> Opti
     superfluous(reader, &fields, "certificate", scheme == Scheme::Mtls);
     superfluous(reader, &fields, "prefix", scheme == Scheme::Bearer);
     superfluous(reader, &fields, "header", scheme == Scheme::Header);
-    let needed = |reader: &mut Reader<'_>, key| reader.need(&fields, key);
+    // A managed secret says itself for whom it is, and whose key it is.
+    let told = fields.get("secret").is_some();
+    let needed = |reader: &mut Reader<'_>, key| match fields.get(key) {
+        None if told => Some(None),
+        _ => reader.need(&fields, key).map(Some),
+    };
     match scheme {
         Scheme::Password | Scheme::Basic => {
-            let user = needed(reader, "user").and_then(|node| reader.text(node, "`user`"))?.to_owned();
+            let user = match needed(reader, "user")? {
+                Some(node) => Some(reader.text(node, "`user`")?.to_owned()),
+                None => None,
+            };
             Some(Admin::Password { user, password: source? })
         }
         Scheme::Bearer => {
@@ -124,12 +132,14 @@ pub(super) fn read(reader: &mut Reader<'_>, node: &Node, postgres: bool) -> Opti
             Some(Admin::Bearer { prefix: prefix?, token: source? })
         }
         Scheme::Header => {
-            let name = needed(reader, "header").and_then(|node| header(reader, node, "`header`"))?;
+            let name = reader.need(&fields, "header").and_then(|node| header(reader, node, "`header`"))?;
             Some(Admin::Header { name: name.to_ascii_lowercase(), value: source? })
         }
         Scheme::Mtls => {
-            let certificate =
-                needed(reader, "certificate").and_then(|node| path(reader, node, "`certificate`", false))?;
+            let certificate = match needed(reader, "certificate")? {
+                Some(node) => Some(path(reader, node, "`certificate`", false)?),
+                None => None,
+            };
             Some(Admin::Mtls { certificate, key: source? })
         }
     }
@@ -208,6 +218,16 @@ fn word(
     reader.conceal(node.span);
     reader.push(Diagnostic::new("bad-name", node.span, message).expected(expected));
     None
+}
+
+/// A credential that is about to be rotated is tried before it is relied on, which takes a request that only the admin
+/// is answered.
+pub(super) fn can_be_tried(reader: &mut Reader<'_>, fields: &Fields<'_>, admin: &Admin, endpoint: &Endpoint) {
+    if let (Source::Secret(name), Endpoint::Http { check: None, .. }) = (admin.source(), endpoint) {
+        let message = format!("an admin identity from `{name}` cannot be tried without `check`");
+        let problem = Diagnostic::new("missing-key", fields.at("endpoint"), message).also(fields.at("admin"), "here");
+        reader.push(problem.expected("`check` in `endpoint`: a path that answers only who is logged in"));
+    }
 }
 
 /// The admin of an endpoint whose TLS has a client certificate as well may be only one of the two.

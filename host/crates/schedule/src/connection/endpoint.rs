@@ -1,15 +1,16 @@
 //! Where a target is and how the way there is protected. Parses; resolves and connects to nothing.
 
+use super::address::{Addresses, Refused};
 use super::read::{path, port};
 use crate::diagnostic::Diagnostic;
 use crate::units::shortened;
 use crate::yaml::{Fields, Kind, Node, Reader};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// Keys of the endpoint of a PostgreSQL server.
 pub(super) const POSTGRES_KEYS: &[&str] = &["host", "port", "dbname"];
 /// Keys of the endpoint of an HTTP API.
-pub(super) const HTTP_KEYS: &[&str] = &["base"];
+pub(super) const HTTP_KEYS: &[&str] = &["base", "check"];
 /// Keys of `tls`.
 pub(super) const TLS_KEYS: &[&str] = &["mode", "ca", "server_name", "certificate", "key"];
 
@@ -35,6 +36,8 @@ pub enum Endpoint {
         port: u16,
         /// What every request path begins with: empty, or with a slash first and none last.
         path: String,
+        /// A path below it that answers only who is logged in: by it an admin identity is tried.
+        check: Option<String>,
     },
 }
 
@@ -103,6 +106,7 @@ pub(super) fn postgres(reader: &mut Reader<'_>, node: &Node) -> Option<Endpoint>
 /// Reads the endpoint of an HTTP API.
 pub(super) fn http(reader: &mut Reader<'_>, node: &Node) -> Option<Endpoint> {
     let fields = reader.fields(node, "the endpoint", HTTP_KEYS)?;
+    let check = fields.get("check").map(|node| check(reader, node));
     let node = reader.need(&fields, "base")?;
     let text = reader.text(node, "`base`")?;
     let parsed = base(text);
@@ -116,7 +120,24 @@ pub(super) fn http(reader: &mut Reader<'_>, node: &Node) -> Option<Endpoint> {
         }
         reader.push(problem);
     }
-    parsed.ok()
+    let (mut endpoint, wanted) = (parsed.ok()?, check.map_or(Some(None), |check| check.map(Some))?);
+    if let Endpoint::Http { check, .. } = &mut endpoint {
+        *check = wanted;
+    }
+    Some(endpoint)
+}
+
+/// A path without parameters, below the base.
+fn check(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
+    let text = reader.text(node, "`check`")?;
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/".contains(&b);
+    let path = text.starts_with('/') && text.bytes().all(plain) && !text.contains("//");
+    if path && text.len() <= 1024 && !text.split('/').any(|part| matches!(part, "." | "..")) {
+        return Some(text.to_owned());
+    }
+    let problem = Diagnostic::new("bad-path", node.span, format!("`check` cannot be `{}`", shortened(text)));
+    reader.push(problem.expected("a path below `base` such as /hub/api/user, without parameters or a query"));
+    None
 }
 
 /// Takes a base URL apart.
@@ -151,7 +172,7 @@ fn base(text: &str) -> Result<Endpoint, &'static str> {
         return Err("has a path with more than plain segments");
     }
     let path = path.trim_end_matches('/').to_owned();
-    Ok(Endpoint::Http { secure, host: host.to_ascii_lowercase(), port, path })
+    Ok(Endpoint::Http { secure, host: host.to_ascii_lowercase(), port, path, check: None })
 }
 
 fn host(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
@@ -181,6 +202,25 @@ fn is_host(text: &str) -> bool {
     text.len() <= 253 && !numeric && text.split('.').all(label)
 }
 
+/// An endpoint that `allow` keeps out of reach leads nowhere. Names are judged when they are resolved.
+pub(super) fn reachable(reader: &mut Reader<'_>, fields: &Fields<'_>, endpoint: &Endpoint, allow: &Addresses) {
+    let here = endpoint.host() == "localhost";
+    let address = if here { Some(Ipv4Addr::LOCALHOST.into()) } else { endpoint.host().parse::<IpAddr>().ok() };
+    let Some(why) = address.and_then(|address| allow.permit(address).err()) else { return };
+    let help = match why {
+        Refused::Private => "add `private: true` to `allow`",
+        Refused::Loopback => "add `loopback: true` to `allow`",
+        Refused::Elsewhere => "add it to `addresses` in `allow`",
+        Refused::Special => "give another host",
+    };
+    // A name of this machine may stand for its IPv6 address.
+    if here && why == Refused::Elsewhere {
+        return;
+    }
+    let problem = Diagnostic::new("conflict", fields.at("endpoint"), format!("the endpoint is never reached: {why}"));
+    reader.push(problem.suggest(help));
+}
+
 /// Whether a host is this machine itself, whatever a resolver says.
 fn is_here(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
@@ -200,6 +240,13 @@ pub(super) fn tls(reader: &mut Reader<'_>, connection: &Fields<'_>, endpoint: Op
     if plain && !is_here(endpoint.host()) {
         let problem = Diagnostic::new("tls-needed", at, "without TLS only this machine itself may be reached");
         reader.push(problem.suggest("use localhost, 127.0.0.1 or ::1 as the host, or TLS"));
+    }
+    if let (Endpoint::Http { .. }, Some(name)) = (endpoint, &tls.server_name)
+        && name.parse::<IpAddr>().is_ok()
+    {
+        let at = node.and_then(|node| node.get("server_name")).map_or(connection.span, |node| node.span);
+        let problem = Diagnostic::new("bad-host", at, "over HTTP, `server_name` is a DNS name");
+        reader.push(problem.suggest("leave it out, and give the address in `base`"));
     }
     if let Endpoint::Http { secure, .. } = endpoint
         && *secure == plain

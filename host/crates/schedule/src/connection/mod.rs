@@ -3,6 +3,7 @@
 mod address;
 mod admin;
 mod endpoint;
+pub mod login;
 mod pattern;
 mod read;
 mod requests;

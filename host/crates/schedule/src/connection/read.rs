@@ -82,6 +82,10 @@ fn connection(reader: &mut Reader<'_>, names: &mut HashMap<ConnectionName, Span>
     let allow = reader.need(&fields, "allow").and_then(|node| allow(reader, node, postgres));
     if let (Some(admin), Some(endpoint)) = (&admin, &endpoint) {
         admin::one_certificate(reader, &fields, admin, endpoint);
+        admin::can_be_tried(reader, &fields, admin, endpoint);
+    }
+    if let (Some(allow), Some(endpoint)) = (&allow, &endpoint) {
+        endpoint::reachable(reader, &fields, endpoint, &allow.addresses);
     }
     Some(Connection {
         name: name?,

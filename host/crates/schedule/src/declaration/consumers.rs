@@ -1,11 +1,12 @@
 //! Who needs a secret, which replicas they have, and which evidence is asked of them.
 
+use crate::connection::login;
 use crate::diagnostic::Diagnostic;
 use crate::spec::ConsumerKind;
 use crate::units::LONGEST;
 use crate::yaml::{Fields, Key, Kind, Node, Reader};
 use keybaton_protocol::evidence::EvidenceKind;
-use keybaton_protocol::ids::{NameError, Replica};
+use keybaton_protocol::ids::{ConsumerName, NameError, Replica};
 use keybaton_protocol::policy::{ConsumerPolicy, ConsumerRole, Members};
 
 /// Keys of a consumer.
@@ -58,7 +59,7 @@ pub(super) fn read(reader: &mut Reader<'_>, node: &Node) -> Option<Consumers> {
 }
 
 fn consumer(reader: &mut Reader<'_>, key: &Key, node: &Node) -> Option<(ConsumerPolicy, ConsumerKind)> {
-    let name = reader.key_name(key, "a consumer's name");
+    let name = reader.key_name(key, "a consumer's name").filter(|name| free(reader, key, name));
     let fields = reader.fields(node, "the consumer", CONSUMER_KEYS)?;
     let kind = fields.get("kind").map_or(Some(ConsumerKind::Client), |node| kind(reader, node));
     let role = fields.get("role").map_or(Some(ConsumerRole::Uses), |node| reader.choice(node, "`role`", ROLES));
@@ -85,6 +86,16 @@ fn consumer(reader: &mut Reader<'_>, key: &Key, node: &Node) -> Option<(Consumer
         uses_every_ms: uses_every.map_or(Some(None), |every| every.map(Some))?,
     };
     Some((policy, kind))
+}
+
+/// Connections that log in with the secret are a consumer already, by the host's own word.
+fn free(reader: &mut Reader<'_>, key: &Key, name: &ConsumerName) -> bool {
+    if name.as_str() != login::CONSUMER {
+        return true;
+    }
+    let message = format!("`{name}` stands for the connections that log in with the secret");
+    reader.push(Diagnostic::new("reserved-name", key.span, message).suggest("give the consumer another name"));
+    false
 }
 
 /// Kinds that are to come are told apart from slips of the pen.

@@ -56,6 +56,9 @@ pub struct EndpointFields {
     /// http: what every request URL begins with.
     #[schemars(extend("pattern" = "^https?://"))]
     pub base: Option<String>,
+    /// http: a path below `base` that answers only who is logged in; by it an admin identity is tried.
+    #[schemars(extend("pattern" = "^/"))]
+    pub check: Option<String>,
 }
 
 /// How the way to the target is protected.
@@ -66,7 +69,7 @@ pub struct TlsFields {
     pub mode: Option<TlsWord>,
     /// A PEM file with the authorities to trust. Default: the system's.
     pub ca: Option<FilePath>,
-    /// The name in the target's certificate. Default: the endpoint's host.
+    /// The name in the target's certificate, also asked for (SNI, Host). Default: the endpoint's host.
     pub server_name: Option<String>,
     /// A PEM file with a client certificate; needs `key`.
     pub certificate: Option<FilePath>,
@@ -90,13 +93,13 @@ pub enum TlsWord {
 pub struct AdminFields {
     /// postgres: password (the default). http: bearer, header, basic or mtls.
     pub scheme: Option<SchemeWord>,
-    /// password, basic: the user.
+    /// password, basic: the user. With `secret` it may be left out: the secret says it.
     pub user: Option<String>,
     /// bearer: the word before the token. Default: Bearer.
     pub prefix: Option<String>,
     /// header: the name of the header.
     pub header: Option<String>,
-    /// mtls: a PEM file with the certificate chain.
+    /// mtls: a PEM file with the certificate chain. With `secret` it may be left out: the secret has it.
     pub certificate: Option<FilePath>,
     /// A file that only the host's user can read.
     pub file: Option<FilePath>,
@@ -104,7 +107,7 @@ pub struct AdminFields {
     pub env: Option<String>,
     /// A systemd credential.
     pub systemd: Option<String>,
-    /// A secret that this installation manages.
+    /// A secret that this installation manages. The connection is a consumer of it, and waited for.
     pub secret: Option<FullName>,
 }
 

@@ -1,7 +1,6 @@
 //! `http`: requests to the manifest's endpoints at a connection's origin. No redirects, no cookies, no proxy, no address
 //! that was not checked; secrets are taken out of an answer before the guest sees it.
 
-mod address;
 pub(crate) mod locator;
 pub(crate) mod pool;
 mod request;

@@ -3,15 +3,16 @@
 use super::pool::Credential;
 use crate::bindings::keybaton::rotator::http::Request;
 use crate::bindings::keybaton::rotator::types::{Candidate, Identity, Part};
-use crate::capabilities::{candidate_field, candidate_param, only_params, rendered};
+use crate::capabilities::{candidate_field, candidate_param, only_params, rendered, tls, user_of};
 use crate::connection::{HttpAdmin, HttpTarget, Opened};
-use crate::identity::SourceError;
+use crate::identity::{SecretSource, SourceError};
 use crate::limits;
 use crate::refusal::Refusal;
 use crate::secret::Held;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// Headers that are the host's to set (RFC 9110 section 7.6.1, and those that carry identity or framing).
@@ -109,6 +110,7 @@ fn join(parts: &[Part], secrets: &[Held]) -> Result<Zeroizing<Vec<u8>>, Refusal>
 }
 
 /// As whom a request is sent, before its secrets are read.
+#[derive(Clone)]
 pub(super) enum Auth {
     Nobody,
     Admin(HttpAdmin),
@@ -134,7 +136,7 @@ pub(super) fn auth(
 fn candidate_of(opened: &Opened, candidate: &Candidate, secrets: &[Held]) -> Result<Credential, Refusal> {
     let missing = |what: &str| Refusal::misuse("guest.candidate", format!("the parameter `{what}` is missing"));
     let misuse = |what: &str| Refusal::misuse("guest.candidate", what);
-    let mut credential = Credential { header: None, identity: None, is_candidate: true };
+    let mut credential = Credential::nobody(true);
     match candidate.scheme.as_str() {
         "bearer" => {
             only_params(candidate, &["prefix"])?;
@@ -161,7 +163,7 @@ fn candidate_of(opened: &Opened, candidate: &Candidate, secrets: &[Held]) -> Res
             only_params(candidate, &["certificate"])?;
             let certificate = candidate_param(candidate, "certificate").ok_or_else(|| missing("certificate"))?;
             let key = candidate_field(candidate, "key", secrets)?;
-            credential.identity = Some(pem(certificate.as_bytes(), key.expose()));
+            credential.identity = Some(identity_of(certificate.as_bytes(), key.expose()));
         }
         other => {
             let shown = limits::cut(other, 40).escape_debug();
@@ -177,26 +179,44 @@ fn candidate_of(opened: &Opened, candidate: &Candidate, secrets: &[Held]) -> Res
 impl Auth {
     /// Reads what has to be read.
     pub(super) async fn resolve(self) -> Result<Credential, SourceError> {
-        let mut credential = Credential { header: None, identity: None, is_candidate: false };
-        match self {
-            Self::Nobody => {}
+        let admin = match self {
+            Self::Nobody => return Ok(Credential::nobody(false)),
             Self::Candidate(credential) => return Ok(credential),
-            Self::Admin(HttpAdmin::Bearer { prefix, token }) => {
-                credential.header = Some(bearer(&prefix, token.read().await?.expose()));
+            Self::Admin(admin) => admin,
+        };
+        let had = admin.source().read().await?;
+        let secret = had.secret.expose();
+        let mut credential = Credential { mark: had.mark, ..Credential::nobody(false) };
+        match &admin {
+            HttpAdmin::Bearer { prefix, .. } => credential.header = Some(bearer(prefix, secret)),
+            HttpAdmin::Basic { user, .. } => {
+                credential.header = Some(basic(user_of(user.as_deref(), &had)?, secret));
             }
-            Self::Admin(HttpAdmin::Basic { user, password }) => {
-                credential.header = Some(basic(&user, password.read().await?.expose()));
-            }
-            Self::Admin(HttpAdmin::Header { name, value }) => {
+            HttpAdmin::Header { name, .. } => {
                 let name = name.parse().map_err(|_| SourceError::Other(format!("`{name}` is no header's name")))?;
-                credential.header = Some((name, Zeroizing::new(value.read().await?.expose().to_vec())));
+                credential.header = Some((name, Zeroizing::new(secret.to_vec())));
             }
-            Self::Admin(HttpAdmin::Mtls { certificate, key }) => {
-                let (certificate, key) = (certificate.read().await?, key.read().await?);
-                credential.identity = Some(pem(certificate.expose(), key.expose()));
+            HttpAdmin::Mtls { certificate: Some(certificate), .. } => {
+                let certificate = certificate.read().await?;
+                credential.identity = Some(identity_of(certificate.secret.expose(), secret));
+            }
+            HttpAdmin::Mtls { certificate: None, .. } => {
+                let own = had.public("certificate").ok_or_else(|| {
+                    SourceError::Other("it has no public field `certificate`: set `certificate`".to_owned())
+                })?;
+                credential.identity = Some(identity_of(own.as_bytes(), secret));
             }
         }
+        credential.source = Some(Arc::clone(admin.source()));
         Ok(credential)
+    }
+
+    /// Where the admin's secret comes from.
+    pub(super) fn source(&self) -> Option<&Arc<dyn SecretSource>> {
+        match self {
+            Self::Admin(admin) => Some(admin.source()),
+            Self::Nobody | Self::Candidate(_) => None,
+        }
     }
 }
 
@@ -210,6 +230,6 @@ fn basic(user: &str, password: &[u8]) -> (HeaderName, Zeroizing<Vec<u8>>) {
     (AUTHORIZATION, Zeroizing::new([b"Basic ", encoded.as_bytes()].concat()))
 }
 
-fn pem(certificate: &[u8], key: &[u8]) -> Zeroizing<Vec<u8>> {
-    Zeroizing::new([certificate, b"\n", key, b"\n"].concat())
+fn identity_of(certificate: &[u8], key: &[u8]) -> tls::Identity {
+    tls::Identity { certificate: certificate.to_vec(), key: Zeroizing::new(key.to_vec()) }
 }

@@ -2,7 +2,8 @@
 
 use super::locator::{self, First, Locator};
 use super::pool::Prepared;
-use crate::capabilities::chain;
+use crate::capabilities::address::Unresolved;
+use crate::capabilities::{chain, tls};
 use crate::limits;
 use crate::record::{Clean, Yield};
 use crate::refusal::Refusal;
@@ -60,7 +61,7 @@ impl Clean for Answer {
 
 /// Sends the request and reads its answer.
 pub(super) async fn exchange(prepared: Prepared, wanted: Vec<Wanted>, mutates: bool, within_ms: u64) -> Yield<Answer> {
-    let Prepared { client, request, _slot } = prepared;
+    let Prepared { client, request, admin, _using, _slot } = prepared;
     let exchanging = async {
         let response = client.execute(request).await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
@@ -69,6 +70,14 @@ pub(super) async fn exchange(prepared: Prepared, wanted: Vec<Wanted>, mutates: b
     };
     match tokio::time::timeout(Duration::from_millis(within_ms), exchanging).await {
         Ok(Ok((status, headers, body))) => {
+            // A refusal of the credential did nothing. If the admin's has been replaced, the next call takes the new one.
+            if matches!(status, 401 | 403)
+                && let Some((source, mark)) = &admin
+                && source.refused(*mark).await
+            {
+                let what = format!("the server answered {status}: the admin credential has just been replaced");
+                return Err(Refusal::retryable("connection.admin", what)).into();
+            }
             if mutates && is_doubtful(status) {
                 let what = format!("the server answered {status}, which does not tell whether it did it");
                 return Err(Refusal::lost(&format!("http.status-{status}"), what)).into();
@@ -108,7 +117,10 @@ fn broken(error: &reqwest::Error, mutates: bool) -> Refusal {
     if let Some(forbidden) = forbidden(error) {
         return Refusal::denied("connection.address", forbidden);
     }
-    if error.is_connect() || error.is_builder() {
+    if let Some(refusal) = tls::explained(error) {
+        // The handshake failed, whichever side noticed: no request was read.
+        refusal
+    } else if error.is_connect() || error.is_builder() {
         Refusal::retryable("http.connect", text)
     } else if mutates {
         Refusal::lost("http.lost", format!("{text}, after the request had left"))
@@ -120,7 +132,7 @@ fn broken(error: &reqwest::Error, mutates: bool) -> Refusal {
 fn forbidden(error: &reqwest::Error) -> Option<String> {
     let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(cause) = source {
-        if let Some(forbidden) = cause.downcast_ref::<super::address::Forbidden>() {
+        if let Some(Unresolved::Forbidden(forbidden)) = cause.downcast_ref::<Unresolved>() {
             return Some(forbidden.to_string());
         }
         source = cause.source();

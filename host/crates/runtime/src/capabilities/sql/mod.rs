@@ -156,7 +156,7 @@ fn unlisted(name: &str, granted: &std::collections::BTreeSet<String>) -> Refusal
 fn login(opened: &Opened, target: &PostgresTarget, identity: &Identity, secrets: &[Held]) -> Result<Login, Refusal> {
     match identity {
         Identity::Admin => match &target.admin {
-            Some((user, source)) => Ok(Login::Admin { user: user.clone(), source: Arc::clone(source) }),
+            Some(admin) => Ok(Login::Admin(admin.clone())),
             None => Err(Refusal::denied(
                 "connection.admin",
                 format!("connection `{}` has no admin identity", opened.connection.name),

@@ -1,22 +1,29 @@
-//! Logging in to PostgreSQL. Every login has its own time-out; errors name the server, never a password.
+//! Logging in to PostgreSQL. Every login has its own time-out and goes to an address that was checked; errors name the
+//! server, never a password.
 
 use super::sqlstate;
+use crate::capabilities::address::{Unresolved, resolved};
 use crate::capabilities::chain;
-use crate::connection::{PostgresTarget, Tls};
+use crate::capabilities::tls::{self, Identity};
+use crate::connection::PostgresTarget;
 use crate::refusal::Refusal;
 use keybaton_protocol::fault::Blame;
-use rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer, pki_types::pem::PemObject};
-use rustls_platform_verifier::BuilderVerifierExt;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::{Client, Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+/// How the sessions of an admin are called at the server. Those of a trial are `keybaton`: plugins do not count them as
+/// use of a credential, but an admin's are use of the one it logged in with.
+const ADMIN_APPLICATION: &str = "keybaton-admin";
+const TRIAL_APPLICATION: &str = "keybaton";
+
 /// A session, and the way to cancel what it runs.
 pub(crate) struct Session {
     pub(super) client: Client,
     pub(super) as_admin: bool,
+    /// Of what the admin logged in with.
+    pub(super) mark: u64,
     tls: Option<MakeRustlsConnect>,
 }
 
@@ -37,70 +44,88 @@ impl Session {
     }
 }
 
-pub(super) async fn open(
-    target: &PostgresTarget,
-    user: &str,
-    password: &[u8],
-    as_admin: bool,
-    within_ms: u64,
-) -> Result<Session, Refusal> {
+/// As whom a session is opened.
+pub(super) struct Who<'a> {
+    pub(super) user: &'a str,
+    pub(super) password: &'a [u8],
+    pub(super) as_admin: bool,
+    /// It only finds out whether it would be let in.
+    pub(super) trial: bool,
+    pub(super) mark: u64,
+}
+
+pub(super) async fn open(target: &PostgresTarget, who: &Who<'_>, within_ms: u64) -> Result<Session, Refusal> {
     let place = format!("{}:{}", target.host, target.port);
-    let mut config = Config::new();
-    config
-        .host(&target.host)
-        .port(target.port)
-        .dbname(&target.database)
-        .user(user)
-        .password(password)
-        .application_name("keybaton")
-        .connect_timeout(Duration::from_millis(within_ms))
-        .ssl_mode(if matches!(target.tls, Tls::Off) { SslMode::Disable } else { SslMode::Require });
-    let tls = tls(&target.tls)?;
-    let logging_in = async {
-        match tls.clone() {
-            Some(tls) => config.connect(tls).await.map(|(client, connection)| {
-                tokio::spawn(async move { drop(connection.await) });
-                client
-            }),
-            None => config.connect(NoTls).await.map(|(client, connection)| {
-                tokio::spawn(async move { drop(connection.await) });
-                client
-            }),
-        }
+    let opening = async {
+        let config = config(target, who, &place, within_ms).await?;
+        let tls = secured(target).await?;
+        let client = match log_in(&config, tls.clone()).await {
+            Ok(client) => client,
+            Err(error) => return Err(unopened(&error, &place, who.as_admin)),
+        };
+        Ok(Session { client, as_admin: who.as_admin, mark: who.mark, tls })
     };
-    match tokio::time::timeout(Duration::from_millis(within_ms), logging_in).await {
-        Ok(Ok(client)) => Ok(Session { client, as_admin, tls }),
-        Ok(Err(error)) => Err(match error.as_db_error() {
-            Some(answered) => sqlstate::refusal(answered, as_admin),
-            None => Refusal::retryable("sql.connection", format!("cannot log in to {place}: {}", chain(&error))),
-        }),
+    match tokio::time::timeout(Duration::from_millis(within_ms), opening).await {
+        Ok(opened) => opened,
         Err(_) => Err(Refusal::retryable("sql.connection", format!("{place} did not let us in within {within_ms} ms"))),
     }
 }
 
-fn tls(tls: &Tls) -> Result<Option<MakeRustlsConnect>, Refusal> {
-    let wrong = |what: String| Refusal::permanent(Blame::Operator, "connection.tls", what);
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = || {
-        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider));
-        builder.with_safe_default_protocol_versions().map_err(|error| wrong(error.to_string()))
-    };
-    let config = match tls {
-        Tls::Off => return Ok(None),
-        Tls::Roots(pem) => builder()?.with_root_certificates(roots(pem).map_err(wrong)?).with_no_client_auth(),
-        Tls::System => {
-            let verified = builder()?.with_platform_verifier().map_err(|error| wrong(error.to_string()))?;
-            verified.with_no_client_auth()
-        }
-    };
-    Ok(Some(MakeRustlsConnect::new(config)))
+/// The host by the name that its certificate must bear, at the addresses that were checked.
+async fn config(target: &PostgresTarget, who: &Who<'_>, place: &str, within_ms: u64) -> Result<Config, Refusal> {
+    let found = resolved(&target.host, target.port, &target.addresses).await.map_err(|why| match why {
+        Unresolved::Forbidden(why) => Refusal::denied("connection.address", why.to_string()),
+        Unresolved::Unknown(_) => Refusal::retryable("sql.connection", format!("{place} {}", chain(&why))),
+    })?;
+    if found.is_empty() {
+        return Err(Refusal::retryable("sql.connection", format!("{place} has no address")));
+    }
+    let application = if who.as_admin && !who.trial { ADMIN_APPLICATION } else { TRIAL_APPLICATION };
+    let mut config = Config::new();
+    config
+        .dbname(&target.database)
+        .user(who.user)
+        .password(who.password)
+        .application_name(application)
+        .connect_timeout(Duration::from_millis(within_ms))
+        .ssl_mode(if target.tls.is_off() { SslMode::Disable } else { SslMode::Require });
+    for address in found {
+        config.host(target.tls.server_name.as_ref().unwrap_or(&target.host)).hostaddr(address.ip());
+        config.port(address.port());
+    }
+    Ok(config)
 }
 
-fn roots(pem: &[u8]) -> Result<RootCertStore, String> {
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(pem) {
-        let certificate = certificate.map_err(|error| format!("the connection's roots: {error}"))?;
-        roots.add(certificate).map_err(|error| format!("the connection's roots: {error}"))?;
+async fn secured(target: &PostgresTarget) -> Result<Option<MakeRustlsConnect>, Refusal> {
+    let identity = match &target.tls.client {
+        None => None,
+        Some(client) => Some(Identity::read(client).await.map_err(|error| {
+            let what = format!("the connection's client certificate: {}", chain(&error));
+            Refusal::permanent(Blame::Operator, "connection.tls", what)
+        })?),
+    };
+    Ok(tls::config(&target.tls, identity.as_ref())?.map(MakeRustlsConnect::new))
+}
+
+async fn log_in(config: &Config, tls: Option<MakeRustlsConnect>) -> Result<Client, tokio_postgres::Error> {
+    match tls {
+        Some(tls) => config.connect(tls).await.map(|(client, connection)| {
+            tokio::spawn(async move { drop(connection.await) });
+            client
+        }),
+        None => config.connect(NoTls).await.map(|(client, connection)| {
+            tokio::spawn(async move { drop(connection.await) });
+            client
+        }),
     }
-    if roots.is_empty() { Err("the connection's roots hold no certificate".to_owned()) } else { Ok(roots) }
+}
+
+fn unopened(error: &tokio_postgres::Error, place: &str, as_admin: bool) -> Refusal {
+    match error.as_db_error() {
+        Some(answered) => sqlstate::refusal(answered, as_admin),
+        None => tls::explained(error).map_or_else(
+            || Refusal::retryable("sql.connection", format!("cannot log in to {place}: {}", chain(error))),
+            |refusal| refusal.at(place),
+        ),
+    }
 }

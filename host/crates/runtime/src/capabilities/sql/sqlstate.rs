@@ -4,11 +4,14 @@ use crate::refusal::Refusal;
 use keybaton_protocol::fault::Blame;
 use tokio_postgres::error::DbError;
 
+/// The server does not let this user in.
+pub(super) const LOGIN_REFUSED: &str = "sql.login-refused";
+
 /// Prefix of the SQLSTATE, whether the same step may be tried again, code. The longest prefix wins.
 const KNOWN: &[(&str, bool, &str)] = &[
     ("08", true, "sql.connection"),
     ("25006", true, "sql.read-only"),
-    ("28", false, "sql.login-refused"),
+    ("28", false, LOGIN_REFUSED),
     ("3D000", false, "sql.undefined-database"),
     ("40", true, "sql.serialization"),
     ("42501", false, "sql.insufficient-privilege"),
@@ -29,7 +32,7 @@ pub(super) fn refusal(error: &DbError, as_admin: bool) -> Refusal {
     let message = format!("{} (SQLSTATE {state})", error.message());
     match known {
         Some((_, true, code)) => Refusal::retryable(code, message),
-        Some((_, false, code @ ("sql.login-refused" | "sql.insufficient-privilege"))) => {
+        Some((_, false, code @ (LOGIN_REFUSED | "sql.insufficient-privilege"))) => {
             let blame = if as_admin { Blame::Operator } else { Blame::Target };
             Refusal::permanent(blame, code, message)
         }
