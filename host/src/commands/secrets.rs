@@ -82,7 +82,7 @@ pub(crate) async fn compromise(common: &Common, output: &Output, asked: Compromi
         output.result(&status, |output, status| warn_of_breakage(output, status, &asked));
         return Ok(Exit::Refused);
     }
-    let request = CompromiseRequest { generation: asked.generation, disable_first: asked.disable_first };
+    let request = CompromiseRequest { generation: asked.generation, disable_first: asked.disable_first, reason: String::new() };
     recorded(output, "compromise", &client.post(&format!("{path}/compromise"), &request).await?);
     Ok(Exit::Done)
 }

@@ -28,7 +28,7 @@ impl Administration for Host {
 
     async fn secrets_of(&self, consumer: &ConsumerId) -> Result<Vec<SecretName>, Failure> {
         let force = self.force.lock().await;
-        let names = |spec: &keybaton_schedule::spec::Spec| {
+        let names = |spec: &Spec| {
             *spec.name.namespace() == consumer.namespace
                 && spec.policy.consumers.iter().any(|one| one.name == consumer.name)
         };
@@ -37,7 +37,8 @@ impl Administration for Host {
 
     async fn dependants_of(&self, secret: &SecretName) -> Result<Dependants, Failure> {
         let force = self.force.lock().await;
-        let logs_in = |connection: &&Connection| matches!(connection.admin.source(), Source::Secret(name) if name == secret);
+        let logs_in =
+            |connection: &&Connection| matches!(connection.admin.source(), Source::Secret(name) if name == secret);
         let connections: Vec<_> = force.connections.iter().filter(logs_in).map(|one| one.name.clone()).collect();
         let rests = |spec: &&Spec| connections.contains(&*spec.connection) || spec.after.contains(secret);
         Ok(Dependants {

@@ -3,15 +3,15 @@
 use crate::ca::Pin;
 use crate::ports::{Administration, Audited, Auditor, Identities, Verdict};
 use crate::problem::{Kind, Problem};
+use crate::proposals::Proposal;
 use crate::throttle::Throttle;
-use crate::tokens::TokenHash;
 use keybaton_engine::Engine;
 use keybaton_engine::ports::clock::Clock;
 use keybaton_protocol::ids::Millis;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 /// How long identities live.
@@ -58,8 +58,10 @@ struct Inner {
     parts: Parts,
     throttle: Throttle,
     streams: Mutex<HashMap<String, usize>>,
-    /// Enrolments used since this start, oldest first: whoever holds one is told so, and not that it is unknown.
-    spent: Mutex<VecDeque<(String, TokenHash)>>,
+    /// Words of people that wait for somebody else's approval, by id.
+    proposals: Mutex<BTreeMap<String, Proposal>>,
+    /// Held while operators are added or removed: of two, each must not take the other for the last one.
+    operators: tokio::sync::Mutex<()>,
     stopping: watch::Sender<bool>,
 }
 
@@ -100,7 +102,8 @@ impl Context {
             parts,
             throttle: Throttle::default(),
             streams: Mutex::default(),
-            spent: Mutex::default(),
+            proposals: Mutex::default(),
+            operators: tokio::sync::Mutex::default(),
             stopping: watch::Sender::new(false),
         };
         Self { inner: Arc::new(inner) }
@@ -114,27 +117,21 @@ impl Context {
         &self.inner.parts.engine
     }
 
+    pub(crate) fn proposals(&self) -> MutexGuard<'_, BTreeMap<String, Proposal>> {
+        self.inner.proposals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Nobody else changes who the operators are meanwhile.
+    pub(crate) async fn operators_alone(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.inner.operators.lock().await
+    }
+
     pub(crate) fn throttle(&self) -> &Throttle {
         &self.inner.throttle
     }
 
     pub(crate) fn now(&self) -> Millis {
         self.inner.parts.clock.wall()
-    }
-
-    /// Remembers an enrolment that was used, for stores that forget it.
-    pub(crate) fn spend(&self, id: &str, hash: TokenHash) {
-        let mut spent = self.inner.spent.lock().unwrap_or_else(PoisonError::into_inner);
-        if spent.len() >= crate::limits::MAX_SPENT {
-            spent.pop_front();
-        }
-        spent.push_back((id.to_owned(), hash));
-    }
-
-    /// Whether this very token was used since this start.
-    pub(crate) fn is_spent(&self, id: &str, hash: TokenHash) -> bool {
-        let spent = self.inner.spent.lock().unwrap_or_else(PoisonError::into_inner);
-        spent.iter().any(|(known, known_hash)| known == id && known_hash.is(&hash))
     }
 
     /// Ends every stream of events, so that a shutdown does not wait for them.

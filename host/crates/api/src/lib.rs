@@ -15,6 +15,7 @@ pub mod model;
 mod openapi;
 pub mod ports;
 pub mod problem;
+mod proposals;
 pub mod routes;
 mod sensitive;
 pub mod serve;

@@ -44,8 +44,14 @@ pub const FAILED_AUTH_REFILL_MS: u64 = 3_000;
 pub const MAX_THROTTLED_ADDRESSES: usize = 10_000;
 /// Identities remembered as good, which an address's failures do not lock out.
 pub const MAX_KNOWN_GOOD: usize = 10_000;
-/// Used enrolments remembered, so that a second use is told apart from an unknown token.
-pub const MAX_SPENT: usize = 1_000;
+/// Attestations that may wait for an approval; they are kept in memory alone.
+pub const MAX_PROPOSALS: usize = 256;
+/// An attestation that nobody approved is forgotten after this long.
+pub const PROPOSAL_LIFE_MS: u64 = 24 * 3_600_000;
+/// Longest time that a person's word may count.
+pub const MAX_WORD_HOURS: u32 = 30 * 24;
+/// Longest life of an operator's token, where it ends.
+pub const MAX_OPERATOR_DAYS: u32 = 3_650;
 /// Longest life of an enrolment token.
 pub const MAX_ENROLMENT_MINUTES: u32 = 24 * 60;
 /// Entries in one answer of history or audit.

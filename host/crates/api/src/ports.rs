@@ -5,7 +5,7 @@ mod administration;
 mod audit;
 mod identities;
 
-pub use administration::{Administration, ApplyOrder, Caller};
+pub use administration::{Administration, ApplyOrder, Caller, Dependants};
 pub use audit::{Audited, Auditor, Verdict};
 pub use identities::{ConsumerId, Enrolment, Identities, Identity, Subject, Taken};
 

@@ -243,6 +243,7 @@ impl From<EngineError> for Problem {
         match error {
             EngineError::Unknown(_) => Self::new(Kind::NotFound, detail),
             EngineError::Unmanaged(_) => Self::new(Kind::Unmanaged, detail),
+            EngineError::Refused { code: "unknown", .. } => Self::new(Kind::NotFound, detail),
             EngineError::Refused { .. } => Self::new(Kind::Refused, detail),
             EngineError::Plan { findings, .. } => {
                 let mut problem = Self::new(Kind::PlanBlocked, detail).help("run `keybaton plan` on the declaration");

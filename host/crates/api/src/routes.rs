@@ -1,6 +1,7 @@
 //! Every route, and what surrounds them: time limits, spans without queries or bodies, and the OpenAPI document.
 //! There is no route by which an operator reads a value, and none that is not in the document.
 
+mod attest;
 mod command;
 mod consumers;
 mod declare;
@@ -9,6 +10,8 @@ mod events;
 mod extract;
 mod health;
 mod host;
+mod operators;
+mod people;
 mod secrets;
 mod workload;
 
@@ -48,7 +51,10 @@ fn parts() -> (Router<Context>, OpenApi) {
         .merge(workload::routes())
         .merge(secrets::routes())
         .merge(command::routes())
+        .merge(people::routes())
+        .merge(attest::routes())
         .merge(consumers::routes())
+        .merge(operators::routes())
         .merge(host::routes())
         .layer(from_fn(async |request: Request, next: Next| within(REQUEST_TIMEOUT, request, next).await));
     let long = OpenApiRouter::new()

@@ -73,4 +73,5 @@ fn only_the_fetch_and_enrolment_answer_values() {
     assert_eq!(routes("Delivery"), ["get /v1/consumer/secrets/{namespace}/{name}"]);
     assert_eq!(routes("Enrolled"), ["post /v1/enrol", "post /v1/renew"]);
     assert_eq!(routes("EnrolmentGrant"), ["post /v1/enrolments"]);
+    assert_eq!(routes("OperatorGrant"), ["post /v1/operators"]);
 }

@@ -33,6 +33,29 @@ async fn an_enrolment_is_good_once() {
 }
 
 #[tokio::test]
+async fn a_replayed_enrolment_is_told_apart_and_audited_after_a_restart_too() {
+    let mut fixture = Fixture::new(ALTERNATE).await;
+    let token = fixture.enrolment("payments/web").await;
+    assert_eq!(exchange(&fixture, &token).await.status, 200);
+    fixture.stop().await;
+    fixture.start().await;
+    assert_eq!(exchange(&fixture, &token).await.problem(), "enrolment-used");
+    let entries = fixture.auditor.entries();
+    let last = entries.last().unwrap();
+    assert_eq!(
+        (last.action.as_str(), last.subject.as_str(), last.from.as_str()),
+        ("enrol", "payments/web", "127.0.0.1")
+    );
+    assert_eq!(last.verdict, keybaton_api::ports::Verdict::Refused("enrolment-used".to_owned()));
+    let id = token.split('_').nth(1).unwrap();
+    assert!(last.detail.contains(id), "which enrolment: {}", last.detail);
+    let before = fixture.auditor.entries().len();
+    let unknown = format!("kbe_{}_{}", "0".repeat(16), "0".repeat(64));
+    exchange(&fixture, &unknown).await;
+    assert_eq!(fixture.auditor.entries().len(), before, "who holds nothing writes nothing into the audit log");
+}
+
+#[tokio::test]
 async fn of_many_who_enrol_at_once_one_is_granted() {
     let fixture = Fixture::new(ALTERNATE).await;
     let token = fixture.enrolment("payments/web").await;

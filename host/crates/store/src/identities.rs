@@ -90,18 +90,24 @@ pub struct Enrolment {
     pub created_by: Author,
 }
 
-/// Why an enrolment was not taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+/// For how long it is remembered that an enrolment was used, in milliseconds: 90 days.
+const USED_KEPT_MS: u64 = 90 * 24 * 3_600_000;
+
+/// Why an enrolment was not taken. Whose it was is told only to who holds its token.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EnrolmentRefused {
-    /// No such enrolment, or it was used.
-    #[error("no such enrolment, or it was used already")]
+    /// No such enrolment, or it was used long ago.
+    #[error("there is no such enrolment")]
     Unknown,
+    /// It was used before. Remembered for 90 days.
+    #[error("the enrolment was used already")]
+    Used(Box<Enrolment>),
     /// The token is not its token; the enrolment stays.
     #[error("the token does not match")]
     WrongToken,
     /// Too late by the database's clock; the enrolment is gone.
     #[error("the enrolment has expired")]
-    Expired,
+    Expired(Box<Enrolment>),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -125,6 +131,9 @@ struct EnrolmentRecord {
     created_at: u64,
     expires_at: u64,
     created_by: String,
+    /// Since when it is used up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    used_at: Option<u64>,
 }
 
 impl IdentityRecord {
@@ -166,20 +175,23 @@ impl EnrolmentRecord {
             created_at: Stored::store(created_at),
             expires_at: Stored::store(expires_at),
             created_by: Stored::store(created_by),
+            used_at: None,
         }
     }
 
-    fn load(document: &Document) -> Result<Enrolment, StoreError> {
+    /// The enrolment, and since when it is used up.
+    fn load(document: &Document) -> Result<(Enrolment, Option<u64>), StoreError> {
         let unreadable = |error| StoreError::damaged(format!("enrolment `{}`: {error}", document.key));
         let record: Self = document.decode(Collection::Enrolments)?;
-        Ok(Enrolment {
+        let enrolment = Enrolment {
             id: document.key.clone(),
             token: TokenHash(record.token.load().map_err(unreadable)?),
             subject: record.subject,
             created_at: record.created_at.load().map_err(unreadable)?,
             expires_at: record.expires_at.load().map_err(unreadable)?,
             created_by: record.created_by.load().map_err(unreadable)?,
-        })
+        };
+        Ok((enrolment, record.used_at))
     }
 }
 
@@ -239,14 +251,16 @@ impl Store {
         .await
     }
 
-    /// Keeps an enrolment until it is taken. Expired ones are dropped on the way.
+    /// Keeps an enrolment until it is taken. Expired ones, and those taken long ago, are dropped on the way.
     ///
     /// # Errors
     /// When it cannot be written.
     pub async fn put_enrolment(&self, enrolment: Enrolment) -> Result<(), StoreError> {
         self.write(move |tx| {
             for old in documents::list(tx.conn, tx.keys, Collection::Enrolments)? {
-                if EnrolmentRecord::load(&old)?.expires_at.0 <= tx.now_ms {
+                let (enrolment, used_at) = EnrolmentRecord::load(&old)?;
+                let until = used_at.map_or(enrolment.expires_at.0, |at| at.saturating_add(USED_KEPT_MS));
+                if until <= tx.now_ms {
                     documents::remove(tx, Collection::Enrolments, &old.key)?;
                 }
             }
@@ -261,21 +275,30 @@ impl Store {
     /// When they cannot be read.
     pub async fn list_enrolments(&self) -> Result<Vec<Enrolment>, StoreError> {
         self.read_view(|view| {
-            documents::list(view.conn, view.keys, Collection::Enrolments)?.iter().map(EnrolmentRecord::load).collect()
+            let all = documents::list(view.conn, view.keys, Collection::Enrolments)?;
+            let loaded = all.iter().map(EnrolmentRecord::load).collect::<Result<Vec<_>, _>>()?;
+            Ok(loaded.into_iter().filter(|(_, used_at)| used_at.is_none()).map(|(one, _)| one).collect())
         })
         .await
     }
 
-    /// Withdraws an enrolment; whether there was one.
+    /// Withdraws an enrolment that was not taken; whether there was one.
     ///
     /// # Errors
     /// When it cannot be written; the enrolment may then still be taken.
     pub async fn remove_enrolment(&self, id: &str) -> Result<bool, StoreError> {
         let id = id.to_owned();
-        self.write(move |tx| documents::remove(tx, Collection::Enrolments, &id)).await
+        self.write(move |tx| {
+            let found = documents::get(tx.conn, tx.keys, Collection::Enrolments, &id)?;
+            match found.as_ref().map(EnrolmentRecord::load).transpose()? {
+                Some((_, None)) => documents::remove(tx, Collection::Enrolments, &id),
+                _ => Ok(false),
+            }
+        })
+        .await
     }
 
-    /// Takes an enrolment: of any number of callers at once, one gets it. It is gone durably before anybody hears so.
+    /// Takes an enrolment: of any number of callers at once, one gets it. It is used up durably before anybody hears so.
     ///
     /// # Errors
     /// The outer one when the store fails (nothing is taken), the inner one when the enrolment is refused.
@@ -289,13 +312,20 @@ impl Store {
             let Some(found) = documents::get(tx.conn, tx.keys, Collection::Enrolments, &id)? else {
                 return Ok(Err(EnrolmentRefused::Unknown));
             };
-            let enrolment = EnrolmentRecord::load(&found)?;
+            let (enrolment, used_at) = EnrolmentRecord::load(&found)?;
             if !crypto::same(&enrolment.token.0.0, &token.0.0) {
                 return Ok(Err(EnrolmentRefused::WrongToken));
             }
-            documents::remove(tx, Collection::Enrolments, &id)?;
-            let late = enrolment.expires_at.0 <= tx.now_ms;
-            Ok(if late { Err(EnrolmentRefused::Expired) } else { Ok(enrolment) })
+            if used_at.is_some() {
+                return Ok(Err(EnrolmentRefused::Used(Box::new(enrolment))));
+            }
+            if enrolment.expires_at.0 <= tx.now_ms {
+                documents::remove(tx, Collection::Enrolments, &id)?;
+                return Ok(Err(EnrolmentRefused::Expired(Box::new(enrolment))));
+            }
+            let used = EnrolmentRecord { used_at: Some(tx.now_ms), ..EnrolmentRecord::store(&enrolment) };
+            documents::put(tx, Collection::Enrolments, &id, &used)?;
+            Ok(Ok(enrolment))
         })
         .await
     }

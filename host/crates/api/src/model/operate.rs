@@ -31,6 +31,9 @@ pub struct CompromiseRequest {
     /// End it before consumers have switched.
     #[serde(default)]
     pub disable_first: bool,
+    /// How it is known; goes into the audit log.
+    #[serde(default)]
+    pub reason: String,
 }
 
 /// The rotation that was started.

@@ -29,6 +29,15 @@ pub struct ApplyOrder {
     pub prune: bool,
 }
 
+/// What rests on a secret, besides its consumers.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Dependants {
+    /// Connections that log in with it.
+    pub connections: Vec<String>,
+    /// Secrets that use such a connection, or are declared to come after it.
+    pub secrets: Vec<SecretName>,
+}
+
 /// The host's own business. Mutating methods are audited by the caller, and run to their end even if the client is
 /// gone.
 #[async_trait]
@@ -39,6 +48,8 @@ pub trait Administration: Send + Sync {
     async fn apply(&self, order: ApplyOrder, caller: &Caller) -> Result<ApplyReport, Failure>;
     /// Secrets whose declarations in force name this consumer.
     async fn secrets_of(&self, consumer: &ConsumerId) -> Result<Vec<SecretName>, Failure>;
+    /// What stops working with this secret, besides its consumers.
+    async fn dependants_of(&self, secret: &SecretName) -> Result<Dependants, Failure>;
     /// Plugins: added, approved, in use.
     async fn plugins(&self) -> Result<Vec<PluginView>, Failure>;
     /// Keeps a component and shows what it asks for. Loads nothing.

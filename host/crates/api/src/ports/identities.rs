@@ -102,10 +102,10 @@ pub struct Enrolment {
 pub enum Taken {
     /// It was good, and is now used.
     Granted(Enrolment),
-    /// Right, but used before. A store that forgets used ones answers `Unknown`; the API remembers the latest itself.
-    Used,
+    /// Right, but used before.
+    Used(Enrolment),
     /// Right, but too late.
-    Expired,
+    Expired(Enrolment),
     /// No such id, or not this hash.
     Unknown,
 }

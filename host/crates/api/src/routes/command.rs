@@ -209,8 +209,9 @@ async fn compromise(
     Json(asked): Json<CompromiseRequest>,
 ) -> Done<Recorded> {
     let secret = operator.secret(&namespace, &name)?;
-    let CompromiseRequest { generation, disable_first } = asked;
-    let detail = format!("generation {generation}{}", if disable_first { ", disabled first" } else { "" });
+    let CompromiseRequest { generation, disable_first, reason } = asked;
+    let first = if disable_first { ", disabled first" } else { "" };
+    let detail = format!("generation {generation}{first}: {}", super::capped(&reason));
     let command = Command::Compromise { generation: Generation(generation), disable_first, author: operator.author() };
     send(&operator, &context, secret, "compromise", &detail, command).await
 }

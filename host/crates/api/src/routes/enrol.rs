@@ -12,7 +12,6 @@ use crate::sensitive::{Draft, answer};
 use crate::tokens::{Token, TokenKind};
 use axum::extract::{FromRequest, Request, State};
 use axum::response::Response;
-use keybaton_protocol::ids::Millis;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -35,14 +34,20 @@ async fn enrol(State(context): State<Context>, request: Request) -> Result<Respo
     let token = Token::parse(&request.token).filter(|token| token.kind() == TokenKind::Enrolment);
     admit(&context, peer.address(), None, now)?;
     let taken = match &token {
-        Some(token) => take(&context, token, now).await?,
+        Some(token) => context.parts().identities.take_enrolment(token.id(), &token.hash(), now).await?,
         None => Taken::Unknown,
     };
     let problem = match taken {
         Taken::Granted(enrolment) => return grant(&context, peer, enrolment).await,
-        Taken::Used => Problem::new(Kind::EnrolmentUsed, "this enrolment token was used before")
-            .help("if it was not you who used it, withdraw the consumer's identities; then ask for a new token"),
-        Taken::Expired => {
+        Taken::Used(enrolment) => {
+            // Somebody has this token who should not: that is worth more than a line in a log.
+            tracing::warn!(consumer = %enrolment.consumer, from = %peer, "an enrolment token was used a second time");
+            refuse(&context, peer, &enrolment, Kind::EnrolmentUsed).await;
+            Problem::new(Kind::EnrolmentUsed, "this enrolment token was used before")
+                .help("if it was not you who used it, withdraw the consumer's identities; then ask for a new token")
+        }
+        Taken::Expired(enrolment) => {
+            refuse(&context, peer, &enrolment, Kind::EnrolmentExpired).await;
             Problem::new(Kind::EnrolmentExpired, "this enrolment token has expired").help("ask for a new one")
         }
         Taken::Unknown => unauthenticated(),
@@ -51,29 +56,28 @@ async fn enrol(State(context): State<Context>, request: Request) -> Result<Respo
     Err(problem)
 }
 
-async fn take(context: &Context, token: &Token, now: Millis) -> Result<Taken, Problem> {
-    let (id, hash) = (token.id(), token.hash());
-    let taken = context.parts().identities.take_enrolment(id, &hash, now).await?;
-    Ok(match taken {
-        Taken::Granted(enrolment) => {
-            context.spend(id, hash);
-            Taken::Granted(enrolment)
-        }
-        Taken::Unknown if context.is_spent(id, hash) => Taken::Used,
-        other => other,
-    })
-}
-
-async fn grant(context: &Context, peer: Peer, enrolment: Enrolment) -> Result<Response, Problem> {
-    let entry = Audited {
+fn entry(context: &Context, peer: Peer, enrolment: &Enrolment, verdict: Verdict) -> Audited {
+    Audited {
         at: context.now(),
         actor: format!("consumer {}", enrolment.consumer),
         from: peer.to_string(),
         action: "enrol".to_owned(),
         subject: enrolment.consumer.to_string(),
         detail: format!("with the enrolment {} of operator {}", enrolment.id, enrolment.author),
-        verdict: Verdict::Asked,
-    };
+        verdict,
+    }
+}
+
+/// Puts on record who came with a token that is good no longer. Only its holder can cause an entry.
+async fn refuse(context: &Context, peer: Peer, enrolment: &Enrolment, why: Kind) {
+    let entry = entry(context, peer, enrolment, Verdict::Refused(why.name().to_owned()));
+    if let Err(error) = context.parts().auditor.record(entry).await {
+        tracing::error!(%error, "a refused enrolment could not be audited");
+    }
+}
+
+async fn grant(context: &Context, peer: Peer, enrolment: Enrolment) -> Result<Response, Problem> {
+    let entry = entry(context, peer, &enrolment, Verdict::Asked);
     let inner = context.clone();
     context.audited(entry, async move { issue(&inner, enrolment.consumer, None).await }).await
 }

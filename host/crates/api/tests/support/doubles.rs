@@ -6,8 +6,8 @@ use keybaton_api::model::{
     PlanReport, PluginState, PluginView,
 };
 use keybaton_api::ports::{
-    Administration, ApplyOrder, Audited, Auditor, Caller, ConsumerId, Enrolment, Failure, FailureKind, Identities,
-    Identity, Taken,
+    Administration, ApplyOrder, Audited, Auditor, Caller, ConsumerId, Dependants, Enrolment, Failure, FailureKind,
+    Identities, Identity, Taken,
 };
 use keybaton_api::tokens::TokenHash;
 use keybaton_engine::declared::Declared;
@@ -100,9 +100,9 @@ impl Identities for MemoryIdentities {
     async fn take_enrolment(&self, id: &str, hash: &TokenHash, now: Millis) -> Result<Taken, Failure> {
         let mut all = self.enrolments.lock().unwrap();
         Ok(match all.get_mut(id).filter(|(one, _)| one.hash.is(hash)) {
-            // As a store that removes what was used.
-            None | Some((_, true)) => Taken::Unknown,
-            Some((one, _)) if one.expires_at <= now => Taken::Expired,
+            None => Taken::Unknown,
+            Some((one, true)) => Taken::Used(one.clone()),
+            Some((one, _)) if one.expires_at <= now => Taken::Expired(one.clone()),
             Some((one, used)) => {
                 *used = true;
                 Taken::Granted(one.clone())
@@ -196,6 +196,11 @@ impl Administration for Roster {
             *secret.namespace() == consumer.namespace && consumers.iter().any(|it| it == consumer.name.as_str())
         };
         Ok(self.0.iter().filter(declares).map(|(secret, _)| secret.clone()).collect())
+    }
+
+    async fn dependants_of(&self, secret: &SecretName) -> Result<Dependants, Failure> {
+        let connections = vec![format!("logs-in-with-{}", secret.name())];
+        Ok(Dependants { connections, secrets: vec!["payments/leaf".parse().unwrap()] })
     }
 
     async fn plugins(&self) -> Result<Vec<PluginView>, Failure> {

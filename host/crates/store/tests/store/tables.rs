@@ -109,7 +109,13 @@ async fn of_many_who_take_an_enrolment_one_gets_it() {
         taken.push(taker.await.unwrap());
     }
     assert_eq!(taken.iter().filter(|outcome| outcome.is_ok()).count(), 1);
-    assert_eq!(taken.iter().filter(|outcome| **outcome == Err(EnrolmentRefused::Unknown)).count(), 19);
+    let used = Err(EnrolmentRefused::Used(Box::new(enrolment("e-1", FAR))));
+    assert_eq!(taken.iter().filter(|outcome| **outcome == used).count(), 19);
+    assert_eq!(store.list_enrolments().await.unwrap(), [], "what was used is nobody's right any more");
+    assert!(!store.remove_enrolment("e-1").await.unwrap(), "nor can it be withdrawn");
+    drop(store);
+    let again = place.open().unwrap().take_enrolment("e-1", TokenHash::of(&token("once"))).await.unwrap();
+    assert_eq!(again, used, "and that is still known after a restart");
 }
 
 #[tokio::test]
@@ -118,7 +124,7 @@ async fn an_expired_enrolment_is_refused_and_forgotten() {
     let store = place.create();
     store.put_enrolment(enrolment("late", Millis(1))).await.unwrap();
     let take = || store.take_enrolment("late", TokenHash::of(&token("once")));
-    assert_eq!(take().await.unwrap(), Err(EnrolmentRefused::Expired));
+    assert_eq!(take().await.unwrap(), Err(EnrolmentRefused::Expired(Box::new(enrolment("late", Millis(1))))));
     assert_eq!(take().await.unwrap(), Err(EnrolmentRefused::Unknown));
     store.put_enrolment(enrolment("older", Millis(1))).await.unwrap();
     store.put_enrolment(enrolment("newer", FAR)).await.unwrap();
