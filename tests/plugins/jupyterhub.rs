@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 const USER: &str = "svc-app";
 
-fn settings() -> Value {
+pub(crate) fn settings() -> Value {
     let text = include_str!("../../plugins/http-token/tests/jupyterhub.json");
     let mut settings: Value = serde_json::from_str(text).unwrap();
     settings["connection"] = "main".into();

@@ -8,3 +8,4 @@ mod loading;
 mod ownership;
 mod postgres;
 mod rig;
+mod tls;

@@ -2,6 +2,7 @@
 //!
 //! - [`Postgres`] and [`JupyterHub`]: throw-away servers on loopback, installed by `scripts/setup servers`;
 //! - [`Process`]: a program in a process group of its own that never outlives whoever started it;
+//! - [`Authority`] and [`TlsFront`]: certificates of a test's own, and TLS before a server that has none;
 //! - [`FlakyProxy`]: loses, delays and cuts what passes between a client and one of those servers;
 //! - [`Canary`]: finds planted secrets in files, text and memory, in every form the host renders them in.
 //!
@@ -9,8 +10,10 @@
 //! Nothing listens on any address but 127.0.0.1, and dropping a fixture ends its processes and removes its files.
 
 mod account;
+mod authority;
 mod canary;
 mod error;
+mod front;
 mod jupyterhub;
 mod ports;
 mod postgres;
@@ -19,8 +22,10 @@ mod proxy;
 mod scratch;
 
 pub use account::Account;
+pub use authority::Authority;
 pub use canary::{Canary, Sighting};
 pub use error::{Error, Result};
+pub use front::{Clients, TlsFront};
 pub use jupyterhub::{HubToken, JupyterHub, JupyterHubOptions, MintedToken};
 pub use ports::free_port;
 pub use postgres::{Login, Postgres, PostgresOptions, ServerTls};

@@ -31,6 +31,10 @@ pub struct ServerTls {
     pub key_pem: String,
     /// Whether a TCP connection without TLS is refused.
     pub required: bool,
+    /// The authority of client certificates, PEM; they are asked for where `rules` say so.
+    pub client_ca_pem: Option<String>,
+    /// Lines of `pg_hba.conf` for TCP, instead of passwords for everybody.
+    pub rules: Option<String>,
 }
 
 /// What a [`Postgres`] is to be like. The default suits most tests.

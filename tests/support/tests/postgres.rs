@@ -69,7 +69,13 @@ async fn a_restart_and_a_crash_keep_what_was_committed_and_the_port() {
 #[tokio::test]
 async fn where_tls_is_required_nothing_else_connects() {
     let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let tls = ServerTls { certificate_pem: key.cert.pem(), key_pem: key.signing_key.serialize_pem(), required: true };
+    let tls = ServerTls {
+        certificate_pem: key.cert.pem(),
+        key_pem: key.signing_key.serialize_pem(),
+        required: true,
+        client_ca_pem: None,
+        rules: None,
+    };
     let postgres = Postgres::start(PostgresOptions { tls: Some(tls), ..Default::default() }).await.unwrap();
     postgres.execute("create role app login password 'by tls'").await.unwrap();
     assert_eq!(postgres.login("app", "by tls").await.unwrap(), refused(NO_SUCH_RULE));

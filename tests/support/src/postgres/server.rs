@@ -33,8 +33,12 @@ pub(super) async fn make_cluster(postgres: &Postgres) -> Result<()> {
     };
     postgres.folder.write("data/server.crt", tls.certificate_pem.as_bytes())?;
     postgres.folder.write("data/server.key", tls.key_pem.as_bytes())?;
+    if let Some(pem) = &tls.client_ca_pem {
+        postgres.folder.write("data/clients.crt", pem.as_bytes())?;
+    }
     let tcp = if tls.required { "hostssl" } else { "host" };
-    let rules = format!("local all all scram-sha-256\n{tcp} all all 127.0.0.1/32 scram-sha-256\n");
+    let usual = format!("{tcp} all all 127.0.0.1/32 scram-sha-256");
+    let rules = format!("local all all scram-sha-256\n{}\n", tls.rules.as_ref().unwrap_or(&usual));
     postgres.folder.write("data/pg_hba.conf", rules.as_bytes()).map(drop)
 }
 
@@ -47,8 +51,9 @@ pub(super) fn launch(postgres: &Postgres) -> Result<Process> {
         "shared_buffers=16MB".into(),
         "log_line_prefix=%m [%p] %u@%d ".into(),
     ];
-    if postgres.options.tls.is_some() {
+    if let Some(tls) = &postgres.options.tls {
         settings.push("ssl=on".into());
+        settings.extend(tls.client_ca_pem.iter().map(|_| "ssl_ca_file=clients.crt".into()));
     }
     if postgres.options.log_statements {
         settings.extend(["log_statement=all", "log_connections=on", "log_disconnections=on"].map(String::from));

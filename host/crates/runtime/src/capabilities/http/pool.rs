@@ -58,8 +58,13 @@ pub(super) async fn prepare(
     let mut request = assembled.into_request()?;
     let (credential, using) = counted(opened, auth).await?;
     if let Some((header, value)) = credential.header {
-        let mut value = HeaderValue::from_bytes(&value)
-            .map_err(|_| Refusal::misuse("guest.candidate", "the credential cannot stand in a header"))?;
+        let mut value = HeaderValue::from_bytes(&value).map_err(|_| match credential.is_candidate {
+            true => Refusal::misuse("guest.candidate", "the credential cannot stand in a header"),
+            false => {
+                let what = format!("the admin credential of `{}` cannot stand in a header", opened.connection.name);
+                Refusal::permanent(Blame::Operator, "connection.admin", what)
+            }
+        })?;
         value.set_sensitive(true);
         request.headers_mut().insert(header, value);
     }
