@@ -1,9 +1,9 @@
 //! Arms of the transition table: what came of plugin calls and of what they sent. Accepted wherever the secret stands:
 //! an outcome is a fact, however late it comes.
 
-use crate::calls::{CallState, OpenCall, Tries};
+use crate::calls::{CallState, Effort, OpenCall, Tries};
 use crate::event::{HostAnswer, Minted, Outcome};
-use crate::fault::{FailureClass, Fault};
+use crate::fault::{Blame, FailureClass, Fault};
 use crate::generation::{Liveness, Verified};
 use crate::ids::{CallId, Generation, Millis, Ordinal, Place, TargetId};
 use crate::policy::Attempts;
@@ -240,6 +240,9 @@ impl Secret {
         }
         let now = self.clock;
         let one_slot = self.one_slot();
+        if one_slot && works {
+            self.belie(generation, place);
+        }
         let Some(standing) = self.generations.get_mut(&generation).map(|it| it.standing(place)) else { return };
         match outcome {
             Outcome::Works => {
@@ -257,6 +260,24 @@ impl Secret {
             }
             _ => {}
         }
+    }
+
+    /// One slot: the install of another value was answered there, that value was refused since, and now this one works.
+    /// To install it again and again would change nothing.
+    fn belie(&mut self, works: Generation, place: &Place) {
+        let Some(aim) = self.rotation.as_ref().map(|rotation| rotation.aim).filter(|aim| *aim != works) else { return };
+        if !self.installed_at(aim, place) || self.refused(aim, place).is_none() {
+            return;
+        }
+        let fault = Fault {
+            class: FailureClass::Permanent,
+            blame: Blame::Target,
+            code: "install.not-kept".to_owned(),
+            message: format!("the target answered it, and what works there is still {works}; see what resets it"),
+            retry_after_ms: None,
+        };
+        let effort = Effort { kind: CallKind::Install, generation: aim, place: place.clone(), orphan: None };
+        self.efforts.insert(effort, Tries { count: 1, not_before: self.clock, fault, exhausted: true });
     }
 }
 

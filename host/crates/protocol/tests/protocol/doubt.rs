@@ -492,3 +492,44 @@ fn one_decision_puts_a_bounded_number_of_events_on_record() {
     let named = events.iter().filter(|event| matches!(event, Event::ForeignSeen { .. })).count();
     assert_eq!(named, 70 - 2 * MAX_BATCH);
 }
+
+/// One slot, committed; each install is answered, and then these values work and all others are refused.
+fn one_slot_where_works(working: &[u32]) -> Sim {
+    let mut sim = Sim::rotating(one_slot(), one_consumer());
+    sim.run();
+    sim.say("api", "one", Purpose::Ready, 2);
+    for _ in 0..60 {
+        match sim.decide() {
+            Action::Call(call) if call.kind == CallKind::Verify => {
+                sim.intend(&call);
+                let works = working.contains(&call.generation.0);
+                let outcome = if works { Outcome::Works } else { Outcome::Refused("no".to_owned()) };
+                sim.record(Event::Ended { call: call.call, outcome });
+            }
+            Action::Wait { until: Some(until), .. } => sim.now = until,
+            _ => drop(sim.step()),
+        }
+    }
+    sim
+}
+
+#[test]
+fn an_install_that_was_answered_and_did_not_take_is_not_tried_for_ever() {
+    let mut sim = one_slot_where_works(&[1]);
+    assert_eq!(sim.run(), Waiting::Held(HoldReason::Quarantined), "{:#?}", sim.done);
+    let installs = sim.done.iter().filter(|done| *done == "install 2").count();
+    assert_eq!(installs, 1, "{:#?}", sim.done);
+    let detail = sim.secret.hold().map(|hold| hold.detail.clone()).unwrap_or_default();
+    assert!(detail.contains("what works there is still generation 1"), "{detail}");
+    assert_eq!(sim.secret.generations().len(), 2, "both are kept");
+    sim.command(&Command::Release { author: author() });
+    sim.run();
+    assert_eq!(sim.secret.step(sim.now), Some(Step::Adopt), "a person mended it: {:#?}", sim.done);
+}
+
+#[test]
+fn an_install_after_which_no_value_works_is_held_as_drift() {
+    let mut sim = one_slot_where_works(&[]);
+    assert_eq!(sim.run(), Waiting::Held(HoldReason::Drift), "{:#?}", sim.done);
+    assert_eq!(sim.secret.generations().len(), 2, "both are kept");
+}
