@@ -184,6 +184,7 @@ impl Secret {
             made.overridden = false;
         }
         self.previous = self.current.replace(number);
+        self.settle_wave();
         Ok(())
     }
 
@@ -201,6 +202,7 @@ impl Secret {
         let rotation = self.rotation.as_mut().ok_or("no rotation runs")?;
         rotation.wave = Wave { number: wave, settled: None, failed: false };
         rotation.patience = steady;
+        self.settle_wave();
         Ok(())
     }
 
@@ -384,13 +386,13 @@ impl Secret {
         }
     }
 
-    /// Whether previous can be put back.
+    /// Whether previous can be put back, in the commit phase of a rotation.
     pub(crate) fn may_revert(&self) -> Verdict {
         let rotation = self.rotation.as_ref().ok_or("no rotation runs")?;
         let previous = self.previous.and_then(|it| self.generations.get(&it));
         let previous = previous.ok_or("there is no previous credential")?;
-        if !rotation.committing() || rotation.kind != PlanKind::Rotate {
-            return Err("nothing has been committed");
+        if rotation.kind != PlanKind::Rotate {
+            return Err("the secret ends: nothing has been committed");
         }
         if previous.destroying() {
             return Err("a destroy of the previous credential has been intended");

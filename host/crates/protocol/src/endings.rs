@@ -1,7 +1,7 @@
 //! Arms of the transition table: credentials that end. One mechanism for all of them: previous after commit, pending
 //! on rollback, current on retire, orphans, and what is compromised.
 
-use crate::calls::CallState;
+use crate::calls::{CallState, OpenCall};
 use crate::event::RetireCause;
 use crate::generation::{Liveness, Role};
 use crate::ids::{Generation, Place, TargetId};
@@ -83,7 +83,7 @@ impl Secret {
         let legal = match cause {
             RetireCause::Superseded => match (role, phase) {
                 (Some(Role::Retiring), _) | (Some(Role::Previous), None | Some(Phase::Prepare)) => true,
-                (Some(Role::Previous), Some(Phase::Commit)) => !retires && self.may_end_previous(),
+                (Some(Role::Previous), Some(Phase::Commit)) => self.may_end_previous(),
                 _ => false,
             },
             RetireCause::RolledBack => match role {
@@ -99,8 +99,8 @@ impl Secret {
 
     /// The running rotation has adopted and drained.
     pub(crate) fn may_end_previous(&self) -> bool {
-        self.rotation.as_ref().is_some_and(|rotation| rotation.draining.is_some()) && self.drain_left().is_none()
-            || self.excused() && self.drain_left().is_none()
+        let draining = self.rotation.as_ref().is_some_and(|rotation| rotation.draining.is_some());
+        (draining || self.excused()) && self.drain_left().is_none()
     }
 
     pub(crate) fn retirement_closed(
@@ -140,18 +140,20 @@ impl Secret {
 
     /// A call that changes a generation at a place is running, resumable or in doubt.
     pub(crate) fn calls_about(&self, generation: Generation, place: &Place) -> bool {
-        self.calls.values().any(|call| {
-            call.generation == generation
-                && call.place == *place
-                && call.orphan.is_none()
-                && call.kind.mutates()
-                && call.state != CallState::Closed
-                && !self.without_effect(call)
-        })
+        self.calls.values().any(|call| call.place == *place && self.may_change(call, generation))
+    }
+
+    /// What a call may still change is this generation's: not that of an orphan of its mint.
+    fn may_change(&self, call: &OpenCall, generation: Generation) -> bool {
+        call.generation == generation
+            && call.orphan.is_none()
+            && call.kind.mutates()
+            && call.state != CallState::Closed
+            && !self.without_effect(call)
     }
 
     /// An interrupted call that had sent nothing: nothing happened, and nobody will take it up again.
-    pub(crate) fn without_effect(&self, call: &crate::calls::OpenCall) -> bool {
+    pub(crate) fn without_effect(&self, call: &OpenCall) -> bool {
         matches!(call.state, CallState::Interrupted { .. })
             && call.sents.is_empty()
             && !call.acted
@@ -181,13 +183,7 @@ impl Secret {
         let imported = credential.imported;
         let lingers = credential.lingering().next().is_some() && !imported;
         let retired = self.retirements.keys().any(|job| job.generation == generation && job.orphan.is_none());
-        let called = self.calls.values().any(|call| {
-            call.generation == generation
-                && call.kind.mutates()
-                && call.state != CallState::Closed
-                && !self.without_effect(call)
-                && call.orphan.is_none()
-        });
+        let called = self.calls.values().any(|call| self.may_change(call, generation));
         if lingers || retired || called {
             return false;
         }

@@ -263,6 +263,7 @@ pub(crate) fn tries(consumer: &ConsumerPolicy) -> bool {
     consumer.role != ConsumerRole::Depends
 }
 
-fn adoption_counts(consumer: &ConsumerPolicy, said: &Statement, now: Millis) -> bool {
+/// Whether a consumer's word that it switched is weighty enough, and still counts.
+pub(crate) fn adoption_counts(consumer: &ConsumerPolicy, said: &Statement, now: Millis) -> bool {
     weighs(Purpose::Adopted, consumer.adopted, said.kind) && said.stands(now)
 }

@@ -188,6 +188,12 @@ impl Credential {
         self.places.values().any(|standing| standing.destroying)
     }
 
+    /// Whether nothing may bring it back: others know it, or a destroy of it has been intended.
+    #[must_use]
+    pub fn lost(&self) -> bool {
+        self.destroying() || self.compromised.is_some()
+    }
+
     pub(crate) fn standing(&mut self, place: &Place) -> &mut Standing {
         self.places.entry(place.clone()).or_default()
     }

@@ -2,7 +2,8 @@
 //! is evaluated on the very state that the intent is appended to.
 
 use crate::calls::{CallState, Effort, OpenCall};
-use crate::event::{Event, Pins, RetireCause};
+use crate::event::{Event, Pins};
+use crate::gate;
 use crate::generation::{Liveness, Verified};
 use crate::ids::{CallId, Generation, Millis, Ordinal, Place, RotationId};
 use crate::retirement::{Job, Retirement};
@@ -148,7 +149,18 @@ impl Secret {
 
     /// A call about the same credential at the same place is running or in doubt.
     pub(crate) fn busy(&self, kind: CallKind, generation: Generation, place: &Place) -> bool {
-        self.calls.values().filter(|call| call.place == *place).any(|call| {
+        self.occupant(kind, generation, place).is_some()
+    }
+
+    /// The call that another one has to wait for.
+    pub(crate) fn occupant(
+        &self,
+        kind: CallKind,
+        generation: Generation,
+        place: &Place,
+    ) -> Option<(CallId, &OpenCall)> {
+        let here = self.calls.iter().filter(|(_, call)| call.place == *place);
+        let occupies = |call: &OpenCall| {
             let same = match (kind, call.kind) {
                 (CallKind::Observe, CallKind::Observe) => true,
                 (CallKind::Observe, _) | (_, CallKind::Observe) => false,
@@ -162,7 +174,8 @@ impl Secret {
                 CallState::Interrupted { .. } => self.doubt(call).is_some(),
                 CallState::Closed => false,
             }
-        })
+        };
+        here.map(|(id, call)| (*id, call)).find(|(_, call)| occupies(call))
     }
 
     fn may_look(&self, kind: CallKind, generation: Generation) -> Verdict {
@@ -217,15 +230,18 @@ impl Secret {
         Ok(())
     }
 
-    /// The evidence for overwriting the only slot: everyone can fall over to the new value, or somebody answers for it.
     fn may_overwrite(&self, generation: Generation) -> Verdict {
-        let reverted = self.rotation.as_ref().is_some_and(|rotation| rotation.reverted);
-        let excused = self.excused();
-        if reverted || excused || self.ready(generation, self.clock).open() {
+        if self.falls_over(generation, self.clock).open() {
             Ok(())
         } else {
             Err("not everyone who must can fall over to the new value")
         }
+    }
+
+    /// The evidence for overwriting the only slot: everyone can fall over to the new value, or somebody answers for it.
+    pub(crate) fn falls_over(&self, generation: Generation, now: Millis) -> gate::Verdict {
+        let reverted = self.rotation.as_ref().is_some_and(|rotation| rotation.reverted);
+        if reverted || self.excused() { gate::Verdict::default() } else { self.ready(generation, now) }
     }
 
     fn may_promote(&self, generation: Generation) -> Verdict {
@@ -236,7 +252,7 @@ impl Secret {
 
     fn may_enable(&self, generation: Generation, place: &Place) -> Verdict {
         let credential = self.generations.get(&generation).ok_or("no such generation")?;
-        if credential.destroying() || credential.compromised.is_some() {
+        if credential.lost() {
             return Err("nothing restores it");
         }
         if self.retirement(generation, place).is_some() {
@@ -274,15 +290,16 @@ impl Secret {
         Ok(())
     }
 
-    /// The overlap's minimum and the quiet time, where the rotation that should have waited for them is over.
-    pub(crate) fn waited(&self, job: &Job, retirement: &Retirement) -> bool {
+    /// The overlap's minimum and the quiet time, where the rotation that should have waited for them is over. What
+    /// nobody was moved away from has none.
+    fn waited(&self, job: &Job, retirement: &Retirement) -> bool {
         let credential = self.generations.get(&job.generation);
         let excused = credential.is_none_or(|it| it.overridden || it.compromised.is_some());
-        retirement.cause != RetireCause::Superseded || excused || retirement.overlap.over(self.steady)
+        excused || retirement.overlap.over(self.steady)
     }
 
     /// Whether it has been switched off for as long as it is kept, where the target can do that.
-    pub(crate) fn soaked(&self, retirement: &Retirement) -> bool {
+    fn soaked(&self, retirement: &Retirement) -> bool {
         let soak_ms = soak_ms(retirement);
         match retirement.disabled {
             Some(since) => Timer::new(since, soak_ms).over(self.steady),

@@ -20,6 +20,7 @@ impl Secret {
         rotation.patience = steady;
         self.pins = Some(Arc::clone(&rotation.pins));
         self.adopt_policy(policy);
+        self.settle_wave();
         Ok(())
     }
 
@@ -52,12 +53,14 @@ impl Secret {
             return Err("the consumer is declared already");
         }
         self.consumers.insert(consumer.name.clone(), consumer.clone());
+        self.settle_wave();
         Ok(())
     }
 
     pub(crate) fn consumer_removed(&mut self, consumer: &ConsumerName) -> Verdict {
         self.consumers.remove(consumer).ok_or("no such consumer")?;
         self.replicas.retain(|(name, _), _| name != consumer);
+        self.settle_wave();
         Ok(())
     }
 
@@ -67,6 +70,7 @@ impl Secret {
         if let Members::Listed(listed) = members {
             self.replicas.retain(|(name, replica), _| name != consumer || listed.contains(replica));
         }
+        self.settle_wave();
         Ok(())
     }
 }

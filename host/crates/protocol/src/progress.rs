@@ -1,8 +1,7 @@
 //! How far the running rotation has come, read off the facts: the step it is at is the first that is not done. There
 //! is no step counter to go stale; when evidence is withdrawn or a place is added, an earlier step is simply not done.
 
-use crate::evidence::Purpose;
-use crate::gate::uses;
+use crate::gate::{adoption_counts, uses};
 use crate::generation::Liveness;
 use crate::ids::{ConsumerName, Generation, Millis, Place, Replica};
 use crate::policy::{Members, WaveSize};
@@ -174,9 +173,7 @@ impl Secret {
     fn said_adopted(&self, consumer: &ConsumerName, replica: &Replica, aim: Generation, now: Millis) -> bool {
         let Some(policy) = self.consumers.get(consumer) else { return true };
         self.replicas.get(&(consumer.clone(), replica.clone())).is_some_and(|state| {
-            state.adopted.as_ref().is_some_and(|(adopted, said)| {
-                *adopted == aim && said.stands(now) && crate::gate::weighs(Purpose::Adopted, policy.adopted, said.kind)
-            })
+            state.adopted.as_ref().is_some_and(|(adopted, said)| *adopted == aim && adoption_counts(policy, said, now))
         })
     }
 

@@ -2,6 +2,7 @@
 //! withdrawn by a restart, by a report of another generation, and by the target's account of the old one's use.
 
 use crate::evidence::{Evidence, EvidenceKind, Purpose};
+use crate::generation::Credential;
 use crate::ids::{ConsumerName, Generation, Incarnation, Replica};
 use crate::membership::{ReplicaState, Statement};
 use crate::state::Secret;
@@ -109,13 +110,8 @@ impl Secret {
         let heard = rotation.cries.entry(consumer.clone()).or_default();
         *heard += 1;
         let again = *heard > 1 && rotation.cries.len() == 1;
-        let old = match rotation.kind {
-            crate::step::PlanKind::Retire => self.current,
-            _ => self.previous,
-        };
-        let beyond = old
-            .and_then(|old| self.generations.get(&old))
-            .is_none_or(|old| old.destroying() || old.compromised.is_some());
+        let old = self.ending();
+        let beyond = old.and_then(|old| self.generations.get(&old)).is_none_or(Credential::lost);
         if again || beyond {
             return;
         }

@@ -24,15 +24,8 @@ fn adopting(secret: &Secret, now: Millis) -> Option<&Rotation> {
 
 /// A cry called the old credential back: it is switched on again wherever it was switched off.
 pub(super) fn recall(secret: &Secret, now: Millis) -> Option<Say> {
-    let rotation = committing(secret).filter(|rotation| rotation.kind != PlanKind::Retire)?;
-    let old = secret.ending()?;
-    let called_back = rotation.draining.is_none() && secret.generations.get(&old)?.compromised.is_none();
-    let credential = secret.generations.get(&old)?;
-    let retiring = credential.lingering().any(|place| secret.retirement(old, place).is_some());
-    if !called_back || retiring || credential.destroying() {
-        return None;
-    }
-    enable_at_all(secret, now, old)
+    committing(secret).filter(|rotation| rotation.draining.is_none())?;
+    enable_at_all(secret, now, secret.ending()?)
 }
 
 /// Tells the target which generation is the one, where it has such a notion.
@@ -67,7 +60,7 @@ pub(super) fn open_wave(secret: &Secret, now: Millis) -> Option<Say> {
     let next = rotation.wave.number + 1;
     let soak_ms = rotation.pins.policy.waves.soak_ms;
     let soaked = rotation.wave.settled.is_some_and(|since| Timer::new(since, soak_ms).over(secret.steady));
-    if soaked || soak_ms == 0 || secret.excused() {
+    if soaked || secret.excused() {
         return Some(Say::Record(vec![Event::WaveOpened { wave: next }]));
     }
     Some(Say::Wait(None, Waiting::Timer(Step::Adopt)))
@@ -138,8 +131,7 @@ pub(super) fn finish(secret: &Secret, now: Millis) -> Option<Say> {
 
 /// A hold for stragglers is lifted by itself once they have answered.
 pub(super) fn lift(secret: &Secret, now: Millis) -> Option<Say> {
-    let hold = secret.hold.as_ref().filter(|hold| hold.reason == HoldReason::Stragglers)?;
-    let _ = hold;
+    secret.hold.as_ref().filter(|hold| hold.reason == HoldReason::Stragglers)?;
     let rotation = secret.rotation.as_ref()?;
     let answered = match rotation.phase {
         Phase::Prepare => rotation.staged.is_some() && secret.ready(rotation.aim, now).open(),

@@ -58,8 +58,11 @@ pub(super) fn end(secret: &Secret, now: Millis, kind: CallKind, job: &Job, retir
 /// The next attempt at something, unless it has to wait.
 pub(super) fn attempt(secret: &Secret, now: Millis, step: Step, effort: &Effort, sponsor: Sponsor) -> Say {
     let Effort { kind, generation, place, .. } = effort;
-    if secret.busy(*kind, *generation, place) {
-        return waiting_for(secret, *kind, *generation, place);
+    if let Some((id, call)) = secret.occupant(*kind, *generation, place) {
+        return match call.state {
+            CallState::Running => Say::Wait(None, Waiting::Call(id)),
+            _ => Say::Wait(secret.settled(call), Waiting::Doubt(id)),
+        };
     }
     let tries = secret.efforts.get(effort);
     if let Some(tries) = tries {
@@ -75,7 +78,7 @@ pub(super) fn attempt(secret: &Secret, now: Millis, step: Step, effort: &Effort,
     }
     let resumed = resumable(secret, effort);
     let failed = tries.map_or(0, |tries| tries.count);
-    let attempt = resumed.map_or(failed + 1, |(_, call)| call.attempt.max(failed + 1));
+    let attempt = resumed.map_or(failed + 1, |(_, call)| call.attempt);
     let resumes =
         resumed.map_or_else(Vec::new, |(id, call)| std::iter::once(id).chain(call.resumes.iter().copied()).collect());
     Say::Call(Box::new(Call {
@@ -96,18 +99,6 @@ pub(super) fn attempt(secret: &Secret, now: Millis, step: Step, effort: &Effort,
         timeout_ms: sponsor.pins.policy.call_timeout_ms,
         pins: sponsor.pins,
     }))
-}
-
-fn waiting_for(secret: &Secret, kind: CallKind, generation: Generation, place: &Place) -> Say {
-    let about =
-        |call: &&OpenCall| call.place == *place && (call.kind == CallKind::Observe) == (kind == CallKind::Observe);
-    let mut open = secret.calls.iter().filter(|(_, call)| about(call) && call.state != CallState::Closed);
-    let same = open.clone().find(|(_, call)| call.generation == generation).or_else(|| open.next());
-    match same {
-        Some((id, call)) if call.state == CallState::Running => Say::Wait(None, Waiting::Call(*id)),
-        Some((id, call)) => Say::Wait(secret.settled(call), Waiting::Doubt(*id)),
-        None => Say::Wait(None, Waiting::Timer(Step::Install)),
-    }
 }
 
 fn resumable<'a>(secret: &'a Secret, effort: &Effort) -> Option<(crate::ids::CallId, &'a OpenCall)> {

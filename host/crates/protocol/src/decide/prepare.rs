@@ -75,9 +75,8 @@ pub(super) fn create(secret: &Secret, now: Millis) -> Option<Say> {
 /// Nothing of ours has changed a place since it was looked at, and the look belongs to this rotation.
 fn fresh(secret: &Secret, place: &Place) -> bool {
     let first = secret.rotation.as_ref().map(|rotation| rotation.first_call);
-    secret.observations.get(place).is_some_and(|seen| {
-        Some(seen.call) >= first && secret.last_mutation.get(place).is_none_or(|last| seen.call > *last)
-    })
+    let least = first.max(secret.last_mutation.get(place).copied());
+    secret.observations.get(place).is_some_and(|seen| Some(seen.call) >= least)
 }
 
 /// No room for another credential: what is ending makes room, then what is known to others, then a person.
@@ -126,8 +125,8 @@ pub(super) fn install(secret: &Secret, now: Millis) -> Option<Say> {
                 return Some(say);
             }
             if secret.one_slot() && rotation.kind == PlanKind::Rotate {
-                let missing = secret.ready(aim, now).missing;
-                if !missing.is_empty() && !rotation.reverted && !secret.excused() {
+                let missing = secret.falls_over(aim, now).missing;
+                if !missing.is_empty() {
                     return Some(Say::Wait(None, Waiting::Consumers { step: Step::Install, missing }));
                 }
             }

@@ -10,6 +10,7 @@ use crate::ids::Millis;
 use crate::retirement::{Job, Retirement};
 use crate::state::Secret;
 use crate::step::{CallKind, Ending, Phase, PlanKind, Step};
+use std::cmp::Ordering;
 
 /// Opens a job at every place for each credential whose turn it is.
 pub(super) fn open(secret: &Secret, _: Millis) -> Option<Say> {
@@ -42,16 +43,14 @@ fn cause(secret: &Secret, credential: &Credential) -> Option<RetireCause> {
         }
         Role::Previous => match phase {
             None | Some(Phase::Prepare) => Some(RetireCause::Superseded),
-            Some(Phase::Commit) if rotation.is_some_and(|rotation| rotation.kind != PlanKind::Retire) => {
-                secret.may_end_previous().then_some(RetireCause::Superseded)
-            }
-            Some(_) => None,
+            Some(Phase::Commit) => secret.may_end_previous().then_some(RetireCause::Superseded),
+            Some(Phase::RollingBack | Phase::Reverting) => None,
         },
         // Left by a rotation that is over: a newer one took its part, or it was never committed.
-        Role::Retiring => {
-            let newer = secret.current.is_some_and(|current| current > credential.number);
-            Some(if newer { RetireCause::Superseded } else { RetireCause::RolledBack })
-        }
+        Role::Retiring => Some(match secret.current.cmp(&Some(credential.number)) {
+            Ordering::Greater => RetireCause::Superseded,
+            Ordering::Equal | Ordering::Less => RetireCause::RolledBack,
+        }),
     }
 }
 
@@ -115,10 +114,6 @@ fn gated(secret: &Secret, now: Millis, kind: CallKind, job: &Job, retirement: &R
         if !verdict.open() {
             return Say::Wait(None, Waiting::Consumers { step, missing: verdict.missing });
         }
-    }
-    let soaked = kind != CallKind::Destroy || secret.soaked(retirement);
-    if !secret.waited(job, retirement) || !soaked {
-        return Say::Wait(None, Waiting::Timer(step));
     }
     build::end(secret, now, kind, job, retirement)
 }

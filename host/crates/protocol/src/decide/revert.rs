@@ -6,6 +6,7 @@ use super::build::{self, Sponsor};
 use super::prepare::{each, hold, verify_at};
 use crate::calls::Effort;
 use crate::event::{Event, HoldReason};
+use crate::generation::Credential;
 use crate::ids::{Generation, Millis};
 use crate::state::Secret;
 use crate::step::{CallKind, Ending, Phase, Step};
@@ -22,10 +23,10 @@ pub(super) fn enable(secret: &Secret, now: Millis) -> Option<Say> {
 
 pub(super) fn enable_at_all(secret: &Secret, now: Millis, back: Generation) -> Option<Say> {
     let rotation = secret.rotation.as_ref()?;
-    let credential = secret.generations.get(&back)?;
+    let credential = secret.generations.get(&back).filter(|it| !it.lost())?;
     each(
         secret,
-        |place| credential.liveness(place).dimmed(),
+        |place| credential.liveness(place).dimmed() && secret.retirement(back, place).is_none(),
         |place| {
             let effort = Effort { kind: CallKind::Enable, generation: back, place: place.clone(), orphan: None };
             Some(build::attempt(secret, now, Step::Adopt, &effort, Sponsor::rotation(rotation)))
@@ -37,7 +38,7 @@ pub(super) fn enable_at_all(secret: &Secret, now: Millis, back: Generation) -> O
 pub(super) fn nowhere_to_go(secret: &Secret, _: Millis) -> Option<Say> {
     let rotation = secret.rotation.as_ref().filter(|rotation| rotation.phase == Phase::Reverting)?;
     let back = secret.previous.and_then(|it| secret.generations.get(&it));
-    let lost = back.is_none_or(|back| back.compromised.is_some() || back.destroying());
+    let lost = back.is_none_or(Credential::lost);
     let reason = format!("{}; and the previous credential is compromised too", rotation.reason);
     lost.then(|| Say::Record(vec![Event::Finished { ending: Ending::Abandoned, reason }]))
 }

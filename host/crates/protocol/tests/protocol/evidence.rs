@@ -6,6 +6,7 @@ use keybaton_protocol::command::Command;
 use keybaton_protocol::evidence::{Attestation, Evidence, EvidenceKind, Purpose};
 use keybaton_protocol::gate::weighs;
 use keybaton_protocol::ids::{Generation, Millis};
+use keybaton_protocol::membership::MAX_PAST_LIVES;
 use keybaton_protocol::offer;
 use keybaton_protocol::policy::{Members, Quorum};
 use keybaton_protocol::step::{Phase, Step};
@@ -303,6 +304,34 @@ fn a_membership_change_is_counted_at_once() {
     sim.command(&Command::RemoveConsumer { consumer: id("web"), author: author() });
     sim.run();
     assert!(sim.rotation_over());
+}
+
+#[test]
+fn a_membership_change_forgets_who_left_and_nobody_else() {
+    let mut sim = staged(vec![consumer("api", &["one", "two"]), consumer("web", &["one"])]);
+    for (name, replica) in [("api", "one"), ("api", "two"), ("web", "one")] {
+        sim.fetch(name, replica, 2);
+    }
+    let members = Members::Listed(vec![id("two")]);
+    sim.command(&Command::Members { consumer: id("api"), members, author: author() });
+    let known: Vec<_> = sim.secret.replicas().keys().map(|(name, replica)| format!("{name}/{replica}")).collect();
+    assert_eq!(known, ["api/two", "web/one"]);
+    let again = Members::Listed(vec![id("two")]);
+    let events = sim.journal.len();
+    sim.command(&Command::Members { consumer: id("api"), members: again, author: author() });
+    assert_eq!(sim.journal.len(), events, "the same list again is no news");
+}
+
+#[test]
+fn a_few_past_lives_are_remembered() {
+    let mut sim = staged(vec![consumer("api", &["one"])]);
+    for life in 1..=7 {
+        sim.command(&Command::State(Sim::life(life, "api", "one", Purpose::Ready, 2)));
+        let state = sim.secret.replicas().values().next().expect("it was heard of");
+        let oldest = life.saturating_sub(MAX_PAST_LIVES as u32).max(1);
+        let past: Vec<_> = (oldest..life).map(|life| format!("life-{life}")).collect();
+        assert_eq!(state.past.iter().map(ToString::to_string).collect::<Vec<_>>(), past);
+    }
 }
 
 #[test]

@@ -105,6 +105,7 @@ fn only_an_open_gate_lets_what_is_being_put_back_wait() {
     assert_eq!(sim.secret.role(Generation(1)), Some(Role::Retiring));
     sim.record(Event::Stated(evidence("api", "one", Purpose::Adopted, 3, EvidenceKind::Process)));
     sim.command(&Command::Revert { reason: because(), author: author() });
+    assert!(sim.secret.retirement(Generation(1), &Place::only()).is_some(), "another one's end goes on");
     assert_eq!(superseded(&sim, 2), "it is being put back");
     assert_eq!(superseded(&sim, 1), "open", "that is another one");
 }

@@ -1,9 +1,11 @@
 //! Events that are not legal where a secret stands: refused by name, with the reason, and without a trace.
 
-use crate::common::{Sim, alternate, author, consumer, id, minted, native, one_slot, pins, policy};
+use crate::common::{Sim, alternate, author, consumer, fault, id, minted, native, one_slot, pins, policy};
 use keybaton_protocol::action::Action;
-use keybaton_protocol::event::{Event, HoldReason, Outcome, RetireCause};
+use keybaton_protocol::command::Command;
+use keybaton_protocol::event::{Event, HoldReason, HostAnswer, Outcome, RetireCause};
 use keybaton_protocol::evidence::Purpose;
+use keybaton_protocol::fault::FailureClass;
 use keybaton_protocol::ids::{CallId, Digest, Epoch, Generation, Millis, OperationId, Ordinal, Place};
 use keybaton_protocol::policy::Policy;
 use keybaton_protocol::profile::Profile;
@@ -168,6 +170,98 @@ fn no_call_is_intended_out_of_turn() {
     let mut minted = one;
     minted.step();
     refused(&minted, &intent(&minted, CallKind::Install, 2), "committed before it is installed");
+    minted.run();
+    minted.say("api", "one", Purpose::Ready, 2);
+    let install = minted.run_until(CallKind::Install);
+    minted.intend(&install);
+    refused(&minted, &intent(&minted, CallKind::Verify, 1), "under way there");
+}
+
+#[test]
+fn no_call_is_intended_where_or_when_it_may_not_be() {
+    let at = |event: &Event, elsewhere: &str| {
+        let mut event = event.clone();
+        if let Event::Intended { place, .. } = &mut event {
+            *place = id(elsewhere);
+        }
+        event
+    };
+    let mut sim = Sim::rotating(alternate(), one_consumer());
+    sim.step();
+    refused(&sim, &at(&intent(&sim, CallKind::Install, 2), "b"), "no such place");
+    sim.record(Event::Held { reason: HoldReason::Operator, detail: String::new() });
+    refused(&sim, &intent(&sim, CallKind::Install, 2), "the secret is held");
+
+    let mut exposed = committed();
+    exposed.record(Event::Compromised { generation: Generation(1), disable_first: false, author: author() });
+    refused(&exposed, &intent(&exposed, CallKind::Enable, 1), "nothing restores it");
+    let mut ending = committed();
+    ending.say("api", "one", Purpose::Adopted, 2);
+    let destroy = ending.run_until(CallKind::Destroy);
+    ending.intend(&destroy);
+    ending.record(Event::Ended { call: destroy.call, outcome: fault(FailureClass::Retryable) });
+    refused(&ending, &intent(&ending, CallKind::Enable, 1), "nothing restores it");
+
+    let mut unknown = minted(1, None);
+    unknown.fields.clear();
+    let mut adopted = Sim::new();
+    let pins = pins(alternate(), one_consumer());
+    adopted.command(&Command::Import { rotation: id("r1"), minted: unknown, slot: None, author: author(), pins });
+    refused(&adopted, &intent(&adopted, CallKind::Verify, 1), "its value is unknown");
+}
+
+#[test]
+fn a_call_takes_up_only_what_was_interrupted_in_the_same_effort_with_nothing_unanswered() {
+    let mut sim = Sim::rotating(alternate(), one_consumer());
+    let create = sim.due();
+    let resuming = |sim: &Sim, kind, generation| {
+        let mut event = intent(sim, kind, generation);
+        if let Event::Intended { resumes, .. } = &mut event {
+            resumes.push(create.call);
+        }
+        event
+    };
+    sim.intend(&create);
+    let why = "the call it resumes";
+    refused(&sim, &resuming(&sim, CallKind::Create, 2), why);
+    let request = Digest([7; 32]);
+    sim.record(Event::Sent { call: create.call, ordinal: Ordinal(0), request, deadline: Millis(2_000_000) });
+    sim.record(Event::Interrupted { call: create.call });
+    refused(&sim, &resuming(&sim, CallKind::Create, 2), why);
+    let answer = HostAnswer::Answered;
+    sim.record(Event::Answered { call: create.call, ordinal: Ordinal(0), request, answer });
+    refused(&sim, &resuming(&sim, CallKind::Verify, 1), why);
+    sim.record(resuming(&sim, CallKind::Create, 2));
+}
+
+#[test]
+fn a_start_may_take_the_slot_of_a_current_credential_that_is_gone() {
+    let mut sim = idle();
+    sim.record(Event::Compromised { generation: Generation(1), disable_first: true, author: author() });
+    sim.run();
+    let start = Event::Started {
+        rotation: id("r9"),
+        kind: PlanKind::Rotate,
+        generation: Generation(2),
+        slot: Some(id("app_a")),
+        cause: String::new(),
+        author: author(),
+        pins: pins(alternate(), one_consumer()),
+    };
+    sim.record(start);
+}
+
+#[test]
+fn what_an_install_tells_is_kept_its_id_with_the_place_and_the_rest_as_facts() {
+    let mut sim = Sim::rotating(alternate(), one_consumer());
+    let install = sim.run_until(CallKind::Install);
+    sim.intend(&install);
+    let facts = [("id", "c9"), ("serial", "17")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+    sim.record(Event::Ended { call: install.call, outcome: Outcome::Done(facts.to_vec()) });
+    let made = sim.secret.generation(Generation(2)).expect("it is pending");
+    assert_eq!(made.id_at(&Place::only()), Some(&id("c9")));
+    let kept = made.minted.as_ref().map(|minted| minted.facts.clone());
+    assert_eq!(kept, Some(vec![("serial".to_owned(), "17".to_owned())]));
 }
 
 #[test]

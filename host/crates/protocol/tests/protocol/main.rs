@@ -2,7 +2,9 @@
 
 mod common;
 mod doubt;
+mod endings;
 mod evidence;
+mod facts;
 mod gates;
 mod illegal;
 mod offers;

@@ -3,7 +3,7 @@
 use crate::common::{Sim, alternate, author, consumer, id, policy};
 use keybaton_protocol::action::Waiting;
 use keybaton_protocol::command::Command;
-use keybaton_protocol::event::HoldReason;
+use keybaton_protocol::event::{Event, HoldReason};
 use keybaton_protocol::evidence::Purpose;
 use keybaton_protocol::generation::Liveness;
 use keybaton_protocol::ids::{Generation, Place};
@@ -73,6 +73,17 @@ fn a_wave_is_watched_for_its_soak_and_a_fall_back_starts_that_anew() {
     assert_eq!(on_the_new_one(&sim), "a", "its soak runs anew");
     sim.run_for(40_000);
     assert_eq!(on_the_new_one(&sim), "abcdefgh");
+}
+
+#[test]
+fn no_wave_is_opened_out_of_turn() {
+    let mut sim = committed(in_waves(&[WaveSize::Count(1), WaveSize::Count(1), WaveSize::Rest]));
+    for (wave, why) in [(0, "not the next wave"), (2, "not the next wave"), (1, "the wave before has not switched")] {
+        let illegal = sim.secret.clone().record(sim.now, &Event::WaveOpened { wave }).expect_err("it is not its turn");
+        assert!(illegal.to_string().contains(why), "{wave}: {illegal}");
+    }
+    sim.command(&Command::Override { generation: Generation(1), reason: "drill".to_owned(), author: author() });
+    sim.record(Event::WaveOpened { wave: 1 });
 }
 
 #[test]
@@ -156,9 +167,7 @@ fn a_cry_in_the_soak_switches_previous_on_again_and_adopt_starts_over() {
         .journal
         .iter()
         .filter_map(|(_, event)| match event {
-            keybaton_protocol::event::Event::Intended { kind, operation, .. }
-                if *kind == keybaton_protocol::step::CallKind::Disable =>
-            {
+            Event::Intended { kind, operation, .. } if *kind == keybaton_protocol::step::CallKind::Disable => {
                 Some(operation.to_string())
             }
             _ => None,
