@@ -15,9 +15,10 @@ use crate::step::{CallKind, Phase, PlanKind, Step};
 use crate::timers::Timer;
 
 /// Attempts are used up, or another one is no use. Before commit a certain refusal gives pending back; what may still
-/// come right, and everything after commit, waits for a person.
+/// come right, and everything after commit, waits for a person. What is being given back is not wanted any more: that
+/// it failed holds nothing.
 pub(super) fn quarantine(secret: &Secret, _: Millis) -> Option<Say> {
-    let rotation = secret.rotation.as_ref()?;
+    let rotation = secret.rotation.as_ref().filter(|rotation| rotation.phase != Phase::RollingBack)?;
     let ours = |effort: &Effort| {
         effort.orphan.is_none()
             && !matches!(effort.kind, CallKind::Disable | CallKind::Destroy)

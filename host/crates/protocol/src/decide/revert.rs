@@ -43,12 +43,14 @@ pub(super) fn nowhere_to_go(secret: &Secret, _: Millis) -> Option<Say> {
     lost.then(|| Say::Record(vec![Event::Finished { ending: Ending::Abandoned, reason }]))
 }
 
-/// Tries previous at every place. With one slot it is tried after it was installed again, as current.
+/// Tries previous at every place where it is on. With one slot it is tried after it was installed again, as current.
 pub(super) fn prove(secret: &Secret, now: Millis) -> Option<Say> {
     let back = going_back(secret).filter(|_| !secret.one_slot())?;
+    let credential = secret.generations.get(&back)?;
     each(
         secret,
-        |place| !secret.works_at(back, place),
+        // Off, it would be refused, and that would say nothing of it.
+        |place| !secret.works_at(back, place) && !credential.liveness(place).dimmed(),
         |place| match secret.refused(back, place) {
             None => verify_at(secret, now, back, place),
             Some(why) => {

@@ -1,10 +1,13 @@
 //! What operators ask for, what they get, and what they are told instead.
 
-use crate::common::{Sim, alternate, author, consumer, id, live, minted, native, one_slot, pins, policy, replace};
+use crate::common::{
+    Sim, alternate, author, consumer, fault, id, live, minted, native, one_slot, pins, policy, replace,
+};
 use keybaton_protocol::action::{Action, Waiting};
 use keybaton_protocol::command::Command;
 use keybaton_protocol::event::{Event, HoldReason, Outcome};
 use keybaton_protocol::evidence::Purpose;
+use keybaton_protocol::fault::FailureClass;
 use keybaton_protocol::generation::Liveness;
 use keybaton_protocol::ids::{Epoch, Generation, Millis, Place};
 use keybaton_protocol::policy::Policy;
@@ -121,6 +124,29 @@ fn a_revert_switches_previous_on_again_until_its_destroy_is_intended() {
     }
     let refusal = late.refused(&Command::Revert { reason: because(), author: author() });
     assert!(refusal.contains("destroy of the previous credential has been intended"), "{refusal}");
+}
+
+#[test]
+fn a_revert_does_not_try_previous_before_it_is_on_again() {
+    let mut policy = one_consumer();
+    policy.soak_ms = 60_000;
+    let mut sim = adopted(alternate(), policy);
+    sim.run();
+    sim.command(&Command::Revert { reason: because(), author: author() });
+    for _ in 0..100 {
+        match sim.decide() {
+            Action::Call(call) if call.kind == CallKind::Enable => {
+                sim.intend(&call);
+                sim.record(Event::Ended { call: call.call, outcome: fault(FailureClass::Retryable) });
+                break;
+            }
+            _ => drop(sim.step()),
+        }
+    }
+    let Action::Wait { until: Some(until), .. } = sim.decide() else { panic!("{:?}", sim.decide()) };
+    sim.now = until;
+    sim.run();
+    assert!(did(&sim, "reverted") && sim.secret.hold().is_none(), "{:?}", sim.done);
 }
 
 #[test]

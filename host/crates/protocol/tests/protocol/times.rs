@@ -1,7 +1,7 @@
 //! Waiting: overlaps, soaks, quiet, leases, deadlines, back-off; and clocks that jump.
 
 use crate::common::{Sim, alternate, consumer, evidence, fault, id, live, one_slot, policy};
-use keybaton_protocol::action::{Action, Waiting};
+use keybaton_protocol::action::{Action, Call, Waiting};
 use keybaton_protocol::command::Command;
 use keybaton_protocol::event::{Event, HoldReason, Outcome};
 use keybaton_protocol::evidence::{EvidenceKind, Purpose};
@@ -259,6 +259,31 @@ fn a_hopeless_failure_before_commit_gives_pending_back_and_after_it_waits_for_a_
         sim.record(Event::Ended { call: call.call, outcome: fault(class) });
         assert_eq!(sim.run(), Waiting::Held(HoldReason::Quarantined), "{class}");
     }
+}
+
+#[test]
+fn what_failed_for_good_before_commit_holds_nothing_once_it_is_given_back() {
+    for kind in [CallKind::Install, CallKind::Verify] {
+        let mut sim = Sim::rotating(alternate(), one_consumer());
+        let call = next(&mut sim, kind);
+        sim.intend(&call);
+        sim.record(Event::Ended { call: call.call, outcome: fault(FailureClass::Permanent) });
+        sim.run_for(200_000);
+        assert_eq!(sim.secret.finished().map(|it| it.1), Some(Ending::RolledBack), "{kind}: {:?}", sim.done);
+        assert_eq!(sim.secret.hold(), None, "{kind}: {:?}", sim.done);
+    }
+}
+
+/// Goes on until a call of this kind is next.
+fn next(sim: &mut Sim, kind: CallKind) -> Call {
+    for _ in 0..100 {
+        match sim.decide() {
+            Action::Call(call) if call.kind == kind => return call,
+            Action::Wait { until: Some(until), .. } => sim.now = until,
+            _ => drop(sim.step()),
+        }
+    }
+    panic!("no {kind}: {:?}", sim.done)
 }
 
 fn silent(then: AtDeadline) -> Sim {
