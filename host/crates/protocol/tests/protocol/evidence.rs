@@ -1,6 +1,6 @@
 //! Whose word counts for what, and when it stops counting.
 
-use crate::common::{Sim, alternate, author, consumer, evidence, id, one_slot, policy, verifier};
+use crate::common::{Sim, alternate, author, consumer, evidence, id, one_slot, policy, replace, verifier};
 use keybaton_protocol::action::Waiting;
 use keybaton_protocol::command::Command;
 use keybaton_protocol::evidence::{Attestation, Evidence, EvidenceKind, Purpose};
@@ -9,7 +9,7 @@ use keybaton_protocol::ids::{Generation, Millis};
 use keybaton_protocol::membership::MAX_PAST_LIVES;
 use keybaton_protocol::offer;
 use keybaton_protocol::policy::{Members, Quorum};
-use keybaton_protocol::step::{Phase, Step};
+use keybaton_protocol::step::{Phase, PlanKind, Step};
 
 use EvidenceKind::{Attested, Holder, Process, Store, Target};
 
@@ -344,4 +344,62 @@ fn a_secret_that_depends_on_this_one_is_not_asked_to_try_it_and_holds_up_the_end
     sim.say("leaf", "prod/leaf", Purpose::Adopted, 2);
     sim.run();
     assert!(sim.rotation_over());
+}
+
+#[test]
+fn statements_are_in_question_only_while_they_are_asked_for() {
+    let refused = |sim: &Sim, name: &str, purpose, generation| {
+        let refusal = sim.refused(&Command::State(evidence(name, "one", purpose, generation, Process)));
+        assert!(refusal.contains("not in question"), "{purpose} of {generation}: {refusal}");
+    };
+    let everybody = || policy(vec![consumer("api", &["one"]), verifier("gateway", &["one"])]);
+    let mut sim = Sim::rotating(replace(), everybody());
+    sim.step();
+    refused(&sim, "api", Purpose::Ready, 2);
+    refused(&sim, "api", Purpose::Failed, 2);
+    sim.run();
+    sim.command(&Command::Rollback { reason: "drill".to_owned(), author: author() });
+    refused(&sim, "api", Purpose::Ready, 2);
+    refused(&sim, "api", Purpose::Failed, 2);
+
+    let mut sim = Sim::rotating(replace(), everybody());
+    sim.run();
+    sim.fetch("api", "one", 2);
+    sim.command(&Command::Abandon { reason: "drill".to_owned(), author: author() });
+    sim.start(PlanKind::Rotate, replace(), everybody());
+    sim.run();
+    assert!(sim.secret.generation(Generation(2)).is_some(), "its lease runs");
+    refused(&sim, "api", Purpose::Ready, 2);
+    refused(&sim, "api", Purpose::Failed, 2);
+    for name in ["api", "gateway"] {
+        sim.say(name, "one", Purpose::Ready, 3);
+    }
+    sim.run();
+    sim.say("api", "one", Purpose::Adopted, 3);
+    sim.run();
+    refused(&sim, "gateway", Purpose::Dropped, 3);
+    sim.say("gateway", "one", Purpose::Dropped, 1);
+}
+
+#[test]
+fn the_same_statement_twice_is_no_news_and_a_better_one_is() {
+    let mut sim = staged(vec![consumer("api", &["one"])]);
+    let events = |sim: &mut Sim, word: Evidence| {
+        let before = sim.journal.len();
+        sim.command(&Command::State(word));
+        sim.journal.len() - before
+    };
+    assert_eq!(events(&mut sim, evidence("api", "one", Purpose::Ready, 2, Holder)), 1);
+    assert_eq!(events(&mut sim, evidence("api", "one", Purpose::Ready, 2, Holder)), 0, "said already");
+    assert_eq!(events(&mut sim, evidence("api", "one", Purpose::Ready, 2, Process)), 1, "another account");
+    let word = |expires_at| Evidence {
+        attested: Some(Attestation { author: author(), approver: id("bob"), expires_at }),
+        reason: "seen".to_owned(),
+        ..evidence("api", "one", Purpose::Ready, 2, Attested)
+    };
+    let later = sim.now.plus(1_000);
+    assert_eq!(events(&mut sim, word(later)), 1);
+    assert_eq!(events(&mut sim, word(later)), 0, "said already");
+    assert_eq!(events(&mut sim, word(later.plus(1))), 1, "it counts for longer");
+    assert_eq!(events(&mut sim, Sim::life(2, "api", "one", Purpose::Ready, 2)), 1, "of another life");
 }

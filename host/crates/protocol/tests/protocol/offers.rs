@@ -4,7 +4,7 @@
 use crate::common::{Sim, alternate, author, consumer, id, native, one_slot, policy, replace, verifier};
 use keybaton_protocol::action::Action;
 use keybaton_protocol::command::Command;
-use keybaton_protocol::event::{Event, Outcome};
+use keybaton_protocol::event::{Event, HoldReason, Outcome};
 use keybaton_protocol::evidence::Purpose;
 use keybaton_protocol::ids::{Generation, Incarnation, Place, Replica};
 use keybaton_protocol::offer;
@@ -268,6 +268,22 @@ fn an_ask_says_when_patience_ends() {
     sim.now = sim.now.plus(500);
     sim.record(Event::Ticked);
     assert_eq!(deadline(&sim), Some(Some(19_500)));
+    sim.record(Event::Held { reason: HoldReason::Operator, detail: String::new() });
+    assert_eq!(deadline(&sim), Some(None), "nobody is waited for while it is held");
+
+    let mut policy = everybody();
+    policy.stragglers.deadline_ms = Some(20_000);
+    let mut sim = Sim::rotating(alternate(), policy);
+    sim.run();
+    ready(&mut sim);
+    sim.run();
+    assert_eq!(deadline(&sim), Some(Some(20_000)));
+    for replica in ["one", "two"] {
+        sim.say("api", replica, Purpose::Adopted, 2);
+    }
+    sim.run();
+    let told = offer(&sim.secret, &id("gateway"), &id("one"), sim.now);
+    assert_eq!(told.asked.iter().map(|ask| ask.deadline).collect::<Vec<_>>(), [None], "time is no matter here");
 }
 
 #[test]

@@ -363,9 +363,12 @@ fn a_fetch_in_time_renews_the_staged_lease_and_leaves_few_traces() {
     sim.now = sim.now.plus(100);
     sim.fetch("api", "one", 2);
     assert_eq!(sim.journal.len(), events, "a fetch right after the last one is not news");
-    sim.now = sim.now.plus(5_000);
+    sim.now = sim.now.plus(2_399);
     sim.fetch("api", "one", 2);
-    assert_eq!(sim.journal.len(), events + 1, "half a lease later it is");
+    assert_eq!(sim.journal.len(), events, "nor is it until a quarter of the lease has passed");
+    sim.now = sim.now.plus(1);
+    sim.fetch("api", "one", 2);
+    assert_eq!(sim.journal.len(), events + 1, "then it is");
 }
 
 #[test]
@@ -465,4 +468,52 @@ fn what_is_switched_off_is_not_listened_to() {
     sim.live[0].live_uses = Some(1);
     sim.look();
     assert!(status(&sim.secret, sim.now).consumers[0].replicas[0].adopted.is_some());
+}
+
+#[test]
+fn a_silent_consumers_target_is_looked_at_as_soon_as_that_is_due() {
+    let sim = watched(|_| [(Some(0), None), (Some(0), None)]);
+    let Action::Wait { until: Some(until), waiting } = sim.decide() else { panic!("{:?}", sim.decide()) };
+    assert!(matches!(waiting, Waiting::Consumers { step: Step::Adopt, .. }), "{waiting:?}");
+    let at = |now| keybaton_protocol::decide(&sim.secret, now);
+    assert!(matches!(at(Millis(until.0 - 1)), Action::Wait { until: Some(again), .. } if again == until));
+    assert!(matches!(at(until), Action::Call(call) if call.kind == CallKind::Observe), "{:?}", at(until));
+}
+
+#[test]
+fn stragglers_after_commit_and_at_the_end_of_a_secret_are_held_for() {
+    let mut policy = one_consumer();
+    policy.stragglers.deadline_ms = Some(20_000);
+    policy.stragglers.then = AtDeadline::Rollback;
+    let mut sim = Sim::rotating(alternate(), policy.clone());
+    sim.run();
+    sim.say("api", "one", Purpose::Ready, 2);
+    sim.run_for(30_000);
+    assert_eq!(sim.secret.hold().map(|hold| hold.reason), Some(HoldReason::Stragglers), "{:#?}", sim.done);
+    assert_eq!(sim.secret.current(), Some(Generation(2)), "it cannot be given back any more");
+
+    let mut sim = Sim::issued(alternate(), policy.clone());
+    sim.start(keybaton_protocol::step::PlanKind::Retire, alternate(), policy);
+    sim.run_for(30_000);
+    assert_eq!(sim.secret.hold().map(|hold| hold.reason), Some(HoldReason::Stragglers), "{:#?}", sim.done);
+    sim.say("api", "one", Purpose::Released, 1);
+    sim.run();
+    assert!(sim.rotation_over(), "the hold lifts by itself: {:#?}", sim.done);
+}
+
+#[test]
+fn targets_that_mint_or_count_are_looked_at_before_a_mint() {
+    use crate::common::{native, replace};
+    use keybaton_protocol::profile::Minter;
+    for (what, profile, looks) in [
+        ("mints and counts", native(), true),
+        ("counts", Profile { minter: Minter::Host, ..native() }, true),
+        ("mints", Profile { minter: Minter::Target, ..replace() }, true),
+        ("neither", replace(), false),
+    ] {
+        let mut sim = Sim::rotating(profile, one_consumer());
+        sim.run();
+        assert_eq!(did(&sim, "observe 2"), looks, "{what}");
+        assert_eq!(sim.secret.step(sim.now), Some(Step::Stage), "{what}");
+    }
 }

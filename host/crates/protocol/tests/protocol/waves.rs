@@ -4,12 +4,12 @@ use crate::common::{Sim, alternate, author, consumer, id, policy};
 use keybaton_protocol::action::Waiting;
 use keybaton_protocol::command::Command;
 use keybaton_protocol::event::{Event, HoldReason};
-use keybaton_protocol::evidence::Purpose;
+use keybaton_protocol::evidence::{EvidenceKind, Purpose};
 use keybaton_protocol::generation::Liveness;
 use keybaton_protocol::ids::{Generation, Place};
 use keybaton_protocol::offer;
 use keybaton_protocol::policy::{Members, Policy, WaveSize};
-use keybaton_protocol::step::Step;
+use keybaton_protocol::step::{CallKind, PlanKind, Step};
 
 const NAMES: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
 
@@ -167,9 +167,7 @@ fn a_cry_in_the_soak_switches_previous_on_again_and_adopt_starts_over() {
         .journal
         .iter()
         .filter_map(|(_, event)| match event {
-            Event::Intended { kind, operation, .. } if *kind == keybaton_protocol::step::CallKind::Disable => {
-                Some(operation.to_string())
-            }
+            Event::Intended { kind, operation, .. } if *kind == CallKind::Disable => Some(operation.to_string()),
             _ => None,
         })
         .collect();
@@ -222,4 +220,122 @@ fn an_optional_consumers_cry_moves_nothing() {
     sim.say("web", "a", Purpose::Cry, 2);
     sim.run();
     assert_eq!(standing(&sim), Liveness::Disabled);
+    assert!(!sim.done.contains(&"enable 1".to_owned()), "{:#?}", sim.done);
+}
+
+#[test]
+fn a_cry_is_not_heard_about_another_generation_nor_on_the_way_back() {
+    let mut sim = draining();
+    sim.record(Event::Stated(crate::common::evidence("api", "a", Purpose::Cry, 1, EvidenceKind::Process)));
+    sim.run();
+    assert_eq!(standing(&sim), Liveness::Disabled);
+    sim.command(&Command::Revert { reason: "drill".to_owned(), author: author() });
+    sim.say("api", "a", Purpose::Cry, 2);
+    assert!(sim.secret.rotation().is_some_and(|rotation| rotation.cries.is_empty()));
+}
+
+#[test]
+fn a_cry_comes_too_late_for_what_is_lost() {
+    for destroys in [true, false] {
+        let mut sim = draining();
+        if destroys {
+            let destroy = sim.run_until(CallKind::Destroy);
+            sim.intend(&destroy);
+        } else {
+            let generation = Generation(1);
+            sim.command(&Command::Compromise { generation, disable_first: false, author: author() });
+        }
+        sim.say("api", "a", Purpose::Cry, 2);
+        assert!(sim.secret.retirement(Generation(1), &Place::only()).is_some(), "destroys: {destroys}");
+        sim.run();
+        assert!(!sim.done.contains(&"enable 1".to_owned()), "{:#?}", sim.done);
+    }
+}
+
+#[test]
+fn a_cry_at_the_end_of_a_secret_switches_it_on_again() {
+    let policy = Policy { soak_ms: 600_000, ..policy(vec![consumer("api", &["a"])]) };
+    let mut sim = Sim::issued(alternate(), policy.clone());
+    sim.start(PlanKind::Retire, alternate(), policy);
+    sim.say("api", "a", Purpose::Released, 1);
+    sim.run();
+    assert_eq!(standing(&sim), Liveness::Disabled);
+    sim.say("api", "a", Purpose::Cry, 1);
+    let waiting = sim.run();
+    assert_eq!(waiting, Waiting::Consumers { step: Step::Drain, missing: vec![(id("api"), id("a"))] });
+    assert_eq!(standing(&sim), Liveness::Live);
+}
+
+#[test]
+fn who_reports_the_old_one_or_only_holds_the_new_one_is_still_switching() {
+    let mut policy = in_waves(&[]);
+    policy.waves.max_unavailable = 2;
+    let mut sim = committed(policy);
+    sim.say("api", "a", Purpose::Adopted, 1);
+    assert_eq!(on_the_new_one(&sim), "ab");
+    sim.record(Event::Stated(crate::common::evidence("api", "a", Purpose::Adopted, 2, EvidenceKind::Holder)));
+    assert_eq!(on_the_new_one(&sim), "ab");
+    sim.say("api", "a", Purpose::Adopted, 2);
+    assert_eq!(on_the_new_one(&sim), "abc");
+}
+
+#[test]
+fn a_wave_of_nobody_who_must_switch_passes_after_its_soak() {
+    let mut policy = policy(vec![consumer("api", &["a"]), consumer("web", &["a"])]);
+    policy.consumers[0].required = false;
+    policy.waves.sizes = vec![WaveSize::Count(1), WaveSize::Rest];
+    policy.waves.soak_ms = 60_000;
+    let mut sim = Sim::rotating(alternate(), policy.clone());
+    sim.fetch("web", "a", 1);
+    sim.run();
+    sim.say("web", "a", Purpose::Ready, 2);
+    let new = |sim: &Sim| offer(&sim.secret, &id("web"), &id("a"), sim.now).use_now == Some(Generation(2));
+    sim.run_for(50_000);
+    assert!(!new(&sim));
+    sim.run_for(20_000);
+    assert!(new(&sim), "{:#?}", sim.done);
+
+    // The same where those who must switch leave, or are let off, while their wave is open.
+    let by_word = |sim: &mut Sim| {
+        let word = Command::Override { generation: Generation(1), reason: "drill".to_owned(), author: author() };
+        sim.command(&word);
+    };
+    let leave = |sim: &mut Sim| sim.command(&Command::RemoveConsumer { consumer: id("api"), author: author() });
+    let shrink = |sim: &mut Sim| {
+        let members = Members::Listed(Vec::new());
+        sim.command(&Command::Members { consumer: id("api"), members, author: author() });
+    };
+    let relax = |sim: &mut Sim| {
+        let policy = Box::new(policy.clone());
+        sim.command(&Command::Repolicy { policy, author: author() });
+    };
+    let orders: [(&str, &dyn Fn(&mut Sim), u64); 4] =
+        [("by word", &by_word, 0), ("leave", &leave, 70_000), ("shrink", &shrink, 70_000), ("relax", &relax, 70_000)];
+    for (what, order, ms) in orders {
+        let mut strict = policy.clone();
+        strict.consumers[0].required = true;
+        let mut sim = Sim::rotating(alternate(), strict);
+        for name in ["api", "web"] {
+            sim.fetch(name, "a", 1);
+        }
+        sim.run();
+        for name in ["api", "web"] {
+            sim.say(name, "a", Purpose::Ready, 2);
+        }
+        sim.run_for(70_000);
+        assert!(!new(&sim), "{what}: its wave has not switched");
+        order(&mut sim);
+        sim.run_for(ms);
+        assert!(new(&sim), "{what}: {:#?}", sim.done);
+    }
+}
+
+#[test]
+fn a_joiner_who_must_switch_starts_the_soak_anew() {
+    let mut policy = in_waves(&[WaveSize::Count(1), WaveSize::Rest]);
+    policy.waves.soak_ms = 60_000;
+    let mut sim = committed(policy);
+    sim.say("api", "a", Purpose::Adopted, 2);
+    sim.command(&Command::AddConsumer { consumer: Box::new(consumer("aaa", &["z"])), author: author() });
+    assert!(sim.secret.rotation().is_some_and(|rotation| rotation.wave.settled.is_none()));
 }
