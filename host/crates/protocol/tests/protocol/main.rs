@@ -1,6 +1,7 @@
 //! The protocol, told in sentences: one file per theme.
 
 mod common;
+mod decisions;
 mod doubt;
 mod endings;
 mod evidence;
