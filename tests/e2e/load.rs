@@ -11,8 +11,6 @@ use std::time::Duration;
 const ROTATIONS: usize = 3;
 /// Pause before each of them: workloads are at work, not only being rotated.
 const BETWEEN: Duration = Duration::from_secs(1);
-/// At most one login in this many may be overtaken by the end of the role it was begun with.
-const OVERTAKEN_MAX_SHARE: u64 = 50;
 /// Queries that each test makes at least, so that it says something.
 const QUERIES_MIN: u64 = 100;
 
@@ -75,9 +73,8 @@ async fn under_load(purpose: &str, settings: &str, overlap: &str) -> Arc<Counts>
 async fn nobody_sees_a_failed_query_while_two_roles_take_turns() {
     let counts = under_load("load-turns", "{ roles: [app_a, app_b], group: app_owner }", "quiet: 1s, soak: 1s").await;
     assert_eq!(counts.failed.load(Ordering::Relaxed), 0, "failed queries");
-    // A login that stalls for longer than quiet and soak together is overtaken; the SDK hides that. It stays rare.
-    let refused = counts.refused.load(Ordering::Relaxed);
-    assert!(refused * OVERTAKEN_MAX_SHARE <= counts.queries.load(Ordering::Relaxed), "{refused} logins were refused");
+    // However long a login takes: its handle keeps the role it was begun with alive.
+    assert_eq!(counts.refused.load(Ordering::Relaxed), 0, "logins that had to fall over");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,7 @@
 
 use crate::Error;
 use crate::backoff::Backoff;
-use crate::client::Options;
+use crate::client::{OldHandles, Options};
 use crate::credential::Credential;
 use crate::held::Held;
 use crate::proof::{Statement, prove};
@@ -14,6 +14,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Shortest and longest pause between two attempts at a trial or a statement.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(15));
@@ -49,6 +50,23 @@ pub(crate) struct Answers {
     options: Arc<Options>,
     /// Which rotation last asked about which generation; a cry is made in it.
     rotation: Arc<Mutex<Option<(u32, String)>>>,
+}
+
+/// A statement.
+#[derive(Clone, Copy)]
+struct Said<'a> {
+    purpose: &'a str,
+    evidence: Evidence,
+    /// With `failed`: why.
+    reason: &'a str,
+    /// Stated although the host asks no more: it is stronger than what it has heard.
+    unasked: bool,
+}
+
+impl<'a> Said<'a> {
+    fn of(purpose: &'a str, evidence: Evidence) -> Self {
+        Self { purpose, evidence, reason: "", unasked: false }
+    }
 }
 
 /// What a trial came to.
@@ -88,9 +106,12 @@ impl Answers {
     async fn ready(&self, session: &Session, ask: &Ask) -> Option<Evidence> {
         let credential = self.held.get(ask.generation)?;
         match self.try_out(ask, &credential, self.options.trial_attempts).await {
-            Tried::Works => self.state(session, ask, "ready", &credential, Evidence::Process, "").await,
-            Tried::Untried => self.state(session, ask, "ready", &credential, Evidence::Holder, "").await,
-            Tried::Fails(reason) => self.state(session, ask, "failed", &credential, Evidence::Process, &reason).await,
+            Tried::Works => self.state(session, ask, &credential, Said::of("ready", Evidence::Process)).await,
+            Tried::Untried => self.state(session, ask, &credential, Said::of("ready", Evidence::Holder)).await,
+            Tried::Fails(reason) => {
+                let said = Said { reason: &reason, ..Said::of("failed", Evidence::Process) };
+                self.state(session, ask, &credential, said).await
+            }
             Tried::Moot => None,
         }
     }
@@ -107,7 +128,38 @@ impl Answers {
                 Tried::Fails(_) | Tried::Moot => return None,
             }
         }
-        self.state(session, ask, "adopted", &credential, Evidence::Process, "").await
+        let unasked = self.old_ones_dropped(session, ask, &credential).await?;
+        let said = Said { unasked, ..Said::of("adopted", Evidence::Process) };
+        self.state(session, ask, &credential, said).await
+    }
+
+    /// Waits until the application has no handle of an older generation any more; says meanwhile, if the workload chose
+    /// so, that it holds the new one and no more than that. Answers whether it did: a host that has heard so much asks no
+    /// more. `None`: the new one is not to be used any more.
+    async fn old_ones_dropped(&self, session: &Session, ask: &Ask, credential: &Credential) -> Option<bool> {
+        let began = Instant::now();
+        let mut told = false;
+        while self.held.others_in_use(ask.generation) {
+            if !(told || self.held.is_asked(ask)) || !self.is_to_be_used(ask.generation) {
+                return None;
+            }
+            let over = |patience| began.elapsed() >= patience;
+            if !told && matches!(self.options.old_handles, OldHandles::TellAfter(patience) if over(patience)) {
+                tracing::warn!(
+                    secret = &*self.secret,
+                    generation = ask.generation,
+                    "handles of an older generation are alive: the old credential can't end yet"
+                );
+                self.state(session, ask, credential, Said::of("adopted", Evidence::Holder)).await?;
+                told = true;
+            }
+            tokio::time::sleep(HANDLE_CHECK).await;
+        }
+        Some(told)
+    }
+
+    fn is_to_be_used(&self, generation: u32) -> bool {
+        self.held.current().is_some_and(|current| current.generation() == generation)
     }
 
     /// Waits until the application has let its handles go: only then it is true.
@@ -121,7 +173,7 @@ impl Answers {
             }
             tokio::time::sleep(HANDLE_CHECK).await;
         }
-        let stated = self.state(session, ask, &ask.purpose, &credential, Evidence::Holder, "").await;
+        let stated = self.state(session, ask, &credential, Said::of(&ask.purpose, Evidence::Holder)).await;
         if stated.is_some() {
             self.held.forget(ask.generation);
         }
@@ -155,21 +207,14 @@ impl Answers {
     }
 
     /// States it, again and again while the host can't hear and still asks.
-    async fn state(
-        &self,
-        session: &Session,
-        ask: &Ask,
-        purpose: &str,
-        credential: &Credential,
-        evidence: Evidence,
-        reason: &str,
-    ) -> Option<Evidence> {
+    async fn state(&self, session: &Session, ask: &Ask, credential: &Credential, said: Said<'_>) -> Option<Evidence> {
+        let Said { purpose, evidence, reason, unasked } = said;
         if !credential.provable() {
             tracing::warn!(secret = &*self.secret, generation = ask.generation, "nothing to prove possession of");
             return None;
         }
         let mut backoff = Backoff::new(PAUSE.0, PAUSE.1);
-        while self.held.is_asked(ask) {
+        while self.held.is_asked(ask) || (unasked && self.is_to_be_used(ask.generation)) {
             match self.prove(session, &ask.rotation, purpose, credential, evidence, reason).await {
                 Ok(()) => {
                     tracing::info!(

@@ -10,6 +10,19 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
 
+/// What is said while the application still has handles of an older generation, though it has logged in with the new one.
+/// As long as one lives the old credential may be in use, and its end may depend on the word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OldHandles {
+    /// Nothing: `adopted` is stated, as a process's, when the last of them is dropped.
+    Wait,
+    /// After this long, `adopted` is stated as a holder's. That is too little for the host to end the old credential on,
+    /// and shows whoever waits that this replica has the new one and still uses the old. When the last handle is dropped
+    /// it is stated anew, as a process's.
+    TellAfter(Duration),
+}
+
 /// How a workload behaves towards its host.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -23,6 +36,8 @@ pub struct Options {
     pub trial_attempts: u32,
     /// Time for one trial, after which it counts as unsure.
     pub trial_timeout: Duration,
+    /// What is said of a new generation while handles of an older one live.
+    pub old_handles: OldHandles,
 }
 
 impl Options {
@@ -33,6 +48,7 @@ impl Options {
             poll: Duration::from_secs(30),
             trial_attempts: 5,
             trial_timeout: Duration::from_secs(30),
+            old_handles: OldHandles::TellAfter(Duration::from_secs(60)),
         }
     }
 }

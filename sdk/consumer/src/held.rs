@@ -1,7 +1,7 @@
 //! The generations that are held now, in the order in which they are to be tried. Outlives the host: what is held
 //! stays held until a newer delivery says otherwise. Does no IO.
 
-use crate::credential::Credential;
+use crate::credential::{Credential, Handles};
 use crate::wire::{Ask, Delivered, Delivery};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -28,6 +28,8 @@ struct State {
     used: BTreeSet<u32>,
     /// What worked where the one to use was refused; forgotten with the next delivery.
     preferred: Option<u32>,
+    /// Every generation that was held in this life and of which a handle is left somewhere.
+    handles: Vec<(u32, Handles)>,
 }
 
 struct Generation {
@@ -53,7 +55,13 @@ impl Held {
         let used_before = to_use(&before);
         for one in delivery.generations {
             let known = before.iter().position(|held| held.credential.same(&one.credential));
-            let credential = known.map_or(one.credential, |index| before.swap_remove(index).credential);
+            let credential = match known {
+                Some(index) => before.swap_remove(index).credential,
+                None => {
+                    state.handles.push((one.credential.generation(), one.credential.watch()));
+                    one.credential
+                }
+            };
             if asked_back.contains(&credential.generation()) {
                 state.leaving.entry(credential.generation()).or_insert(Some(credential));
             } else {
@@ -68,6 +76,7 @@ impl Held {
             // Evidence is of use since the switch, never of an earlier one.
             state.used.clear();
         }
+        state.handles.retain(|(_, handles)| handles.count() > 0);
         state.asks = delivery.asks;
         state.preferred = None;
         state.lease = delivery.staged_lease_ms.map(|lease_ms| asked_at + Duration::from_millis(lease_ms));
@@ -100,12 +109,24 @@ impl Held {
     /// All, in the order in which they are to be tried: what worked last, the one to use, then the newest first.
     pub(crate) fn candidates(&self) -> Vec<Credential> {
         let state = self.read();
-        let mut order: Vec<_> = state.generations.iter().collect();
-        order.sort_by_key(|held| {
-            let number = held.credential.generation();
-            (state.preferred != Some(number), !held.use_now, u32::MAX - number)
-        });
-        order.into_iter().map(|held| held.credential.clone()).collect()
+        state.order().into_iter().map(|held| held.credential.clone()).collect()
+    }
+
+    /// Their numbers in that order, for whoever takes one handle at a time.
+    pub(crate) fn order(&self) -> Vec<u32> {
+        self.read().order().into_iter().map(|held| held.credential.generation()).collect()
+    }
+
+    /// Whether the application has a handle of any other generation. Not counted are those that are being given back:
+    /// of them it is said when the last handle goes.
+    pub(crate) fn others_in_use(&self, generation: u32) -> bool {
+        let state = self.read();
+        let held = |of: u32| state.generations.iter().filter(|held| held.credential.generation() == of).count();
+        let mut others: BTreeMap<u32, usize> = BTreeMap::new();
+        for (of, handles) in &state.handles {
+            *others.entry(*of).or_default() += handles.count();
+        }
+        others.into_iter().any(|(of, count)| of != generation && !state.leaving.contains_key(&of) && count > held(of))
     }
 
     pub(crate) fn get(&self, generation: u32) -> Option<Credential> {
@@ -176,6 +197,17 @@ impl Held {
 
     fn write(&self) -> RwLockWriteGuard<'_, State> {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn order(&self) -> Vec<&Generation> {
+        let mut order: Vec<_> = self.generations.iter().collect();
+        order.sort_by_key(|held| {
+            let number = held.credential.generation();
+            (self.preferred != Some(number), !held.use_now, u32::MAX - number)
+        });
+        order
     }
 }
 
@@ -280,6 +312,28 @@ mod tests {
         assert_eq!(held.leaving(2).unwrap().generation(), 2);
         held.take(delivery(&[(1, true)], &[]), Instant::now());
         assert!(held.leaving(2).is_none());
+    }
+
+    #[test]
+    fn handles_of_other_generations_are_counted_without_those_that_are_held_here() {
+        let held = Held::new();
+        held.take(delivery(&[(1, true)], &[]), Instant::now());
+        let (first, second) = (held.current().unwrap(), held.current().unwrap());
+        held.take(delivery(&[(2, true), (1, false)], &[]), Instant::now());
+        assert!(held.others_in_use(2) && !held.others_in_use(1));
+        drop(first);
+        assert!(held.others_in_use(2), "one of two handles is left");
+        drop(second);
+        assert!(!held.others_in_use(2), "what is held for falling over is in nobody's use");
+        let old = held.get(1).unwrap();
+        held.take(delivery(&[(3, true)], &[]), Instant::now());
+        assert!(held.others_in_use(3), "what is delivered no longer may be in use still");
+        drop(old);
+        assert!(!held.others_in_use(3));
+        let leaving = held.get(3).unwrap();
+        held.take(delivery(&[(4, true), (3, false)], &[("released", 3)]), Instant::now());
+        assert!(!held.others_in_use(4), "of what is given back it is said apart");
+        drop(leaving);
     }
 
     #[tokio::test(start_paused = true)]

@@ -47,7 +47,7 @@
 //! | the host | this crate | the application sees |
 //! |---|---|---|
 //! | stages a pending credential | fetches it, calls `try_pending` with it, states `ready` or `failed` with a proof | nothing |
-//! | commits; opens this replica's wave | makes it [`Secret::current`], tries it or learns of its use, states `adopted` | [`Secret::current`] changes |
+//! | commits; opens this replica's wave | makes it [`Secret::current`], tries it or learns of its use, waits until no older [`Credential`] handle lives, states `adopted` | [`Secret::current`] changes |
 //! | ends the old one | holds the new one alone | nothing |
 //! | rolls back | hands pending out no more, waits until its last [`Credential`] handle is dropped, states `released` | nothing |
 //!
@@ -58,7 +58,10 @@
 //!
 //! `process`: the application itself authenticated, in `try_pending`, through [`Secret::with_fallback`], or as told by
 //! [`Secret::confirm_use`]. `holder`: this crate holds the credential and proved it; enough for `ready` and `released`,
-//! never for `adopted`, which is stated only once one of the three has told of a real login after the switch.
+//! never for `adopted`, which is stated as `process` only once one of the three has told of a real login after the
+//! switch *and* no handle of an older generation is alive: an operation that began with the old credential is not cut off.
+//! A workload that keeps old handles keeps the old credential alive; after [`Options::old_handles`] it says as much, with
+//! `holder` evidence, on which nothing ends. So hold a [`Credential`] for a login, not for the life of a pool.
 //!
 //! # What it withstands
 //!
@@ -95,7 +98,7 @@ mod trial;
 mod wire;
 mod worker;
 
-pub use client::{Client, Options, enrol};
+pub use client::{Client, OldHandles, Options, enrol};
 pub use credential::Credential;
 pub use error::Error;
 pub use secret::{Failed, FallbackError, Secret, SecretBuilder};

@@ -120,7 +120,8 @@ impl Secret {
     }
 
     /// Every credential that is held, in the order in which they are to be tried. One that verifies what others present
-    /// accepts all of them.
+    /// accepts all of them. Each is a handle: while one of an older generation lives, this replica has not adopted the
+    /// new one ([`Options::old_handles`](crate::Options::old_handles)).
     #[must_use]
     pub fn candidates(&self) -> Vec<Credential> {
         self.inner.held.candidates()
@@ -165,8 +166,9 @@ impl Secret {
         let mut refused = None;
         for round in 0..ROUNDS {
             news.mark_unchanged();
-            for credential in self.candidates() {
-                let generation = credential.generation();
+            // One handle at a time: those of the others must not look as if they were in use.
+            for generation in self.inner.held.order() {
+                let Some(credential) = self.inner.held.get(generation) else { continue };
                 match operation(credential).await {
                     Ok(done) => {
                         self.inner.held.note_use(generation);

@@ -4,7 +4,7 @@
 
 mod support;
 
-use keybaton_consumer::{Client, Credential, Error, Failed, Options, Secret, TrialFailure, enrol};
+use keybaton_consumer::{Client, Credential, Error, Failed, OldHandles, Options, Secret, TrialFailure, enrol};
 use keybaton_protocol::ids::Place;
 use keybaton_protocol::step::PlanKind;
 use serde_json::json;
@@ -211,6 +211,53 @@ async fn a_credential_is_released_only_when_the_application_lets_it_go() {
     kept.lock().unwrap().take().unwrap();
     fixture.settled(DB, 1).await;
     assert_eq!(fixture.target.census().len(), 1);
+}
+
+/// The kinds of evidence with which `adopted` of a generation was stated, in order.
+async fn adopted_by(fixture: &Fixture, generation: u32) -> Vec<String> {
+    let history = fixture.get(&format!("/v1/secrets/{DB}/history"), &fixture.operator).await.json();
+    let events = history["events"].as_array().unwrap().iter();
+    let of = |it: &&serde_json::Value| {
+        let parts = &it["parts"];
+        parts["purpose"] == "adopted" && parts["generation"].as_str() == Some(&generation.to_string())
+    };
+    events.filter(of).map(|it| it["parts"]["evidence"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_the_application_has_an_old_handle_the_old_credential_lives() {
+    for (old_handles, meanwhile) in
+        [(OldHandles::Wait, &[][..]), (OldHandles::TellAfter(Duration::from_millis(200)), &["holder"][..])]
+    {
+        let fixture = Fixture::new(ALTERNATE).await;
+        let state = tempfile::tempdir().unwrap();
+        let token = fixture.enrolment("payments/web").await;
+        let mut options = options();
+        options.old_handles = old_handles;
+        let client = enrol(&fixture.url(), &token, state.path(), options).await.unwrap();
+        let secret = open(&client, &fixture.target);
+        fixture.begin(DB, PlanKind::Issue).await;
+        fixture.settled(DB, 1).await;
+        let kept = secret.ready(Duration::from_secs(20)).await.unwrap();
+        let load = Load::on(&secret, &fixture.target);
+        fixture.begin(DB, PlanKind::Rotate).await;
+        eventually("this replica to switch", async || {
+            let current = secret.current().unwrap().generation();
+            if current == 2 { Ok(()) } else { Err(format!("generation {current}")) }
+        })
+        .await;
+        load.goes_on().await;
+        tokio::time::sleep(Duration::from_millis(1_000)).await;
+        assert_eq!(adopted_by(&fixture, 2).await, meanwhile, "{old_handles:?}");
+        let status = fixture.status(DB).await;
+        assert_eq!(status["rotation"]["consumers"][0]["missing"], json!(["web-0"]), "{old_handles:?}: {status}");
+        log_in(&fixture.target, &kept).unwrap();
+        drop(kept);
+        fixture.settled(DB, 2).await;
+        let said = adopted_by(&fixture, 2).await;
+        assert_eq!(said, [meanwhile, &["process"]].concat(), "{old_handles:?}");
+        assert_eq!(load.end().await, Vec::<String>::new());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
