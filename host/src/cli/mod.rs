@@ -1,10 +1,12 @@
 //! The command line: what can be asked, with help and examples. Parses only; does nothing.
 
 mod operate;
+mod people;
 mod setup;
 
 use clap::{Args, Parser, Subcommand};
 pub(crate) use operate::*;
+pub(crate) use people::*;
 pub(crate) use setup::*;
 use std::path::PathBuf;
 
@@ -83,8 +85,19 @@ pub(crate) enum Command {
     Release(Named),
     /// Say that a generation is known to others; it ends as soon as it can.
     Compromise(Compromise),
-    /// Let a credential end without the evidence its gate asks for.
+    /// Let a credential end without the evidence its gate asks for; recorded with name and reason.
+    #[command(visible_alias = "force")]
     Override(Override),
+    /// Show, drop and add the replicas that a rotation waits for.
+    Member(MemberArgs),
+    /// Give a person's word in place of a machine's evidence; another operator approves it.
+    Attest(Attest),
+    /// Give the running rotation the policy of the declaration in force.
+    Repolicy(Reasoned),
+    /// Let the running rotation go on with the component that is approved now.
+    Repin(Repin),
+    /// Show, drop and return the places of a target.
+    Place(PlaceArgs),
     /// Start no new mutation on a secret, or in a wider scope.
     Freeze(Scoped),
     /// Allow mutations again.
@@ -95,6 +108,8 @@ pub(crate) enum Command {
     Connection(ConnectionArgs),
     /// Enrol consumers.
     Consumer(ConsumerArgs),
+    /// Add, list and remove operators.
+    Operator(OperatorArgs),
     /// Check the audit log's hash chain.
     Audit(AuditArgs),
     /// Copy the store while the host runs.
@@ -102,7 +117,7 @@ pub(crate) enum Command {
     /// Make an installation from a backup, under a new epoch, held until reconciled.
     Restore(Restore),
     /// Compare a restored secret with its target, and free it.
-    Reconcile(Named),
+    Reconcile(Reconcile),
     /// Rotate the key-encryption key.
     Key(KeyArgs),
     /// Look for what would go wrong: permissions, clock, disk, plugins, connections.

@@ -114,6 +114,9 @@ pub(crate) struct Watch {
 
 /// `compromise`.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  keybaton compromise payments/db --generation 4 --dry-run     what it would break
+  keybaton compromise payments/db --generation 4 --disable-first --reason 'in a public log' --yes")]
 pub(crate) struct Compromise {
     /// `namespace/name`.
     pub(crate) secret: String,
@@ -123,7 +126,13 @@ pub(crate) struct Compromise {
     /// End it before consumers have switched.
     #[arg(long)]
     pub(crate) disable_first: bool,
-    /// Without this it only says what it would break.
+    /// How it is known; goes into the audit log.
+    #[arg(long, default_value = "")]
+    pub(crate) reason: String,
+    /// Only say what it would break.
+    #[arg(long, conflicts_with = "yes")]
+    pub(crate) dry_run: bool,
+    /// Do it. Without this it says what it would break, and ends with 5.
     #[arg(long)]
     pub(crate) yes: bool,
 }

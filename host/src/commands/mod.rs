@@ -1,6 +1,7 @@
 //! One module a group of commands; this file only sends each to its own.
 
 mod audit;
+mod compromise;
 mod connections;
 mod consumers;
 mod declare;
@@ -8,6 +9,8 @@ mod doctor;
 mod init;
 mod key;
 mod live;
+mod operators;
+mod people;
 mod plugins;
 mod secrets;
 mod serve;
@@ -43,6 +46,7 @@ pub(crate) fn run(cli: Cli, output: &Output) -> Result<Exit, Failure> {
         Command::Doctor => on_tokio(doctor::run(&common, output)),
         Command::Connection(asked) => on_tokio(connections::run(&common, output, asked)),
         Command::Consumer(asked) => on_tokio(consumers::run(&common, output, asked)),
+        Command::Operator(asked) => on_tokio(operators::run(&common, output, asked)),
         Command::Audit(asked) => on_tokio(audit::run(&common, output, asked)),
         Command::Backup(asked) => on_tokio(stores::backup(&common, output, asked)),
         command => on_tokio(of_secrets(common, output, command)),
@@ -58,9 +62,14 @@ async fn of_secrets(common: Common, output: &Output, command: Command) -> Result
         Command::Revert(asked) => secrets::reasoned(&common, output, "revert", asked).await,
         Command::Abandon(asked) => secrets::reasoned(&common, output, "abandon", asked).await,
         Command::Release(asked) => secrets::plain(&common, output, "release", asked).await,
-        Command::Reconcile(asked) => secrets::plain(&common, output, "reconcile", asked).await,
-        Command::Compromise(asked) => secrets::compromise(&common, output, asked).await,
+        Command::Reconcile(asked) => secrets::reconcile(&common, output, asked).await,
+        Command::Compromise(asked) => compromise::run(&common, output, asked).await,
         Command::Override(asked) => secrets::override_gate(&common, output, asked).await,
+        Command::Member(asked) => people::member(&common, output, asked).await,
+        Command::Attest(asked) => people::attest(&common, output, asked).await,
+        Command::Repolicy(asked) => secrets::reasoned(&common, output, "repolicy", asked).await,
+        Command::Repin(asked) => people::repin(&common, output, asked).await,
+        Command::Place(asked) => people::place(&common, output, asked).await,
         Command::Freeze(asked) => secrets::scoped(&common, output, "freeze", asked).await,
         Command::Thaw(asked) => secrets::scoped(&common, output, "thaw", asked).await,
         Command::Watch(asked) => live::watch(&common, output, asked).await,

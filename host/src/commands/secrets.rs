@@ -1,20 +1,26 @@
 //! Commands that ask something of one secret. They send the request and show what was recorded; they decide nothing.
 
-use crate::cli::{Common, Compromise, Import, Named, Override, Reasoned, Rotate, Scoped, Watch};
+use crate::cli::{Common, Import, Named, Override, Reasoned, Reconcile, Rotate, Scoped, Watch};
 use crate::client::Client;
 use crate::commands::{live, path_of};
 use crate::exit::{Context, Exit, Failure};
 use crate::output::{Output, Tone, paint};
 use keybaton_api::model::{
-    Begun, CompromiseRequest, FreezeRequest, FreezeScope, Freezes, ImportRequest, OverrideRequest,
-    Reasoned as ReasonedRequest, Recorded, SecretStatus, Standing, WriteOnly,
+    Begun, FreezeRequest, FreezeScope, Freezes, ImportRequest, OverrideRequest, Reasoned as ReasonedRequest, Recorded,
+    SecretStatus, Standing, WriteOnly,
 };
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 /// Largest value that `import` takes, in bytes.
 const IMPORT_LIMIT: u64 = 1 << 20;
+
+/// Why a restored secret is held.
+const RESTORED: &str = "reconcile";
+/// Pause between two questions whether it has been compared.
+const COMPARED_PAUSE: Duration = Duration::from_millis(500);
 
 /// Starts a rotation; the first one of a secret issues its credential.
 pub(crate) async fn rotate(common: &Common, output: &Output, asked: Rotate) -> Result<Exit, Failure> {
@@ -73,36 +79,35 @@ pub(crate) async fn scoped(common: &Common, output: &Output, what: &str, asked: 
     Ok(Exit::Done)
 }
 
-/// Says that a generation is known to others; first says what that will break.
-pub(crate) async fn compromise(common: &Common, output: &Output, asked: Compromise) -> Result<Exit, Failure> {
+/// Frees a restored secret once the host has compared it with its target; waits for that unless told not to.
+pub(crate) async fn reconcile(common: &Common, output: &Output, asked: Reconcile) -> Result<Exit, Failure> {
     let client = Client::new(common)?;
     let path = path_of(&asked.secret)?;
-    if !asked.yes {
+    let until = Instant::now() + Duration::from_secs(u64::from(asked.timeout) * 60);
+    let progress = output.progress(format!("comparing {} with its target", asked.secret));
+    let mut said = false;
+    loop {
+        let failure = match client.post(&format!("{path}/reconcile"), &serde_json::json!({})).await {
+            Ok(done) => {
+                progress.finish_and_clear();
+                recorded(output, "reconcile", &done);
+                return Ok(Exit::Done);
+            }
+            Err(failure) if failure.exit == Exit::Refused && !asked.no_wait => failure,
+            Err(failure) => return Err(failure),
+        };
         let status: SecretStatus = client.get(&path).await?;
-        output.result(&status, |output, status| warn_of_breakage(output, status, &asked));
-        return Ok(Exit::Refused);
-    }
-    let request = CompromiseRequest { generation: asked.generation, disable_first: asked.disable_first, reason: String::new() };
-    recorded(output, "compromise", &client.post(&format!("{path}/compromise"), &request).await?);
-    Ok(Exit::Done)
-}
-
-fn warn_of_breakage(output: &Output, status: &SecretStatus, asked: &Compromise) {
-    let role = status.generations.iter().find(|known| known.generation == asked.generation);
-    let Some(role) = role else {
-        output.line(format!("{} has no live generation {}", asked.secret, asked.generation));
-        return;
-    };
-    output.line(format!("generation {} of {} is {}.", asked.generation, asked.secret, paint(Tone::Strong, &role.role)));
-    output.line(match (role.role.as_str(), asked.disable_first) {
-        ("pending", _) => "it would be given back; whoever holds it staged loses it.",
-        ("previous" | "retiring", _) => "it would be ended now; whoever still uses it is refused from then on.",
-        (_, true) => {
-            "it would be ended before consumers have switched: they are refused until they fetch the next one."
+        if status.held.is_none_or(|held| held.reason != RESTORED) {
+            return Err(failure);
         }
-        (_, false) => "a clean previous one would be put back, or a rotation without overlap started.",
-    });
-    output.line("say --yes to do it");
+        if Instant::now() >= until {
+            return Err(failure.help("it is being compared still; see `keybaton history` for what the target answers"));
+        }
+        if !std::mem::replace(&mut said, true) {
+            output.note("the host observes the target and tries the current credential there; waiting for that");
+        }
+        tokio::time::sleep(COMPARED_PAUSE).await;
+    }
 }
 
 /// Lets a credential end without its evidence.
@@ -158,7 +163,8 @@ fn read_value(asked: &Import) -> Result<Vec<u8>, Failure> {
     Ok(value[..end].to_vec())
 }
 
-fn recorded(output: &Output, what: &str, recorded: &Recorded) {
+/// Tells that a request is on record.
+pub(super) fn recorded(output: &Output, what: &str, recorded: &Recorded) {
     output.result(recorded, |output, recorded| {
         output.line(format!(
             "{} {what} of {} (journal {})",

@@ -189,11 +189,11 @@ fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
-fn ago(at: Option<u64>) -> String {
+pub(super) fn ago(at: Option<u64>) -> String {
     at.map_or_else(|| "-".to_owned(), |at| format!("{} ago", span(now_ms().saturating_sub(at))))
 }
 
-fn ahead(at: Option<u64>) -> String {
+pub(super) fn ahead(at: Option<u64>) -> String {
     let now = now_ms();
     match at {
         None => "-".to_owned(),

@@ -49,7 +49,7 @@ pub const MAX_PROPOSALS: usize = 256;
 /// An attestation that nobody approved is forgotten after this long.
 pub const PROPOSAL_LIFE_MS: u64 = 24 * 3_600_000;
 /// Longest time that a person's word may count.
-pub const MAX_WORD_HOURS: u32 = 30 * 24;
+pub const MAX_WORD_MINUTES: u32 = 30 * 24 * 60;
 /// Longest life of an operator's token, where it ends.
 pub const MAX_OPERATOR_DAYS: u32 = 3_650;
 /// Longest life of an enrolment token.

@@ -123,7 +123,7 @@ async fn for_step(fixture: &Fixture, step: &str) {
 }
 
 fn word(purpose: &str) -> Value {
-    json!({"consumer": "web", "generation": 2, "purpose": purpose, "reason": "seen on its console", "hours": 2})
+    json!({"consumer": "web", "generation": 2, "purpose": purpose, "reason": "seen on its console", "minutes": 120})
 }
 
 #[tokio::test]
@@ -171,8 +171,8 @@ async fn words_that_would_not_count_are_refused_before_anybody_approves() {
     for (what, body, status) in [
         ("no reason", with("reason", json!(" ")), 422),
         ("a purpose that is none", with("purpose", json!("cry")), 422),
-        ("no time", with("hours", json!(0)), 422),
-        ("for years", with("hours", json!(100_000)), 422),
+        ("no time", with("minutes", json!(0)), 422),
+        ("for years", with("minutes", json!(1_000_000)), 422),
         ("of a stranger", with("replica", json!("web-9")), 404),
         ("of a consumer that is none", with("consumer", json!("api")), 404),
     ] {

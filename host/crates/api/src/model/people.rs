@@ -153,8 +153,8 @@ pub struct AttestationRequest {
     pub purpose: String,
     /// How it is known; must not be empty.
     pub reason: String,
-    /// For how long it counts, in hours.
-    pub hours: u32,
+    /// For how long it counts, in minutes.
+    pub minutes: u32,
 }
 
 /// A word that waits for somebody else's approval.

@@ -4,7 +4,7 @@ use super::capped;
 use super::extract::{Json, Names};
 use crate::auth::Operator;
 use crate::context::Context;
-use crate::limits::MAX_WORD_HOURS;
+use crate::limits::MAX_WORD_MINUTES;
 use crate::model::{AttestationProposal, AttestationProposals, AttestationRequest, Recorded};
 use crate::problem::{Kind, Problem, ProblemDetails};
 use crate::proposals::{self, Proposal};
@@ -60,8 +60,8 @@ fn word(operator: &Operator, asked: &AttestationRequest, now: Millis) -> Result<
     if reason.is_empty() {
         return Err(Problem::new(Kind::Invalid, "an attestation needs a reason: say how it is known"));
     }
-    if !(1..=MAX_WORD_HOURS).contains(&asked.hours) {
-        return Err(Problem::new(Kind::Invalid, format!("`hours` must be 1 to {MAX_WORD_HOURS}")));
+    if !(1..=MAX_WORD_MINUTES).contains(&asked.minutes) {
+        return Err(Problem::new(Kind::Invalid, format!("`minutes` must be 1 to {MAX_WORD_MINUTES}")));
     }
     Ok(Word {
         consumer: asked.consumer.parse()?,
@@ -72,7 +72,7 @@ fn word(operator: &Operator, asked: &AttestationRequest, now: Millis) -> Result<
         author: operator.author(),
         // Filled in by whoever approves it; until then it is nobody's.
         approver: operator.author(),
-        expires_at: now.plus(u64::from(asked.hours) * 3_600_000),
+        expires_at: now.plus(u64::from(asked.minutes) * 60_000),
     })
 }
 
