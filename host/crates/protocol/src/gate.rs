@@ -194,8 +194,8 @@ impl Secret {
     pub(crate) fn refused(&self, generation: Generation, place: &Place) -> Option<String> {
         let standing = self.generations.get(&generation)?.at(place);
         let settled = standing.changed_at.plus(self.profile()?.settle_ms);
-        match standing.verified {
-            Verified::Refused { at, reason } if at >= settled => Some(reason),
+        match &standing.verified {
+            Verified::Refused { at, reason } if *at >= settled => Some(reason.clone()),
             _ => None,
         }
     }

@@ -109,6 +109,19 @@ names!(Liveness {
 });
 names!(Role { Pending => "pending", Current => "current", Previous => "previous", Retiring => "retiring" });
 
+impl Standing {
+    /// Of a credential that never touched the place.
+    const NOWHERE: Self = Self {
+        liveness: Liveness::Absent,
+        id: None,
+        installed: false,
+        changed_at: Millis(0),
+        verified: Verified::Untried,
+        promoted: false,
+        destroying: false,
+    };
+}
+
 impl Liveness {
     /// Whether something of it may be left at the target.
     #[must_use]
@@ -142,8 +155,8 @@ impl Credential {
 
     /// How it stands at a place.
     #[must_use]
-    pub fn at(&self, place: &Place) -> Standing {
-        self.places.get(place).cloned().unwrap_or_default()
+    pub fn at(&self, place: &Place) -> &Standing {
+        self.places.get(place).unwrap_or(&Standing::NOWHERE)
     }
 
     /// Whether the target would accept it at a place.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// Milliseconds since the Unix epoch, as the host's monotone `now` (`max(wall, last event)`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -115,7 +116,7 @@ macro_rules! label {
     ($(#[$doc:meta])* $name:ident, $what:literal) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub struct $name(String);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// The name as text.
@@ -130,7 +131,7 @@ macro_rules! label {
 
             fn from_str(text: &str) -> Result<Self, NameError> {
                 if is_label(text) {
-                    Ok(Self(text.to_owned()))
+                    Ok(Self(text.into()))
                 } else {
                     Err(NameError { what: $what, text: text.to_owned(), rule: LABEL_RULE })
                 }
@@ -166,7 +167,7 @@ label!(
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SecretName {
     namespace: Namespace,
-    name: String,
+    name: Arc<str>,
 }
 
 impl SecretName {
@@ -196,7 +197,7 @@ impl FromStr for SecretName {
         if !is_label(name) {
             return Err(bad());
         }
-        Ok(Self { namespace: namespace.parse().map_err(|_| bad())?, name: name.to_owned() })
+        Ok(Self { namespace: namespace.parse().map_err(|_| bad())?, name: name.into() })
     }
 }
 
@@ -210,7 +211,7 @@ macro_rules! text {
     ($(#[$doc:meta])* $name:ident, $what:literal, $max:literal) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub struct $name(String);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// The text itself.
@@ -225,7 +226,7 @@ macro_rules! text {
 
             fn from_str(text: &str) -> Result<Self, NameError> {
                 if (1..=$max).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()) {
-                    Ok(Self(text.to_owned()))
+                    Ok(Self(text.into()))
                 } else {
                     Err(NameError {
                         what: $what,
@@ -285,7 +286,7 @@ impl Place {
     /// The place of a target that is only one.
     #[must_use]
     pub fn only() -> Self {
-        Self("-".to_owned())
+        Self("-".into())
     }
 }
 
@@ -293,13 +294,13 @@ impl Author {
     /// The host itself, where it acts on a rule of its own.
     #[must_use]
     pub fn host() -> Self {
-        Self("keybaton".to_owned())
+        Self("keybaton".into())
     }
 
     /// The operator's written policy, where it decides what a person otherwise would.
     #[must_use]
     pub fn policy() -> Self {
-        Self("policy".to_owned())
+        Self("policy".into())
     }
 }
 
@@ -308,7 +309,7 @@ impl OperationId {
     #[must_use]
     pub fn of(rotation: &RotationId, step: &str, generation: Generation, place: &Place, mark: Option<&str>) -> Self {
         let mark = mark.map_or_else(String::new, |mark| format!("/{mark}"));
-        Self(format!("{rotation}/{step}/{}/{place}{mark}", generation.0))
+        Self(format!("{rotation}/{step}/{}/{place}{mark}", generation.0).into())
     }
 }
 
@@ -322,7 +323,7 @@ impl Replica {
     /// A replica that a counted membership expects and nobody has heard of.
     #[must_use]
     pub fn unnamed(number: usize) -> Self {
-        Self(format!("#{number}"))
+        Self(format!("#{number}").into())
     }
 }
 
@@ -330,6 +331,6 @@ impl RotationId {
     /// What stands in a proof for the rotation while none runs.
     #[must_use]
     pub fn none() -> Self {
-        Self("reconcile".to_owned())
+        Self("reconcile".into())
     }
 }
