@@ -8,11 +8,11 @@ use crate::error::EngineError;
 use crate::ports::rotator::RecordError;
 use crate::ports::secret::Seal;
 use crate::requests::{Ask, Fetch};
-use keybaton_protocol::admit::{Refusal, admit};
+use keybaton_protocol::admit::{Refusal, legal, propose};
 use keybaton_protocol::command::Command;
 use keybaton_protocol::event::Event;
 use keybaton_protocol::generation::{Credential, Liveness};
-use keybaton_protocol::ids::Generation;
+use keybaton_protocol::ids::{Generation, Millis};
 use keybaton_protocol::offer::offer;
 use keybaton_protocol::state::Secret;
 
@@ -55,14 +55,14 @@ impl Actor {
             match loaded.fold(at, event, options) {
                 Ok(()) => batch.push(event.clone()),
                 // What the table refuses must not leave: the call is over, or has sent this before.
-                Err(detail) if fact.leaves.is_some() => {
-                    let refused = RecordError::Unavailable(format!("the journal refuses it: {detail}"));
+                Err(illegal) if fact.leaves.is_some() => {
+                    let refused = RecordError::Unavailable(format!("the journal refuses it: {illegal}"));
                     fact.done.take().map(|done| done.send(Err(refused)));
                     return Ok(Answer::None);
                 }
                 // Any other fact is refused only where it is on record: a write that seemed to fail had been kept.
-                Err(detail) => {
-                    tracing::warn!(secret = %self.name, event = event.name(), detail, "a fact was on record already");
+                Err(illegal) => {
+                    tracing::warn!(secret = %self.name, event = event.name(), %illegal, "a fact was on record already");
                 }
             }
         }
@@ -80,8 +80,7 @@ impl Actor {
             return Ok(Answer::None);
         }
         let now = self.now();
-        let admitted = admit(&self.state().secret, &asked.command, now);
-        let events = match admitted {
+        let events = match ask(&self.state().secret, &asked.command, now) {
             Ok(events) => events,
             Err(refusal) => {
                 let refused = self.refused(&refusal);
@@ -102,7 +101,12 @@ impl Actor {
             batch.seals.extend(asked.supplied.iter().map(|seal| (generation, duplicate(seal))));
         }
         for event in events {
-            self.fold(event, batch)?;
+            if let Err(refusal) = self.grant(event, batch) {
+                // Nothing of it was taken in: a request of several events was tried as a whole.
+                let refused = self.refused(&refusal);
+                asked.done.take().map(|done| done.send(Err(refused)));
+                return Ok(Answer::None);
+            }
         }
         if let Some(permit) = asked.permit.take() {
             self.permit = Some(permit);
@@ -124,17 +128,13 @@ impl Actor {
                 incarnation: fetch.incarnation.clone(),
                 generation: generation.generation,
             };
-            let events = match admit(&self.state().secret, &command, now) {
-                Ok(events) => events,
-                Err(refusal) => {
-                    let refused = self.refused(&refusal);
-                    fetching.done.take().map(|done| done.send(Err(refused)));
-                    return Ok(Answer::None);
-                }
-            };
-            for event in events {
+            let granted = ask(&self.state().secret, &command, now)
                 // A fetch is a fact: recorded without a fence, and before its bytes are given out.
-                self.fold(event, batch)?;
+                .and_then(|events| events.into_iter().try_for_each(|event| self.grant(event, batch)));
+            if let Err(refusal) = granted {
+                let refused = self.refused(&refusal);
+                fetching.done.take().map(|done| done.send(Err(refused)));
+                return Ok(Answer::None);
             }
         }
         let loaded = self.state();
@@ -170,9 +170,27 @@ impl Actor {
         }))
     }
 
+    /// Takes in an event that was asked for, if the table takes it.
+    fn grant(&mut self, event: Event, batch: &mut Batch) -> Result<(), Refusal> {
+        let at = self.now();
+        let loaded = self.loaded.as_mut().expect("loaded at the start of the turn");
+        loaded.fold(at, &event, &self.shared.options)?;
+        batch.push(event);
+        Ok(())
+    }
+
     fn refused(&self, refusal: &Refusal) -> EngineError {
         EngineError::Refused { secret: (*self.name).clone(), code: refusal.code, reason: refusal.to_string() }
     }
+}
+
+/// What a request becomes. The table has its word when the event is taken in; of several, now, on a copy.
+fn ask(secret: &Secret, command: &Command, now: Millis) -> Result<Vec<Event>, Refusal> {
+    let events = propose(secret, command, now)?;
+    if events.len() > 1 {
+        legal(secret, &events, now)?;
+    }
+    Ok(events)
 }
 
 /// Whether the target accepts it at some place by now.

@@ -5,6 +5,7 @@ use crate::options::Options;
 use crate::ports::journal::{Journal, JournalError, Mark};
 use crate::ports::rotator::EXPIRES_FACT;
 use crate::views::Standing;
+use keybaton_protocol::Illegal;
 use keybaton_protocol::event::{Event, Outcome};
 use keybaton_protocol::ids::{Digest, Generation, Millis, SecretName, Seq, TargetId};
 use keybaton_protocol::state::Secret;
@@ -50,8 +51,8 @@ impl Loaded {
     }
 
     /// Takes one event in. An error leaves the state unusable: load it again.
-    pub(crate) fn fold(&mut self, at: Millis, event: &Event, options: &Options) -> Result<(), String> {
-        self.secret.record(at, event).map_err(|illegal| illegal.to_string())?;
+    pub(crate) fn fold(&mut self, at: Millis, event: &Event, options: &Options) -> Result<(), Illegal> {
+        self.secret.record(at, event)?;
         self.trail.note(at, event, &self.secret, options);
         Ok(())
     }

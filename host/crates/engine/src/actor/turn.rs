@@ -78,8 +78,8 @@ impl Actor {
         let at = self.now();
         let options = &self.shared.options;
         let loaded = self.loaded.as_mut().expect("loaded at the start of the turn");
-        if let Err(detail) = loaded.fold(at, &event, options) {
-            tracing::error!(secret = %self.name, event = event.name(), detail, "a decision contradicts the table; nothing is decided for this secret before its journal is read again");
+        if let Err(illegal) = loaded.fold(at, &event, options) {
+            tracing::error!(secret = %self.name, event = event.name(), %illegal, "a decision contradicts the table; nothing is decided for this secret before its journal is read again");
             self.broken = true;
             return Err(Setback::Again);
         }

@@ -10,6 +10,7 @@ use crate::command::Command;
 use crate::event::Event;
 use crate::ids::Millis;
 use crate::state::Secret;
+use crate::table::Illegal;
 
 /// Why a request is refused. Nothing was recorded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -36,12 +37,16 @@ type Answer = Result<Vec<Event>, Refusal>;
 /// # Errors
 /// The request is not legal here; [`Refusal`] says why and what to do instead.
 pub fn admit(secret: &Secret, command: &Command, now: Millis) -> Result<Vec<Event>, Refusal> {
-    let events = answer(secret, command, now)?;
-    check(secret, &events, now)?;
+    let events = propose(secret, command, now)?;
+    legal(secret, &events, now)?;
     Ok(events)
 }
 
-fn answer(secret: &Secret, command: &Command, now: Millis) -> Answer {
+/// The same before the table has had its word, for whoever asks the table by recording.
+///
+/// # Errors
+/// The request is not legal here by the rules for requests.
+pub fn propose(secret: &Secret, command: &Command, now: Millis) -> Result<Vec<Event>, Refusal> {
     use Command as C;
     match command {
         C::Start { .. } => operator::start(secret, command),
@@ -86,16 +91,21 @@ fn answer(secret: &Secret, command: &Command, now: Millis) -> Answer {
     }
 }
 
-/// Whatever the rules above say, the table has the last word: what it would refuse is refused here, in words.
-fn check(secret: &Secret, events: &[Event], now: Millis) -> Result<(), Refusal> {
+/// Whatever the rules above say, the table has the last word. Tried on a copy: of several events, those before the one
+/// that is refused would leave a trace.
+///
+/// # Errors
+/// What the table refuses, in words.
+pub fn legal(secret: &Secret, events: &[Event], now: Millis) -> Result<(), Refusal> {
     if events.is_empty() {
         return Ok(());
     }
     let mut ahead = secret.clone();
-    for event in events {
-        ahead.record(now, event).map_err(|illegal| {
-            Refusal::new("conflict", illegal.to_string(), "look at the secret's status and ask again when it allows")
-        })?;
+    events.iter().try_for_each(|event| ahead.record(now, event).map_err(Refusal::from))
+}
+
+impl From<Illegal> for Refusal {
+    fn from(illegal: Illegal) -> Self {
+        Self::new("conflict", illegal.to_string(), "look at the secret's status and ask again when it allows")
     }
-    Ok(())
 }
