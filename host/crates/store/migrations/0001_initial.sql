@@ -36,7 +36,6 @@ CREATE TABLE journal (
     prev    INTEGER NOT NULL,
     seq     INTEGER NOT NULL,
     at      INTEGER NOT NULL,
-    kind    INTEGER NOT NULL,
     version INTEGER NOT NULL,
     body    BLOB NOT NULL,
     digest  BLOB NOT NULL

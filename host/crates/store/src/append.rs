@@ -1,9 +1,9 @@
 //! One append within the writer's transaction: refused before its first write, or written whole.
 
-use crate::chain::{ATTACHMENT, EVENT, Row, Tip};
+use crate::chain::{Row, Tip};
 use crate::error::StoreError;
 use crate::record::v1::attachment::Attachment;
-use crate::record::{self, Stored};
+use crate::record::{self, Stored, Written};
 use crate::seals::{self, Subject};
 use crate::writer::Tx;
 use crate::{audit, leases};
@@ -18,7 +18,9 @@ pub(crate) struct Prepared {
     after: Option<Seq>,
     fence: Option<Fence>,
     at: Millis,
-    events: Vec<Vec<u8>>,
+    events: u64,
+    /// The row's body as far as it is known before anything is sealed.
+    body: Vec<u8>,
     replies: Attachment,
     seals: Vec<(Generation, Seal)>,
     erase: Vec<Generation>,
@@ -58,7 +60,8 @@ impl Prepared {
             fence,
             at,
             restored: events.iter().any(|event| matches!(event, Event::Restored { .. })),
-            events: events.iter().map(record::encode_event).collect(),
+            events: events.len() as u64,
+            body: record::begin_write(&events),
             replies: Attachment { replies: Stored::store(&replies), ..Attachment::default() },
             seals,
             erase,
@@ -83,15 +86,16 @@ impl Prepared {
             audit::write(tx, entry)?;
         }
         let attaches = !(self.replies.replies.is_empty() && self.seals.is_empty() && self.erase.is_empty());
-        if self.events.is_empty() && !attaches && self.mark.is_none() {
+        if self.events == 0 && !attaches && self.mark.is_none() {
             return Ok(Ok(stands));
         }
         let mut tip = Tip::of(tx, &self.secret, head);
-        for event in &self.events {
-            tip.push(tx, self.at.0, EVENT, event)?;
-        }
         if attaches {
-            self.attach(tx, &mut tip)?;
+            self.attach(tx, tip.id())?;
+        }
+        if attaches || self.events > 0 {
+            let body = record::end_write(&self.body, attaches.then_some(&self.replies));
+            tip.push(tx, self.at.0, self.events, &body)?;
         }
         if self.restored {
             tx.conn
@@ -103,43 +107,27 @@ impl Prepared {
         Ok(Ok(seq))
     }
 
-    fn attach(&mut self, tx: &mut Tx<'_>, tip: &mut Tip) -> Result<(), StoreError> {
+    fn attach(&mut self, tx: &mut Tx<'_>, id: u64) -> Result<(), StoreError> {
         self.replies.sealed.clear();
         for (generation, seal) in &self.seals {
             let keys = tx.keys;
-            let subject = Subject {
-                installation: &keys.installation,
-                secret: &self.secret,
-                id: tip.id(),
-                generation: *generation,
-            };
+            let subject =
+                Subject { installation: &keys.installation, secret: &self.secret, id, generation: *generation };
             let label = seal.label.as_str();
             if let Some(digest) = seals::seal(tx, subject, label, &seal.bytes)? {
                 self.replies.sealed.push((generation.0, label.to_owned(), digest));
             }
         }
         for generation in &self.erase {
-            seals::erase(tx, tip.id(), *generation)?;
+            seals::erase(tx, id, *generation)?;
         }
         self.replies.erased = self.erase.iter().map(|generation| generation.0).collect();
-        tip.push(tx, self.at.0, ATTACHMENT, &record::to_json(&self.replies))
+        Ok(())
     }
 }
 
-/// The attachment in a proven row.
-pub(crate) fn attachment(secret: &SecretName, row: &Row) -> Result<Attachment, StoreError> {
-    let attachment = match row.version {
-        1 => record::from_json(1, &row.body),
-        found => Err(record::RecordError::Version { found }),
-    };
-    attachment.map_err(|error| unreadable(secret, row, &error))
-}
-
-/// The event in a proven row.
-pub(crate) fn event(secret: &SecretName, row: &Row) -> Result<Event, StoreError> {
-    record::decode_event(row.version, &row.body).map_err(|error| unreadable(secret, row, &error))
-}
-
-fn unreadable(secret: &SecretName, row: &Row, error: &record::RecordError) -> StoreError {
-    StoreError::damaged(format!("{secret} at sequence {}: {error}", row.seq))
+/// What a proven row holds.
+pub(crate) fn written(secret: &SecretName, row: &Row) -> Result<Written, StoreError> {
+    record::decode_write(row.version, &row.body)
+        .map_err(|error| StoreError::damaged(format!("{secret} at sequence {}: {error}", row.seq)))
 }

@@ -14,10 +14,6 @@ use std::ops::ControlFlow;
 
 /// Name of the heads in sums.
 pub(crate) const HEADS: &str = "heads";
-/// A row that holds an event.
-pub(crate) const EVENT: u32 = 1;
-/// A row that holds replies, and which values were sealed or erased; it takes no sequence of its own.
-pub(crate) const ATTACHMENT: u32 = 2;
 
 /// Where the journal of a secret ends.
 #[derive(Debug, Clone)]
@@ -31,15 +27,15 @@ pub(crate) struct Head {
     mac: Hash,
 }
 
-/// One proven row.
+/// One proven row: what one append wrote.
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) row: u64,
     secret: u64,
     prev: u64,
+    /// Of its last event, or of the last one before it where it holds none.
     pub(crate) seq: u64,
     pub(crate) at: u64,
-    pub(crate) kind: u32,
     pub(crate) version: u32,
     pub(crate) body: Vec<u8>,
     digest: Hash,
@@ -47,7 +43,7 @@ pub(crate) struct Row {
 
 impl Row {
     fn link(&self, before: &Hash) -> Hash {
-        link(before, self.seq, self.at, self.kind, self.version, &self.body)
+        link(before, self.seq, self.at, self.version, &self.body)
     }
 }
 
@@ -56,9 +52,8 @@ fn genesis(keys: &Integrity, secret: &SecretName) -> Hash {
     crypto::hash(&[b"keybaton-journal-v1", &keys.installation, secret.to_string().as_bytes()])
 }
 
-fn link(before: &Hash, seq: u64, at: u64, kind: u32, version: u32, body: &[u8]) -> Hash {
-    let numbers = [&seq.to_be_bytes()[..], &at.to_be_bytes(), &kind.to_be_bytes(), &version.to_be_bytes()].concat();
-    crypto::hash(&[before, &numbers, body])
+fn link(before: &Hash, seq: u64, at: u64, version: u32, body: &[u8]) -> Hash {
+    crypto::hash(&[before, &seq.to_be_bytes(), &at.to_be_bytes(), &version.to_be_bytes(), body])
 }
 
 fn head_mac(keys: &Integrity, name: &str, head: &Head) -> Hash {
@@ -98,19 +93,17 @@ impl Tip {
         self.head.seq
     }
 
-    /// Writes one row; an event takes the next sequence.
-    pub(crate) fn push(&mut self, tx: &mut Tx<'_>, at: u64, kind: u32, body: &[u8]) -> Result<(), StoreError> {
-        if kind == EVENT {
-            self.head.seq += 1;
-        }
+    /// Writes one row; each event in it takes the next sequence.
+    pub(crate) fn push(&mut self, tx: &mut Tx<'_>, at: u64, events: u64, body: &[u8]) -> Result<(), StoreError> {
+        self.head.seq += events;
         let version = record::VERSION;
-        let digest = link(&self.head.digest, self.head.seq, at, kind, version, body);
+        let digest = link(&self.head.digest, self.head.seq, at, version, body);
         tx.state.last_row += 1;
         let row = tx.state.last_row;
         tx.conn
             .prepare_cached(
-                "INSERT INTO journal (row, secret, prev, seq, at, kind, version, body, digest)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                "INSERT INTO journal (row, secret, prev, seq, at, version, body, digest)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             )?
             .execute(params![
                 sql::int(row)?,
@@ -118,7 +111,6 @@ impl Tip {
                 sql::int(self.head.row)?,
                 sql::int(self.head.seq)?,
                 sql::int(at)?,
-                kind,
                 version,
                 body,
                 digest,
@@ -256,7 +248,7 @@ pub(crate) fn walk(
 
 fn fetch(conn: &Connection, row: u64) -> Result<Option<Row>, StoreError> {
     let found = conn
-        .prepare_cached("SELECT secret, prev, seq, at, kind, version, body, digest FROM journal WHERE row = ?1")?
+        .prepare_cached("SELECT secret, prev, seq, at, version, body, digest FROM journal WHERE row = ?1")?
         .query_row([sql::int(row)?], |found| {
             Ok(Row {
                 row,
@@ -264,10 +256,9 @@ fn fetch(conn: &Connection, row: u64) -> Result<Option<Row>, StoreError> {
                 prev: sql::unsigned(found, 1)?,
                 seq: sql::unsigned(found, 2)?,
                 at: sql::unsigned(found, 3)?,
-                kind: found.get(4)?,
-                version: found.get(5)?,
-                body: found.get(6)?,
-                digest: sql::hash(found, 7)?,
+                version: found.get(4)?,
+                body: found.get(5)?,
+                digest: sql::hash(found, 6)?,
             })
         })
         .optional()?;

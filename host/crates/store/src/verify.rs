@@ -1,6 +1,6 @@
 //! Proves everything the store holds: the file, every chain, every sum, every sealed value. Changes nothing.
 
-use crate::chain::{self, ATTACHMENT, Head};
+use crate::chain::{self, Head};
 use crate::crypto;
 use crate::documents::{self, Collection};
 use crate::error::StoreError;
@@ -76,11 +76,7 @@ fn journal(view: &View<'_>, secret: &SecretName, head: &Head, sealed: &mut u64) 
     let mut attachments = Vec::new();
     chain::walk(view.conn, view.keys, secret, head, |row| {
         rows += 1;
-        if row.kind == ATTACHMENT {
-            attachments.push(append::attachment(secret, &row)?);
-        } else {
-            append::event(secret, &row)?;
-        }
+        attachments.push(append::written(secret, &row)?.attached);
         Ok(ControlFlow::Continue(()))
     })?;
     let mut expected = BTreeMap::new();

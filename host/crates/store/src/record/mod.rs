@@ -74,6 +74,52 @@ pub fn decode_event(version: u32, body: &[u8]) -> Result<Event, RecordError> {
     }
 }
 
+/// What one append wrote.
+pub(crate) struct Written {
+    /// In order; the last one has the row's sequence.
+    pub(crate) events: Vec<Event>,
+    /// What came with them.
+    pub(crate) attached: v1::attachment::Attachment,
+}
+
+/// The body of an append's row, in [`VERSION`]: begun by whoever appends, ended by the writer, which knows what was
+/// sealed.
+pub(crate) fn begin_write(events: &[Event]) -> Vec<u8> {
+    let mut body = Vec::with_capacity(ROW_BYTES);
+    body.extend_from_slice(br#"{"events":["#);
+    for (at, event) in events.iter().enumerate() {
+        if at > 0 {
+            body.push(b',');
+        }
+        write_json(&v1::event::EventRecord::store(event), &mut body);
+    }
+    body.push(b']');
+    body
+}
+
+/// The body whole.
+pub(crate) fn end_write(begun: &[u8], attached: Option<&v1::attachment::Attachment>) -> Vec<u8> {
+    let mut body = Vec::with_capacity(begun.len() + ROW_BYTES);
+    body.extend_from_slice(begun);
+    if let Some(attached) = attached {
+        body.extend_from_slice(br#","attached":"#);
+        write_json(attached, &mut body);
+    }
+    body.push(b'}');
+    body
+}
+
+/// Room for most rows.
+const ROW_BYTES: usize = 512;
+
+/// What an append's row holds.
+pub(crate) fn decode_write(version: u32, body: &[u8]) -> Result<Written, RecordError> {
+    match version {
+        1 => from_json::<v1::write::WriteRecord>(1, body)?.load(),
+        found => Err(RecordError::Version { found }),
+    }
+}
+
 /// The index's line of a secret, with its version in front.
 pub(crate) fn encode_mark(mark: &Mark) -> Vec<u8> {
     to_json(&(VERSION, v1::mark::MarkRecord::store(mark)))
@@ -92,7 +138,14 @@ pub(crate) fn decode_mark(body: &[u8]) -> Result<Mark, RecordError> {
 
 /// JSON of a record; records hold only text keys and finite numbers, which always have a JSON form.
 pub(crate) fn to_json<T: serde::Serialize>(record: &T) -> Vec<u8> {
-    serde_json::to_vec(record).expect("records are made of text, numbers and lists: they always have a JSON form")
+    let mut body = Vec::new();
+    write_json(record, &mut body);
+    body
+}
+
+fn write_json<T: serde::Serialize>(record: &T, body: &mut Vec<u8>) {
+    serde_json::to_writer(body, record)
+        .expect("records are made of text, numbers and lists: they always have a JSON form");
 }
 
 pub(crate) fn from_json<T: serde::de::DeserializeOwned>(version: u32, body: &[u8]) -> Result<T, RecordError> {

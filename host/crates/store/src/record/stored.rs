@@ -32,15 +32,25 @@ itself!(String, bool, u8, u32, u64);
 macro_rules! text {
     ($($type:ident),*) => { $(
         impl Stored<$type> for String {
-            fn store(model: &$type) -> Self { model.to_string() }
+            fn store(model: &$type) -> Self { model.as_str().to_owned() }
             fn load(self) -> Result<$type, RecordError> {
                 self.parse().map_err(|_| RecordError::value(stringify!($type), &self))
             }
         }
     )* };
 }
-text!(Author, ConsumerName, Digest, Incarnation, OperationId, Place, PluginName, Replica, RotationId, SealLabel, Slot);
+text!(Author, ConsumerName, Incarnation, OperationId, Place, PluginName, Replica, RotationId, SealLabel, Slot);
 text!(TargetId);
+
+impl Stored<Digest> for String {
+    fn store(model: &Digest) -> Self {
+        model.to_string()
+    }
+
+    fn load(self) -> Result<Digest, RecordError> {
+        self.parse().map_err(|_| RecordError::value("Digest", &self))
+    }
+}
 
 macro_rules! number {
     ($shape:ident: $($type:ident),*) => { $(

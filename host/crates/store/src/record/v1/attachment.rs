@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use keybaton_engine::ports::journal::Reply;
 use serde::{Deserialize, Serialize};
 
-/// One attachment row of the journal.
+/// The part of a row that is no event.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Attachment {

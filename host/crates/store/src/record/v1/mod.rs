@@ -5,3 +5,4 @@ pub(crate) mod event;
 pub(crate) mod mark;
 mod outcome;
 mod policy;
+pub(crate) mod write;
