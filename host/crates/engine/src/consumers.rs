@@ -5,7 +5,7 @@ use crate::begin::ask;
 use crate::board::SecretId;
 use crate::error::EngineError;
 use crate::nonces::Given;
-use crate::ports::journal::JournalError;
+use crate::ports::journal::{JournalError, Wanted};
 use crate::ports::secret::SecretBytes;
 use crate::proof::{self, ProofError};
 use crate::requests::{Accepted, Acknowledgement, Challenge, Challenged, Delivered, Delivery, Fetch, Nonce};
@@ -43,42 +43,30 @@ async fn offered(shared: &Arc<Shared>, id: SecretId, fetch: Fetch) -> Result<Off
 
 /// Opens the values of what may be given out.
 async fn open(shared: &Shared, secret: &SecretName, offered: Offered) -> Result<Delivery, EngineError> {
-    let mut generations = Vec::with_capacity(offered.generations.len());
-    for it in offered.generations {
-        let fields = unseal(shared, secret, it.generation, &it.fields).await?;
-        let salt = shared.journal.salt(secret, it.generation).await?.bytes;
-        generations.push(Delivered {
-            generation: it.generation,
-            role: it.role,
-            use_now: it.use_now,
-            live: it.live,
-            attributes: it.attributes,
-            fields,
-            salt,
-        });
-    }
+    let wanted = offered.generations.iter().map(|it| wanted(it.generation, &it.fields)).collect();
+    let opened = shared.journal.open(secret, wanted).await?;
+    let generations = offered.generations.into_iter().zip(opened).map(|(it, opened)| Delivered {
+        generation: it.generation,
+        role: it.role,
+        use_now: it.use_now,
+        live: it.live,
+        attributes: it.attributes,
+        fields: it.fields.into_iter().map(|(name, _)| name).zip(opened.values).collect(),
+        salt: opened.salt.expect("asked for with the values"),
+    });
     Ok(Delivery {
         epoch: shared.epoch,
         rotation: offered.rotation,
-        generations,
+        generations: generations.collect(),
         asks: offered.asks,
         staged_lease_ms: offered.staged_lease_ms,
         seq: offered.seq,
     })
 }
 
-async fn unseal(
-    shared: &Shared,
-    secret: &SecretName,
-    generation: Generation,
-    fields: &[(String, SealLabel)],
-) -> Result<Vec<(String, SecretBytes)>, JournalError> {
-    let mut out = Vec::with_capacity(fields.len());
-    for (field, label) in fields {
-        let seal = shared.journal.unseal(secret, generation, label.as_str()).await?;
-        out.push((field.clone(), seal.bytes));
-    }
-    Ok(out)
+/// All values of a generation, and its salt.
+fn wanted(generation: Generation, fields: &[(String, SealLabel)]) -> Wanted {
+    Wanted { generation, labels: fields.iter().map(|(_, label)| label.clone()).collect(), salt: true }
 }
 
 pub(crate) async fn challenge(shared: &Arc<Shared>, challenge: Challenge) -> Result<Challenged, EngineError> {
@@ -143,27 +131,11 @@ async fn check(
     if !matches!(said.kind, EvidenceKind::Store | EvidenceKind::Holder | EvidenceKind::Process) {
         return Ok(Err(ProofError::Kind));
     }
-    let generation = said.challenge.generation;
-    let fields =
-        look(shared, id, move |secret, _| secret.generation(generation).map(|it| it.fields().to_vec())).await?;
-    let secret = &said.challenge.secret;
-    let opened = match fields {
-        None => {
-            shared.report(id, generation);
-            return Ok(Err(ProofError::Stale));
-        }
-        Some(fields) => unseal(shared, secret, generation, &fields).await,
-    };
-    let (values, salt) = match opened {
-        Ok(values) => (values, shared.journal.salt(secret, generation).await),
-        Err(JournalError::NoSeal { .. }) => return Ok(Err(ProofError::Stale)),
-        Err(error) => return Err(error.into()),
+    let (values, salt) = match material(shared, id, &said.challenge).await? {
+        Ok(material) => material,
+        Err(error) => return Ok(Err(error)),
     };
     let fields: Vec<_> = values.iter().map(|(name, bytes)| (name.as_str(), bytes.expose())).collect();
-    if fields.is_empty() {
-        return Ok(Err(ProofError::NoSecretField));
-    }
-    let salt = salt?.bytes;
     let proven = proof::check(&fields, salt.expose(), &given.challenge, given.epoch, &said.nonce, &said.proof);
     drop(fields);
     let reason = match given.challenge.purpose {
@@ -171,6 +143,33 @@ async fn check(
         _ => String::new(),
     };
     Ok(proven.map(|()| reason))
+}
+
+/// What a proof is made with: the secret fields of the generation it is about, and the salt. Errors as of `check`.
+async fn material(
+    shared: &Arc<Shared>,
+    id: SecretId,
+    about: &Challenge,
+) -> Result<Result<(Vec<(String, SecretBytes)>, SecretBytes), ProofError>, EngineError> {
+    let generation = about.generation;
+    let fields =
+        look(shared, id, move |secret, _| secret.generation(generation).map(|it| it.fields().to_vec())).await?;
+    let Some(fields) = fields else {
+        shared.report(id, generation);
+        return Ok(Err(ProofError::Stale));
+    };
+    if fields.is_empty() {
+        return Ok(Err(ProofError::NoSecretField));
+    }
+    match shared.journal.open(&about.secret, vec![wanted(generation, &fields)]).await {
+        Ok(opened) => {
+            let only = opened.into_iter().next().expect("one generation was asked for");
+            let values = fields.into_iter().map(|(name, _)| name).zip(only.values).collect();
+            Ok(Ok((values, only.salt.expect("asked for with the values"))))
+        }
+        Err(JournalError::NoSeal { .. }) => Ok(Err(ProofError::Stale)),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The secret's number, if this consumer has any business with it. Unknown secrets are answered alike.

@@ -3,13 +3,15 @@
 
 use crate::append::{self, Prepared};
 use crate::audit::AuditEntry;
-use crate::chain::{self, ATTACHMENT, EVENT};
+use crate::chain;
 use crate::error::StoreError;
 use crate::record::{self, Stored};
 use crate::state::State;
 use crate::{Store, freezes, leases, seals};
 use async_trait::async_trait;
-use keybaton_engine::ports::journal::{Append, Freeze, Indexed, Journal, JournalError, Lease, Recorded, Reply, Scope};
+use keybaton_engine::ports::journal::{
+    Append, Freeze, Indexed, Journal, JournalError, Lease, Opened, Recorded, Reply, Scope, Wanted,
+};
 use keybaton_engine::ports::secret::{Seal, SecretBytes};
 use keybaton_protocol::event::Event;
 use keybaton_protocol::ids::{Author, CallId, Epoch, Generation, Millis, SealLabel, SecretName, Seq};
@@ -55,10 +57,10 @@ impl Journal for Store {
                 if row.seq <= after.0 {
                     return Ok(ControlFlow::Break(()));
                 }
-                if row.kind == EVENT {
-                    let event = append::event(&secret, &row)?;
-                    found.push(Recorded { seq: Seq(row.seq), at: Millis(row.at), event });
-                }
+                let events = append::written(&secret, &row)?.events.into_iter().rev();
+                let numbered = (0..row.seq).rev().map(|before| Seq(before + 1)).zip(events);
+                let new = numbered.take_while(|(seq, _)| *seq > after);
+                found.extend(new.map(|(seq, event)| Recorded { seq, at: Millis(row.at), event }));
                 Ok(ControlFlow::Continue(()))
             })?;
             found.reverse();
@@ -102,19 +104,18 @@ impl Journal for Store {
             let Some(head) = chain::head(view.conn, view.keys, &secret)? else { return Ok(Vec::new()) };
             let mut found: Vec<Reply> = Vec::new();
             chain::walk(view.conn, view.keys, &secret, &head, |row| {
-                if row.kind == ATTACHMENT {
-                    for reply in append::attachment(&secret, &row)?.replies {
-                        if reply.call == call.0 {
-                            found.push(reply.load().map_err(|error| {
-                                StoreError::damaged(format!("{secret} at sequence {}: {error}", row.seq))
-                            })?);
-                        }
-                    }
-                } else if matches!(append::event(&secret, &row)?, Event::Intended { call: of, .. } if of == call) {
-                    // Nothing that belongs to a call comes before its intent.
-                    return Ok(ControlFlow::Break(()));
+                let written = append::written(&secret, &row)?;
+                for reply in written.attached.replies.into_iter().filter(|reply| reply.call == call.0) {
+                    found.push(
+                        reply.load().map_err(|error| {
+                            StoreError::damaged(format!("{secret} at sequence {}: {error}", row.seq))
+                        })?,
+                    );
                 }
-                Ok(ControlFlow::Continue(()))
+                // Nothing that belongs to a call comes before its intent.
+                let intent = |event: &Event| matches!(event, Event::Intended { call: of, .. } if *of == call);
+                let begun = written.events.iter().any(intent);
+                Ok(if begun { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
             })?;
             // Newest first, so that of two under one ordinal the later one stays.
             found.sort_by_key(|reply| reply.ordinal);
@@ -149,6 +150,18 @@ impl Journal for Store {
             generation,
             label: SALT_LABEL.to_owned(),
         })
+    }
+
+    async fn open(&self, secret: &SecretName, wanted: Vec<Wanted>) -> Result<Vec<Opened>, JournalError> {
+        let name = secret.clone();
+        self.read_view(move |view| seals::open_all(view, &name, &wanted))
+            .await
+            .map_err(|error| error.for_journal())?
+            .map_err(|seals::Missing { generation, label }| JournalError::NoSeal {
+                secret: secret.clone(),
+                generation,
+                label,
+            })
     }
 
     async fn lease(&self, secret: &SecretName, holder: &str, for_ms: u64) -> Result<Lease, JournalError> {

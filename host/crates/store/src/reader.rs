@@ -1,10 +1,14 @@
 //! The threads that read, each with a connection of its own: what they see is committed, and does not hold up the writer.
 
+use crate::chain;
 use crate::crypto::Integrity;
 use crate::error::StoreError;
 use crate::kek::Kek;
 use crate::writer::SharedKek;
+use keybaton_protocol::ids::SecretName;
 use rusqlite::Connection;
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -14,12 +18,38 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 pub(crate) const READERS: usize = 2;
 /// Reads that may wait for a thread; more waits outside, in its callers.
 const QUEUE_MAX: usize = 256;
+/// Reads that share one snapshot.
+const SHARED_MAX: usize = 16;
 
 /// One snapshot of the database.
 pub(crate) struct View<'a> {
     pub(crate) conn: &'a Connection,
     pub(crate) keys: &'a Integrity,
     pub(crate) kek: &'a Kek,
+    pub(crate) ids: &'a Ids,
+}
+
+/// Numbers of secrets that this reader has proven once: a secret keeps its number for ever.
+#[derive(Default)]
+pub(crate) struct Ids(RefCell<HashMap<SecretName, u64>>);
+
+/// Numbers remembered; when there are more, all are forgotten, and proven again when next needed.
+const IDS_MAX: usize = 16_384;
+
+impl View<'_> {
+    /// The number of a secret in this database, if it has a journal.
+    pub(crate) fn id(&self, secret: &SecretName) -> Result<Option<u64>, StoreError> {
+        if let Some(id) = self.ids.0.borrow().get(secret) {
+            return Ok(Some(*id));
+        }
+        let Some(head) = chain::head(self.conn, self.keys, secret)? else { return Ok(None) };
+        let mut ids = self.ids.0.borrow_mut();
+        if ids.len() >= IDS_MAX {
+            ids.clear();
+        }
+        ids.insert(secret.clone(), head.id);
+        Ok(Some(head.id))
+    }
 }
 
 type Job = (Box<dyn FnOnce(Result<View<'_>, StoreError>) + Send>, OwnedSemaphorePermit);
@@ -79,14 +109,25 @@ impl Drop for Readers {
 }
 
 fn serve(conn: &Connection, keys: &Integrity, kek: &SharedKek, inbox: &Mutex<Receiver<Job>>) {
+    let ids = Ids::default();
     loop {
-        let next = inbox.lock().expect("nothing panics while it takes a job").recv();
-        let Ok((job, _room)) = next else { return };
+        let mut jobs = Vec::new();
+        {
+            let inbox = inbox.lock().expect("nothing panics while it takes a job");
+            let Ok(first) = inbox.recv() else { return };
+            jobs.push(first);
+            // What waits already shares the snapshot: it is taken after all of them came, so each sees what was
+            // committed before it asked.
+            jobs.extend(inbox.try_iter().take(SHARED_MAX - 1));
+        }
         // Held until the snapshot is given back: `rewrap` exchanges the key and the rows wrapped by it as one.
         let kek = kek.read().expect("no holder of the key panics while it exchanges it");
         match conn.execute_batch("BEGIN") {
-            Ok(()) => job(Ok(View { conn, keys, kek: &kek })),
-            Err(error) => job(Err(error.into())),
+            Ok(()) => jobs.into_iter().for_each(|(job, _room)| job(Ok(View { conn, keys, kek: &kek, ids: &ids }))),
+            Err(error) => {
+                let error = StoreError::from(error);
+                jobs.into_iter().for_each(|(job, _room)| job(Err(error.shared())));
+            }
         }
         if !conn.is_autocommit()
             && let Err(error) = conn.execute_batch("ROLLBACK")

@@ -9,7 +9,7 @@ use crate::error::StoreError;
 use crate::files;
 use crate::kek::Kek;
 use crate::open::{self, DATABASE, Mode};
-use crate::reader::View;
+use crate::reader::{Ids, View};
 use crate::schema::{self, MIGRATIONS};
 use crate::state::State;
 use crate::verify::{self, Verified};
@@ -86,7 +86,7 @@ fn revive(conn: &mut Connection, kek: &Kek, manifest: &Manifest, mac: &str) -> R
     manifest.check(&keys, mac)?;
     schema::migrate(conn, MIGRATIONS, None)?;
     schema::check(conn, MIGRATIONS)?;
-    let proven = verify::all(&View { conn, keys: &keys, kek })?;
+    let proven = verify::all(&View { conn, keys: &keys, kek, ids: &Ids::default() })?;
     let mut state = State::load(conn, &keys)?;
     // Past the clock, not only past the backup: a backup restored twice gives two epochs.
     let now_s = u32::try_from(clock::wall_ms() / 1000).unwrap_or(u32::MAX);

@@ -4,7 +4,7 @@
 //! Everything is bound to installation, secret, generation, purpose and label, so that a value moved anywhere else does
 //! not open. It is not bound to the installation's epoch: a restore must be able to open what it restored.
 
-use crate::chain::{self, ATTACHMENT, Head};
+use crate::chain;
 use crate::crypto::{self, Cipher, KEY_LEN};
 use crate::error::StoreError;
 use crate::kek::Kek;
@@ -12,6 +12,7 @@ use crate::reader::View;
 use crate::record::v1::attachment::Attachment;
 use crate::sql;
 use crate::writer::Tx;
+use keybaton_engine::ports::journal::{Opened, Wanted};
 use keybaton_engine::ports::secret::SecretBytes;
 use keybaton_protocol::ids::{Generation, SecretName};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -146,23 +147,8 @@ pub(crate) fn open(
     generation: Generation,
     label: &str,
 ) -> Result<Option<SecretBytes>, StoreError> {
-    let Some(head) = chain::head(view.conn, view.keys, secret)? else { return Ok(None) };
-    let subject = Subject { installation: &view.keys.installation, secret, id: head.id, generation };
-    let sealed: Option<Vec<u8>> = view
-        .conn
-        .prepare_cached("SELECT value FROM sealed WHERE secret = ?1 AND generation = ?2 AND label = ?3")?
-        .query_row(params![sql::int(head.id)?, generation.0, label], |row| row.get(0))
-        .optional()?;
-    match (subject.wrapped(view.conn)?, sealed) {
-        (Some(wrapped), Some(sealed)) => {
-            let cipher = Cipher::new(&*subject.unwrap(view.kek, &wrapped)?);
-            subject.open_value(&cipher, label, &sealed).map(Some)
-        }
-        _ if on_record(view, secret, &head, |attachment| recorded(attachment, generation, Some(label)))? => {
-            Err(subject.damaged(&format!("the value `{label}`, or its data key, is missing:")))
-        }
-        _ => Ok(None),
-    }
+    let Some(id) = view.id(secret)? else { return Ok(None) };
+    Look::at(view, secret, id, generation)?.value(label)
 }
 
 /// Opens the salt; `None` if the generation has no data key, which the journal itself must confirm.
@@ -171,24 +157,113 @@ pub(crate) fn open_salt(
     secret: &SecretName,
     generation: Generation,
 ) -> Result<Option<SecretBytes>, StoreError> {
-    let Some(head) = chain::head(view.conn, view.keys, secret)? else { return Ok(None) };
-    let subject = Subject { installation: &view.keys.installation, secret, id: head.id, generation };
-    let found: Option<(Vec<u8>, Vec<u8>)> = view
-        .conn
-        .prepare_cached("SELECT wrapped, salt FROM data_keys WHERE secret = ?1 AND generation = ?2")?
-        .query_row(params![sql::int(head.id)?, generation.0], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
-    let Some((wrapped, salt)) = found else {
-        if on_record(view, secret, &head, |attachment| recorded(attachment, generation, None))? {
-            return Err(subject.damaged("the data key is missing:"));
+    let Some(id) = view.id(secret)? else { return Ok(None) };
+    Look::at(view, secret, id, generation)?.salt()
+}
+
+/// What is not there.
+pub(crate) struct Missing {
+    pub(crate) generation: Generation,
+    pub(crate) label: String,
+}
+
+/// Opens all that is wanted; the first that is not there ends it.
+pub(crate) fn open_all(
+    view: &View<'_>,
+    secret: &SecretName,
+    wanted: &[Wanted],
+) -> Result<Result<Vec<Opened>, Missing>, StoreError> {
+    let id = view.id(secret)?;
+    let mut all = Vec::with_capacity(wanted.len());
+    for Wanted { generation, labels, salt } in wanted {
+        let missing = |label: &str| Ok(Err(Missing { generation: *generation, label: label.to_owned() }));
+        let Some(id) = id else { return missing(labels.first().map_or(SALT, |label| label.as_str())) };
+        let look = Look::at(view, secret, id, *generation)?;
+        let mut opened = Opened { values: Vec::with_capacity(labels.len()), salt: None };
+        for label in labels {
+            let Some(value) = look.value(label.as_str())? else { return missing(label.as_str()) };
+            opened.values.push(value);
         }
-        return Ok(None);
-    };
-    let cipher = Cipher::new(&*subject.unwrap(view.kek, &wrapped)?);
-    let mut plain = subject
-        .bound(SALT, "", |bound| cipher.open(bound, &salt))
-        .ok_or_else(|| subject.damaged("the salt was edited, or put there from elsewhere:"))?;
-    Ok(Some(SecretBytes::new(std::mem::take(&mut *plain))))
+        if *salt {
+            opened.salt = look.salt()?;
+            if opened.salt.is_none() {
+                return missing(SALT);
+            }
+        }
+        all.push(opened);
+    }
+    Ok(Ok(all))
+}
+
+/// A generation's data key at hand, if it has one.
+struct Look<'a> {
+    view: &'a View<'a>,
+    subject: Subject<'a>,
+    /// The data key, and the sealed salt.
+    key: Option<(Cipher, Vec<u8>)>,
+}
+
+impl<'a> Look<'a> {
+    fn at(view: &'a View<'a>, secret: &'a SecretName, id: u64, generation: Generation) -> Result<Self, StoreError> {
+        let subject = Subject { installation: &view.keys.installation, secret, id, generation };
+        let found: Option<(Vec<u8>, Vec<u8>)> = view
+            .conn
+            .prepare_cached("SELECT wrapped, salt FROM data_keys WHERE secret = ?1 AND generation = ?2")?
+            .query_row(params![sql::int(id)?, generation.0], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        let key = found
+            .map(|(wrapped, salt)| Ok::<_, StoreError>((Cipher::new(&*subject.unwrap(view.kek, &wrapped)?), salt)))
+            .transpose()?;
+        Ok(Self { view, subject, key })
+    }
+
+    fn value(&self, label: &str) -> Result<Option<SecretBytes>, StoreError> {
+        let sealed: Option<Vec<u8>> = self
+            .view
+            .conn
+            .prepare_cached("SELECT value FROM sealed WHERE secret = ?1 AND generation = ?2 AND label = ?3")?
+            .query_row(params![sql::int(self.subject.id)?, self.subject.generation.0, label], |row| row.get(0))
+            .optional()?;
+        match (&self.key, sealed) {
+            (Some((cipher, _)), Some(sealed)) => self.subject.open_value(cipher, label, &sealed).map(Some),
+            _ if self.on_record(Some(label))? => {
+                Err(self.subject.damaged(&format!("the value `{label}`, or its data key, is missing:")))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn salt(&self) -> Result<Option<SecretBytes>, StoreError> {
+        let Some((cipher, salt)) = &self.key else {
+            return if self.on_record(None)? {
+                Err(self.subject.damaged("the data key is missing:"))
+            } else {
+                Ok(None)
+            };
+        };
+        let mut plain = self
+            .subject
+            .bound(SALT, "", |bound| cipher.open(bound, salt))
+            .ok_or_else(|| self.subject.damaged("the salt was edited, or put there from elsewhere:"))?;
+        Ok(Some(SecretBytes::new(std::mem::take(&mut *plain))))
+    }
+
+    /// The journal's latest word on whether the generation has this value (any value, without a label).
+    fn on_record(&self, label: Option<&str>) -> Result<bool, StoreError> {
+        let (secret, generation) = (self.subject.secret, self.subject.generation);
+        let mut answer = false;
+        let Some(head) = chain::head(self.view.conn, self.view.keys, secret)? else { return Ok(false) };
+        chain::walk(self.view.conn, self.view.keys, secret, &head, |row| {
+            Ok(match recorded(&crate::append::written(secret, &row)?.attached, generation, label) {
+                Some(said) => {
+                    answer = said;
+                    ControlFlow::Break(())
+                }
+                None => ControlFlow::Continue(()),
+            })
+        })?;
+        Ok(answer)
+    }
 }
 
 /// Whether an attachment says that the generation has this value (any value, without a label), or has it no more.
@@ -199,28 +274,4 @@ fn recorded(attachment: &Attachment, generation: Generation, label: Option<&str>
     let there =
         |(of, named, _): &(u32, String, String)| *of == generation.0 && label.is_none_or(|label| label == named);
     attachment.sealed.iter().any(there).then_some(true)
-}
-
-/// The latest word of the journal's attachments on a question.
-fn on_record(
-    view: &View<'_>,
-    secret: &SecretName,
-    head: &Head,
-    ask: impl Fn(&Attachment) -> Option<bool>,
-) -> Result<bool, StoreError> {
-    let mut answer = false;
-    chain::walk(view.conn, view.keys, secret, head, |row| {
-        if row.kind != ATTACHMENT {
-            return Ok(ControlFlow::Continue(()));
-        }
-        let attachment = crate::append::attachment(secret, &row)?;
-        Ok(match ask(&attachment) {
-            Some(said) => {
-                answer = said;
-                ControlFlow::Break(())
-            }
-            None => ControlFlow::Continue(()),
-        })
-    })?;
-    Ok(answer)
 }

@@ -1,7 +1,9 @@
 //! A journal that counts what is appended to it, and otherwise is the one it wraps.
 
 use async_trait::async_trait;
-use keybaton_engine::ports::journal::{Append, Freeze, Indexed, Journal, JournalError, Lease, Recorded, Reply, Scope};
+use keybaton_engine::ports::journal::{
+    Append, Freeze, Indexed, Journal, JournalError, Lease, Opened, Recorded, Reply, Scope, Wanted,
+};
 use keybaton_engine::ports::secret::Seal;
 use keybaton_protocol::ids::{Author, CallId, Epoch, Generation, Millis, SecretName, Seq};
 use std::sync::Arc;
@@ -75,6 +77,10 @@ impl Journal for Counted {
 
     async fn salt(&self, secret: &SecretName, generation: Generation) -> Result<Seal, JournalError> {
         self.inner.salt(secret, generation).await
+    }
+
+    async fn open(&self, secret: &SecretName, wanted: Vec<Wanted>) -> Result<Vec<Opened>, JournalError> {
+        self.inner.open(secret, wanted).await
     }
 
     async fn lease(&self, secret: &SecretName, holder: &str, for_ms: u64) -> Result<Lease, JournalError> {

@@ -3,7 +3,7 @@
 use super::recorder::Recorder;
 use crate::actor::{Fact, Item, Launch};
 use crate::board::SecretId;
-use crate::ports::journal::{JournalError, Reply};
+use crate::ports::journal::{JournalError, Reply, Wanted};
 use crate::ports::rotator::{CallRequest, Value};
 use crate::shared::Shared;
 use keybaton_protocol::event::{Event, Outcome};
@@ -106,12 +106,18 @@ async fn unseal(
     name: &SecretName,
     wanted: Vec<(Generation, String, SealLabel)>,
 ) -> Result<Vec<Value>, JournalError> {
-    let mut values = Vec::with_capacity(wanted.len());
-    for (generation, field, label) in wanted {
-        let seal = shared.journal.unseal(name, generation, label.as_str()).await?;
-        values.push(Value { generation, field, label, bytes: seal.bytes });
+    if wanted.is_empty() {
+        return Ok(Vec::new());
     }
-    Ok(values)
+    let ask = |(generation, _, label): &(Generation, String, SealLabel)| Wanted {
+        generation: *generation,
+        labels: vec![label.clone()],
+        salt: false,
+    };
+    let opened = shared.journal.open(name, wanted.iter().map(ask).collect()).await?;
+    let bytes = opened.into_iter().flat_map(|opened| opened.values);
+    let value = |((generation, field, label), bytes)| Value { generation, field, label, bytes };
+    Ok(wanted.into_iter().zip(bytes).map(value).collect())
 }
 
 /// The replies of earlier calls of the same step, the newest for each ordinal.

@@ -1,7 +1,9 @@
 //! Any journal, seen by a host that may end at any write. What was kept stays kept for the next host.
 
 use super::faults::{Dead, Moment, Trace};
-use crate::ports::journal::{Append, Freeze, Indexed, Journal, JournalError, Lease, Recorded, Reply, Scope};
+use crate::ports::journal::{
+    Append, Freeze, Indexed, Journal, JournalError, Lease, Opened, Recorded, Reply, Scope, Wanted,
+};
 use crate::ports::secret::Seal;
 use async_trait::async_trait;
 use keybaton_protocol::ids::{Author, CallId, Epoch, Generation, Millis, SecretName, Seq};
@@ -76,6 +78,11 @@ impl Journal for FaultyJournal {
     async fn salt(&self, secret: &SecretName, generation: Generation) -> Result<Seal, JournalError> {
         self.alive()?;
         self.inner.salt(secret, generation).await
+    }
+
+    async fn open(&self, secret: &SecretName, wanted: Vec<Wanted>) -> Result<Vec<Opened>, JournalError> {
+        self.alive()?;
+        self.inner.open(secret, wanted).await
     }
 
     async fn lease(&self, secret: &SecretName, holder: &str, for_ms: u64) -> Result<Lease, JournalError> {

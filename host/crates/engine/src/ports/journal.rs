@@ -1,11 +1,11 @@
 //! The durable record: events, sealed values and host-call replies of one secret, appended together or not at all.
 
-use super::secret::Seal;
+use super::secret::{Seal, SecretBytes};
 use async_trait::async_trait;
 use keybaton_protocol::event::Event;
 use keybaton_protocol::ids::{
     Author, CallId, ConnectionName, Digest, Epoch, Fence, Generation, Millis, Namespace, Ordinal, PluginName,
-    SecretName, Seq,
+    SealLabel, SecretName, Seq,
 };
 
 /// One atomic write to the journal of one secret.
@@ -119,6 +119,26 @@ pub struct Lease {
     pub until: Millis,
 }
 
+/// Sealed values of one generation that are wanted together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// Which generation.
+    pub generation: Generation,
+    /// Which values, by label.
+    pub labels: Vec<SealLabel>,
+    /// Whether its salt is wanted too.
+    pub salt: bool,
+}
+
+/// What was wanted of one generation.
+#[derive(Debug)]
+pub struct Opened {
+    /// In the order of the labels.
+    pub values: Vec<SecretBytes>,
+    /// The salt, if it was wanted.
+    pub salt: Option<SecretBytes>,
+}
+
 /// Why the journal did not take or give.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
@@ -181,6 +201,19 @@ pub trait Journal: Send + Sync {
     async fn unseal(&self, secret: &SecretName, generation: Generation, label: &str) -> Result<Seal, JournalError>;
     /// The random 32-byte salt of a generation, for proofs of possession; made with its data key.
     async fn salt(&self, secret: &SecretName, generation: Generation) -> Result<Seal, JournalError>;
+    /// Opens several values at one look at the store; all of them or none. By default one after another.
+    async fn open(&self, secret: &SecretName, wanted: Vec<Wanted>) -> Result<Vec<Opened>, JournalError> {
+        let mut opened = Vec::with_capacity(wanted.len());
+        for Wanted { generation, labels, salt } in wanted {
+            let mut values = Vec::with_capacity(labels.len());
+            for label in &labels {
+                values.push(self.unseal(secret, generation, label.as_str()).await?.bytes);
+            }
+            let salt = if salt { Some(self.salt(secret, generation).await?.bytes) } else { None };
+            opened.push(Opened { values, salt });
+        }
+        Ok(opened)
+    }
     /// Takes or renews the lease on a secret; a new holder gets a higher fence.
     async fn lease(&self, secret: &SecretName, holder: &str, for_ms: u64) -> Result<Lease, JournalError>;
     /// The installation's epoch: 0 until the first restore, higher after each, also after two of one backup.

@@ -1,7 +1,7 @@
 //! The Journal port on the embedded store, and what only this store promises of it.
 
 use crate::support::{Place, facts, seal, sealing, secret, wave};
-use keybaton_engine::ports::journal::{Append, Journal, JournalError, Reply};
+use keybaton_engine::ports::journal::{Append, Journal, JournalError, Reply, Wanted};
 use keybaton_protocol::event::Event;
 use keybaton_protocol::ids::{CallId, Digest, Epoch, Generation, Ordinal, Seq};
 use keybaton_store::{AuditEntry, AuditOutcome, Mode, Store, StoreError};
@@ -125,4 +125,55 @@ async fn a_store_is_made_once_and_for_its_owner_only() {
         std::fs::set_permissions(&path, PermissionsExt::from_mode(right)).unwrap();
     }
     place.open().unwrap();
+}
+
+#[tokio::test]
+async fn events_of_one_append_are_read_one_by_one_wherever_the_reader_stands() {
+    let place = Place::new();
+    let store = place.create();
+    store.append(facts("a/b", vec![wave(1), wave(2), wave(3)])).await.unwrap();
+    store.append(sealing("a/b", vec![seal(1, "password", b"x")])).await.unwrap();
+    store.append(facts("a/b", vec![wave(5), wave(6)])).await.unwrap();
+    let all = store.read(&secret("a/b"), Seq(0)).await.unwrap();
+    assert_eq!(all.iter().map(|it| it.seq.0).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
+    for after in 0..=6 {
+        let rest = store.read(&secret("a/b"), Seq(after)).await.unwrap();
+        assert_eq!(rest, all[usize::try_from(after).unwrap()..], "after {after}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_wanted_together_is_opened_together_or_its_first_gap_is_named() {
+    let place = Place::new();
+    let store = place.create();
+    let seals = vec![seal(1, "password", b"one"), seal(1, "pin", b"1111"), seal(2, "password", b"two")];
+    store.append(sealing("a/b", seals)).await.unwrap();
+    let wanted = |generation, labels: &[&str], salt| Wanted {
+        generation: Generation(generation),
+        labels: labels.iter().map(|label| label.parse().unwrap()).collect(),
+        salt,
+    };
+    let asked = vec![wanted(2, &["password"], true), wanted(1, &["pin", "password"], false)];
+    let opened = store.open(&secret("a/b"), asked).await.unwrap();
+    let values: Vec<Vec<&[u8]>> =
+        opened.iter().map(|it| it.values.iter().map(|value| value.expose()).collect()).collect();
+    assert_eq!(values, [vec![&b"two"[..]], vec![b"1111", b"one"]]);
+    let salt = store.salt(&secret("a/b"), Generation(2)).await.unwrap();
+    assert_eq!(opened[0].salt.as_ref().unwrap().expose(), salt.bytes.expose());
+    assert!(opened[1].salt.is_none());
+    let cases = [
+        (wanted(1, &["password", "late"], true), "late"),
+        (wanted(3, &["password"], false), "password"),
+        (wanted(3, &[], true), "salt"),
+    ];
+    for (gap, named) in cases {
+        match store.open(&secret("a/b"), vec![wanted(1, &["pin"], false), gap.clone()]).await {
+            Err(JournalError::NoSeal { generation, label, .. }) => {
+                assert_eq!((generation, label.as_str()), (gap.generation, named));
+            }
+            other => panic!("{gap:?}: {other:?}"),
+        }
+    }
+    let nowhere = store.open(&secret("a/nobody"), vec![wanted(1, &["pin"], false)]).await;
+    assert!(matches!(nowhere, Err(JournalError::NoSeal { .. })), "{nowhere:?}");
 }
