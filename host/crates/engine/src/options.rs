@@ -23,6 +23,8 @@ pub struct Options {
     pub mailbox: usize,
     /// Facts and requests taken into one write.
     pub batch: usize,
+    /// How long a fact that nobody waits for is held back, in milliseconds, to share the write of what comes next.
+    pub company_ms: u64,
     /// Nonces that may be out at once; the oldest is forgotten beyond it.
     pub nonces: usize,
     /// How long a nonce is good for, in milliseconds.
@@ -56,6 +58,7 @@ impl Default for Options {
             linger_ms: 5_000,
             mailbox: 256,
             batch: 64,
+            company_ms: 5,
             nonces: 65_536,
             nonce_ms: 60_000,
             brake_after: 5,

@@ -98,6 +98,11 @@ impl Shared {
         self.stop.send_replace(true);
     }
 
+    /// Tells when the engine begins to stop.
+    pub(crate) fn stopping(&self) -> watch::Receiver<bool> {
+        self.stop.subscribe()
+    }
+
     /// Resolves when the engine begins to stop.
     pub(crate) async fn stopped(&self) {
         // The sender lives in this very struct, so waiting can't fail.

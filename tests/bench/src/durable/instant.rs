@@ -90,7 +90,7 @@ async fn create(request: &CallRequest, recorder: &dyn CallRecorder) -> Result<Ou
     let seal = Seal { label: label.parse().expect("printable"), bytes: SecretBytes::new(password) };
     let fields = vec![("password".to_owned(), seal.label.clone())];
     recorder.recorded(FIRST, REQUEST).await?;
-    recorder.sent(FIRST, REQUEST, request.deadline, "keygen password").await?;
+    // Making a password sends nothing.
     recorder.answered(FIRST, REQUEST, HostAnswer::Answered, REPLY.to_vec(), vec![seal]).await?;
     let id = format!("app#{}", request.generation.0).parse().expect("printable");
     let attributes = vec![("username".to_owned(), "app".to_owned())];

@@ -32,13 +32,31 @@ pub(crate) struct Fact {
     pub(crate) ends: Option<CallId>,
     /// Set for what is about to leave: the lease must outlive this instant, or it is refused.
     pub(crate) leaves: Option<Millis>,
+    /// Nothing is done, shown or sent on the strength of it that does not come through this mailbox after it: it may
+    /// wait a moment and share the next write.
+    pub(crate) patient: bool,
     pub(crate) done: Option<oneshot::Sender<Result<(), RecordError>>>,
 }
 
 impl Fact {
     /// Nothing yet.
     pub(crate) fn empty() -> Self {
-        Self { events: Vec::new(), seals: Vec::new(), replies: Vec::new(), ends: None, leaves: None, done: None }
+        Self {
+            events: Vec::new(),
+            seals: Vec::new(),
+            replies: Vec::new(),
+            ends: None,
+            leaves: None,
+            patient: false,
+            done: None,
+        }
+    }
+}
+
+impl Item {
+    /// Whether it may wait for company.
+    pub(crate) const fn is_patient(&self) -> bool {
+        matches!(self, Self::Fact(fact) if fact.patient)
     }
 }
 

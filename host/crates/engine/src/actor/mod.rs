@@ -25,7 +25,7 @@ use lease::Held;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tracing::Instrument;
 
 /// A secret's actor.
@@ -34,6 +34,7 @@ pub(crate) struct Actor {
     id: SecretId,
     name: Arc<SecretName>,
     mailbox: mpsc::Receiver<Item>,
+    stop: watch::Receiver<bool>,
     loaded: Option<Box<Loaded>>,
     /// Calls that tasks of this process are at.
     running: HashSet<CallId>,
@@ -68,11 +69,13 @@ enum Pause {
 pub(crate) async fn run(shared: Arc<Shared>, id: SecretId, mailbox: mpsc::Receiver<Item>) {
     let name = Arc::clone(&shared.board().cell(id).name);
     let pace = shared.paces().remove(&id).unwrap_or_default();
+    let stop = shared.stopping();
     let mut actor = Actor {
         shared,
         id,
         name,
         mailbox,
+        stop,
         loaded: None,
         running: HashSet::new(),
         lease: None,
@@ -127,22 +130,36 @@ impl Actor {
         }
         let mut came = true;
         if ms > 0 {
-            let shared = Arc::clone(&self.shared);
             tokio::select! {
                 biased;
                 message = self.mailbox.recv() => take(items, message),
                 () = tokio::time::sleep(Duration::from_millis(ms)) => came = stays,
-                () = shared.stopped(), if !stopping => {}
+                // Fails only where the sender is gone, which is a stop as well.
+                _ = self.stop.wait_for(|stop| *stop), if !stopping => {}
             }
         } else if !stays && self.mailbox.is_empty() {
             came = false;
         }
+        came |= self.drain(items);
+        if !stopping && !items.is_empty() && items.iter().all(Item::is_patient) {
+            let company = Duration::from_millis(self.shared.options.company_ms);
+            if let Ok(message) = tokio::time::timeout(company, self.mailbox.recv()).await {
+                take(items, message);
+                self.drain(items);
+            }
+        }
+        came || !items.is_empty()
+    }
+
+    /// Takes what has come already. Answers whether anything had.
+    fn drain(&mut self, items: &mut Vec<Item>) -> bool {
+        let mut came = false;
         while items.len() < self.shared.options.batch {
             let Ok(message) = self.mailbox.try_recv() else { break };
             take(items, Some(message));
             came = true;
         }
-        came || !items.is_empty()
+        came
     }
 
     /// How long a secret that only waits is kept: not at all when too many are.
