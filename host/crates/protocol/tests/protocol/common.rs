@@ -266,7 +266,7 @@ impl Sim {
 
     /// Goes on until there is nothing to do without time or other facts.
     pub(crate) fn run(&mut self) -> Waiting {
-        for _ in 0..500 {
+        for _ in 0..100 {
             if let Some(waiting) = self.step() {
                 return waiting;
             }
@@ -277,7 +277,7 @@ impl Sim {
     /// Goes on, and lets time pass wherever that is what is waited for, for at most so long.
     pub(crate) fn run_for(&mut self, ms: u64) -> Waiting {
         let end = self.now.plus(ms);
-        for _ in 0..2_000 {
+        for _ in 0..200 {
             let waiting = self.run();
             match self.decide() {
                 Action::Wait { until: Some(until), .. } if until <= end => self.now = until.max(self.now.plus(1)),

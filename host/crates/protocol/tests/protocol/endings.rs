@@ -219,6 +219,24 @@ fn what_is_gone_is_forgotten_though_its_users_start_again() {
 }
 
 #[test]
+fn an_ended_secret_is_forgotten_though_its_users_start_again() {
+    let mut sim = Sim::issued(alternate(), one_consumer());
+    sim.start(PlanKind::Retire, alternate(), one_consumer());
+    sim.say("api", "one", Purpose::Released, 1);
+    let destroy = sim.run_until(CallKind::Destroy);
+    sim.intend(&destroy);
+    end(&mut sim, destroy.call);
+    sim.record(Event::Fetched {
+        consumer: id("api"),
+        replica: id("one"),
+        incarnation: id("life-2"),
+        generation: Generation(1),
+    });
+    sim.run();
+    assert!(sim.rotation_over() && sim.secret.current().is_none(), "{:#?}", sim.done);
+}
+
+#[test]
 fn one_slots_previous_value_is_kept_while_its_wave_has_failed() {
     let mut sim = committed(one_slot(), one_consumer());
     sim.say("api", "one", Purpose::Failed, 2);
