@@ -54,13 +54,13 @@ pub(super) fn stop_wave(secret: &Secret, _: Millis) -> Option<Say> {
 /// Opens the next wave once this one has switched and its soak is over.
 pub(super) fn open_wave(secret: &Secret, now: Millis) -> Option<Say> {
     let rotation = adopting(secret, now)?;
-    if secret.last_wave(rotation) || (!secret.wave_missing(now).is_empty() && !secret.excused()) {
+    if secret.last_wave(rotation) || !secret.wave_missing(now).is_empty() {
         return None;
     }
     let next = rotation.wave.number + 1;
     let soak_ms = rotation.pins.policy.waves.soak_ms;
     let soaked = rotation.wave.settled.is_some_and(|since| Timer::new(since, soak_ms).over(secret.steady));
-    if soaked || secret.excused() {
+    if soaked {
         return Some(Say::Record(vec![Event::WaveOpened { wave: next }]));
     }
     Some(Say::Wait(None, Waiting::Timer(Step::Adopt)))

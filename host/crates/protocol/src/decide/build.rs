@@ -61,7 +61,9 @@ pub(super) fn attempt(secret: &Secret, now: Millis, step: Step, effort: &Effort,
     if let Some((id, call)) = secret.occupant(*kind, *generation, place) {
         return match call.state {
             CallState::Running => Say::Wait(None, Waiting::Call(id)),
-            _ => Say::Wait(secret.settled(call), Waiting::Doubt(id)),
+            CallState::Interrupted { .. } | CallState::Doubt { .. } | CallState::Closed => {
+                Say::Wait(secret.settled(call), Waiting::Doubt(id))
+            }
         };
     }
     let tries = secret.efforts.get(effort);

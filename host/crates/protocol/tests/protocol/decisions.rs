@@ -79,6 +79,11 @@ fn a_call_is_given_every_value_that_shall_live_and_a_login_only_its_own() {
         sim.run_until(kind);
         assert_eq!(values(&sim), [1, 2], "{kind}: a target that is told the whole keeps the other");
     }
+    let mut sim = adopted(alternate(), Policy { soak_ms: 60_000, ..one_consumer() });
+    sim.run();
+    sim.command(&Command::Places { places: vec![Place::only(), id("b")], author: author() });
+    sim.run_until(CallKind::Install);
+    assert_eq!(values(&sim), [1, 2], "previous may be switched on again");
     let mut sim = Sim::rotating(native(), one_consumer());
     sim.run_until(CallKind::Observe);
     assert_eq!(values(&sim), [] as [u32; 0], "a look needs none");

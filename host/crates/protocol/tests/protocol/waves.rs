@@ -64,6 +64,8 @@ fn a_wave_is_watched_for_its_soak_and_a_fall_back_starts_that_anew() {
     let mut policy = in_waves(&[WaveSize::Count(1), WaveSize::Rest]);
     policy.waves.soak_ms = 60_000;
     let mut sim = committed(policy);
+    let missing = vec![(id("api"), id("a"))];
+    assert_eq!(sim.run(), Waiting::Consumers { step: Step::Adopt, missing });
     sim.say("api", "a", Purpose::Adopted, 2);
     sim.run_for(50_000);
     assert_eq!(on_the_new_one(&sim), "a");
