@@ -9,7 +9,7 @@ use keybaton_protocol::ids::{Generation, Incarnation, Replica, SecretName};
 use keybaton_runtime::identity::{SecretSource, SourceError, Sourced};
 use keybaton_schedule::connection::login::consumer;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -27,6 +27,8 @@ pub(crate) struct Link {
     engine: watch::Sender<Option<Handle>>,
     /// This life of the host.
     incarnation: Incarnation,
+    /// The declarations are in force: who is not declared now is not.
+    declared: AtomicBool,
 }
 
 #[derive(Clone)]
@@ -41,11 +43,16 @@ impl std::fmt::Debug for Handle {
 impl Link {
     /// A way that leads nowhere yet.
     pub(crate) fn new(incarnation: Incarnation) -> Arc<Self> {
-        Arc::new(Self { engine: watch::Sender::new(None), incarnation })
+        Arc::new(Self { engine: watch::Sender::new(None), incarnation, declared: AtomicBool::new(false) })
     }
 
     pub(crate) fn open(&self, engine: Engine) {
         self.engine.send_replace(Some(Handle(engine)));
+    }
+
+    /// The declarations are in force from here on.
+    pub(crate) fn declared(&self) {
+        self.declared.store(true, Ordering::SeqCst);
     }
 
     pub(crate) fn close(&self) {
@@ -126,6 +133,7 @@ impl Managed {
         let until = Instant::now() + PATIENCE;
         loop {
             let engine = self.link.engine(until).await?;
+            let known = self.link.declared.load(Ordering::SeqCst);
             let fetch = Fetch {
                 secret: self.secret.clone(),
                 consumer: consumer(),
@@ -138,7 +146,9 @@ impl Managed {
                     return Ok(delivery);
                 }
                 // Declarations are put in force a little after the engine has started.
-                Err(EngineError::NotYours { .. } | EngineError::Overloaded) if Instant::now() + PAUSE < until => {
+                Err(error @ (EngineError::NotYours { .. } | EngineError::Overloaded))
+                    if Instant::now() + PAUSE < until && !(known && matches!(error, EngineError::NotYours { .. })) =>
+                {
                     tokio::time::sleep(PAUSE).await;
                 }
                 Err(EngineError::NotYours { .. }) => {

@@ -93,6 +93,7 @@ impl Running {
             clock,
         });
         let secrets = host.declare_stored().await.map_err(|error| undeclared(&error))?;
+        link.declared();
         let logins = logins::consume(&opened.managed, &ways, &engine);
         let server = listen(&host).await?;
         Ok(Self { server, engine, link, logins, secrets, connections: count })

@@ -9,6 +9,7 @@ use crate::views::{Examination, SettingsFinding};
 use keybaton_protocol::admit::admit;
 use keybaton_protocol::command::Command;
 use keybaton_protocol::event::Pins;
+use keybaton_protocol::fault::{Blame, FailureClass};
 use keybaton_protocol::ids::{Author, Generation, Place};
 use keybaton_protocol::profile::Overlap;
 use keybaton_protocol::state::Secret;
@@ -37,6 +38,10 @@ pub(crate) async fn examine(shared: &Arc<Shared>, declared: &Declared) -> Result
         let request = request(shared, declared, &profiled, place.clone());
         match shared.rotator.preflight(request).await {
             Ok(findings) => sort(findings, &mut out),
+            // Something of the operator's is still to come, such as the secret that the connection logs in with.
+            Err(fault) if fault.class == FailureClass::Retryable && fault.blame == Blame::Operator => {
+                out.warns.push(format!("the target could not be looked at yet: {fault}"));
+            }
             Err(fault) => out.blocks.push(fault.to_string()),
         }
     }
