@@ -12,7 +12,7 @@ else
 RUN_TESTS := $(CARGO) nextest run --workspace --all-targets --no-fail-fast
 endif
 
-.PHONY: help demo test bench plugins lint fmt
+.PHONY: help demo test bench plugins lint fmt mutants
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -46,6 +46,11 @@ lint: ## formatting, clippy, licences and sources of dependencies
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	scripts/components lint
 	$(CARGO) deny --log-level error check bans licenses sources
+
+# MUTANTS: more arguments, such as `-f host/crates/protocol/src/gate.rs`, `--iterate` or `--shard 1/4`.
+mutants: ## mutations of the protocol, each of which must make a test fail
+	@command -v cargo-mutants >/dev/null || { echo "cargo-mutants is missing: cargo install --locked cargo-mutants" >&2; exit 1; }
+	RUST_BACKTRACE=0 $(CARGO) mutants --package keybaton-protocol --output target $(MUTANTS)
 
 fmt: ## format everything
 	@$(SETUP) plugins

@@ -15,5 +15,6 @@ mod places;
 mod random;
 mod refusals;
 mod resumed;
+mod strangers;
 mod times;
 mod waves;
