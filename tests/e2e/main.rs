@@ -8,4 +8,6 @@ mod cli;
 mod crash;
 mod host;
 mod load;
+mod logins;
+mod site;
 mod workload;

@@ -1,12 +1,12 @@
 //! A lane: one secret through many lives of its host. Each rotation is killed at the next moment, the next life brings
 //! it to its end, and the census at the target must then equal the journal's.
 
-use super::census::Target;
-use super::order::{Kill, LINE, Moment, WORLD, World};
+use super::order::{Kill, LINE, Moment, ORDERS, Orders};
+use crate::site::{Census, Course, Target};
 use keybaton_engine::views::StatusView;
-use keybaton_runtime::catalog::{Catalog, Lock};
+use keybaton_test_support::Canary;
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
@@ -17,6 +17,8 @@ use tokio::time::timeout;
 const SETTLES: Duration = Duration::from_secs(120);
 /// The number of SIGKILL.
 const KILLED: i32 = 9;
+/// Values tried again at each census, the newest first; earlier ones were refused at the censuses before.
+const TRIED: usize = 4;
 
 /// What a life says when nothing is open any more.
 pub(super) struct Report {
@@ -40,45 +42,97 @@ pub(super) struct Lane {
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     pub(super) kills: u64,
-    pub(super) completed: u64,
-    pub(super) rolled_back: u64,
+    /// Rotations that ended as their course has it.
+    pub(super) as_meant: u64,
+    /// Rotations that ended otherwise: given back after a kill, or past the point of return before the operator looked.
+    pub(super) otherwise: u64,
 }
 
 impl Lane {
     /// Kills a rotation at each of the lane's moments until one has no such moment any more.
-    pub(super) async fn run(self, world: World, target: Target) -> Tally {
+    pub(super) async fn run(self, orders: Orders, target: Target) -> Tally {
+        let (folder, course) = (&orders.world.folder, orders.course);
         let mut tally = Tally::default();
         let mut nth = self.first;
-        let mut life = Life::start(&world);
-        let first = life.settled().await.unwrap_or_else(|| panic!("the first life broke: {}", life.said()));
-        target.census(&first, &world, "at first").await;
+        let mut life = Life::start(&orders);
+        let mut last = life.settled().await.unwrap_or_else(|| panic!("the first life broke: {}", life.said()));
+        last.census(&orders, &target, "at first").await;
         loop {
             let kill = Kill { moment: self.moment, nth };
-            let what = format!("{kill:?} in {}", world.folder.display());
+            let what = format!("{kill:?} in {}", folder.display());
             life.order(kill).await;
             let report = match life.settled().await {
                 Some(report) => {
                     let passed = report.survived.expect("it was ordered to end");
                     assert!(passed <= nth, "{what}: {passed} moments, and it lives");
-                    target.census(&report, &world, &what).await;
+                    tally.count(course, &report.ending, &what);
+                    report.census(&orders, &target, &what).await;
                     life.end().await;
+                    nothing_in_clear(&orders);
                     return tally;
                 }
                 None => {
                     life.was_killed(&what).await;
                     tally.kills += 1;
-                    life = Life::start(&world);
+                    last.somebody_gets_in(&orders, &target, &what).await;
+                    life = Life::start(&orders);
                     life.settled().await.unwrap_or_else(|| panic!("{what}: the next life broke: {}", life.said()))
                 }
             };
-            match report.ending.as_str() {
-                "completed" => tally.completed += 1,
-                other if other.starts_with("rolled-back") => tally.rolled_back += 1,
-                other => panic!("{what}: it ended as {other}"),
+            // Where nothing was written, what ended last is the rotation before this one.
+            if kill != (Kill { moment: Moment::BeforeAppend, nth: 0 }) {
+                tally.count(course, &report.ending, &what);
             }
-            target.census(&report, &world, &what).await;
+            report.census(&orders, &target, &what).await;
+            last = report;
             nth += self.step;
         }
+    }
+}
+
+impl Tally {
+    fn count(&mut self, course: Course, ending: &str, what: &str) {
+        match ending {
+            ending if ending == course.ending() => self.as_meant += 1,
+            "completed" if matches!(course, Course::Reverted(_)) => self.otherwise += 1,
+            "rolled-back" if course != Course::Refused => self.otherwise += 1,
+            other => panic!("{what}: it ended as {other}"),
+        }
+    }
+}
+
+impl Report {
+    async fn census(&self, orders: &Orders, target: &Target, what: &str) {
+        let seen = seen(orders).into_iter().rev().take(TRIED).collect::<Vec<_>>();
+        target.census(&Census { status: &self.status, uses: &self.uses, seen: &seen, what }).await;
+    }
+
+    /// Invariants 1 and 2, at the moment of a kill: what the consumer used works, or what came after it does.
+    async fn somebody_gets_in(&self, orders: &Orders, target: &Target, what: &str) {
+        let seen = seen(orders);
+        let newer = seen.iter().rposition(|value| *value == self.uses).expect("what it uses was seen");
+        assert!(target.takes(&seen[newer..]).await, "{what}: no credential that a consumer could hold works");
+    }
+}
+
+/// Every value that a host call yielded here, in order.
+fn seen(orders: &Orders) -> Vec<String> {
+    let unhex = |line: &str| {
+        let byte = |at: usize| u8::from_str_radix(&line[at..at + 2], 16).unwrap();
+        String::from_utf8((0..line.len()).step_by(2).map(byte).collect()).unwrap()
+    };
+    std::fs::read_to_string(orders.world.folder.join("seen")).unwrap().lines().map(unhex).collect()
+}
+
+/// Invariant 7, after all those kills: neither the store nor what the lives printed holds a value.
+fn nothing_in_clear(orders: &Orders) {
+    let mut canary = Canary::new();
+    for (nth, value) in seen(orders).iter().enumerate() {
+        canary.plant(&format!("value {nth}"), value).unwrap();
+    }
+    for place in ["data", "life.err"] {
+        let found = canary.search_path(&orders.world.folder.join(place)).unwrap();
+        assert_eq!(found, [], "in clear, after kills");
     }
 }
 
@@ -91,11 +145,11 @@ struct Life {
 }
 
 impl Life {
-    fn start(world: &World) -> Self {
-        let errors = world.folder.join("life.err");
+    fn start(orders: &Orders) -> Self {
+        let errors = orders.world.folder.join("life.err");
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "crash::a_life", "--nocapture", "--test-threads=1"])
-            .env(WORLD, world.text())
+            .env(ORDERS, orders.text())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(std::fs::File::create(&errors).unwrap())
@@ -149,19 +203,4 @@ impl Life {
     fn said(&self) -> String {
         std::fs::read_to_string(&self.errors).unwrap_or_default()
     }
-}
-
-/// The folder that all lanes of a test share: approved components, compiled once.
-pub(super) fn shared(folder: &Path) -> &Path {
-    folder.parent().expect("a lane's folder is in the test's")
-}
-
-/// Approves a component for all lanes below `folder`.
-pub(super) fn approve(folder: &Path, plugin: &str) {
-    let component = crate::host::component(plugin);
-    let bytes = std::fs::read(&component)
-        .unwrap_or_else(|error| panic!("{}: {error}; `make plugins` builds it", component.display()));
-    let mut catalog = Catalog::new(&folder.join("components"), Lock::default());
-    catalog.approve(&bytes, None).unwrap();
-    catalog.lock().save(&folder.join("keybaton.lock")).unwrap();
 }

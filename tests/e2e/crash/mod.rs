@@ -1,158 +1,197 @@
-//! The host killed, by a real SIGKILL, before and after journal writes and host calls of a rotation, and brought to
-//! its end by the next life. The product knows nothing of it: this test's own executable is the host that dies.
+//! The host killed, by a real SIGKILL, before and after journal writes and host calls of a rotation that goes through,
+//! is given back, or is put back, and brought to its end by the next life. The product knows nothing of it: this test's
+//! own executable is the host that dies.
 
-mod census;
 mod kill;
 mod lane;
 mod life;
 mod order;
 
-use census::Target;
+use crate::site::{self, Course, Server, Target, World};
+use keybaton_protocol::step::Step;
 use keybaton_test_support::{JupyterHub, JupyterHubOptions, Postgres, PostgresOptions, Scratch};
 use lane::{Lane, Tally};
-use order::{Kill, MOMENTS, Moment, Server, WORLD, World};
-use serde_json::{Value, json};
+use order::{Kill, MOMENTS, Moment, ORDERS, Orders};
+use serde_json::Value;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 /// Quiet time, in milliseconds, that the sessions of two roles in turn are watched for.
 const SESSIONS_QUIET_MS: u64 = 1_000;
+/// Lanes of one test that run at once: most of a lane's time is spent waiting for the protocol's clocks.
+const LANES_AT_ONCE: usize = 8;
 
 /// The child's entry: a host, where the parent says so. Without a parent it checks that orders are understood.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_life() {
-    if let Ok(text) = std::env::var(WORLD) {
-        let world = World::parse(&text).expect("a world");
-        return Box::pin(life::live(&world)).await;
+    if let Ok(text) = std::env::var(ORDERS) {
+        let orders = Orders::parse(&text).expect("orders");
+        return Box::pin(life::live(&orders)).await;
     }
     let world = World {
         server: Server::Postgres { port: 5432, admin: "postgres".into(), password: "/nowhere".into() },
         folder: "/nowhere/lane".into(),
+        shared: "/nowhere".into(),
         plugin: "postgres-password".into(),
-        settings: json!({ "role": "app" }),
         identities: vec!["app".into()],
-        quiet_ms: 1,
     };
-    assert_eq!(World::parse(&world.text()), Some(world));
+    for course in Course::ALL {
+        let settings = site::role_settings(&["app".to_owned()], None);
+        let orders = Orders { world: world.clone(), settings, quiet_ms: 1, course };
+        assert_eq!(Orders::parse(&orders.text()), Some(orders));
+    }
     for moment in MOMENTS {
         assert_eq!(Kill::parse(&Kill { moment, nth: 7 }.line()), Some(Kill { moment, nth: 7 }));
     }
 }
 
 /// Every moment of a rotation is tried. Journal writes are many and host calls few, so that writes have two lanes each.
-fn lanes() -> Vec<Lane> {
+/// On the ways back what is on disk before a write is left to the moment after the one before it.
+fn lanes(course: Course) -> Vec<Lane> {
     let half = |moment, first| Lane { moment, first, step: 2 };
     let whole = |moment| Lane { moment, first: 0, step: 1 };
-    vec![
-        half(Moment::BeforeAppend, 0),
-        half(Moment::BeforeAppend, 1),
+    let mut lanes = vec![
         half(Moment::AfterAppend, 0),
         half(Moment::AfterAppend, 1),
         whole(Moment::BeforeHostCall),
         whole(Moment::AfterHostCall),
-    ]
+    ];
+    if course == Course::Through {
+        lanes.extend([half(Moment::BeforeAppend, 0), half(Moment::BeforeAppend, 1)]);
+    }
+    lanes
 }
 
-/// All lanes at once: most of a lane's time is spent waiting for the protocol's clocks.
-async fn all(make: impl Fn(usize) -> (World, Target)) {
+async fn all(courses: &[Course], make: impl AsyncFn(&str) -> (Orders, Target)) {
+    let turns = Arc::new(Semaphore::new(LANES_AT_ONCE));
     let mut running = JoinSet::new();
-    for (number, lane) in lanes().into_iter().enumerate() {
-        let (world, target) = make(number);
-        std::fs::create_dir_all(&world.folder).unwrap();
-        let moment = lane.moment;
-        running.spawn(async move { (moment, lane.run(world, target).await) });
+    for (way, course) in courses.iter().enumerate() {
+        for (number, lane) in lanes(*course).into_iter().enumerate() {
+            let (orders, target) = make(&format!("{way}_{number}")).await;
+            let orders = Orders { course: *course, ..orders };
+            std::fs::create_dir_all(&orders.world.folder).unwrap();
+            let (course, moment, turns) = (*course, lane.moment, Arc::clone(&turns));
+            running.spawn(async move {
+                let _turn = turns.acquire_owned().await.unwrap();
+                (course, moment, lane.run(orders, target).await)
+            });
+        }
     }
-    let mut whole = Tally::default();
+    let mut tallies = Vec::new();
     while let Some(ended) = running.join_next().await {
-        let (moment, tally) = ended.unwrap();
-        println!("{moment:?}: {tally:?}");
-        assert!(tally.kills > 0, "no host was killed: {moment:?}");
-        whole.completed += tally.completed;
-        whole.rolled_back += tally.rolled_back;
+        let (course, moment, tally) = ended.unwrap();
+        println!("{course:?}, {moment:?}: {tally:?}");
+        assert!(tally.kills > 0, "no host was killed: {course:?}, {moment:?}");
+        tallies.push((course, tally));
     }
-    assert!(whole.completed > whole.rolled_back, "most rotations are taken up, not given up: {whole:?}");
+    for course in courses {
+        let of = |count: fn(&Tally) -> u64| -> u64 {
+            tallies.iter().filter(|(of, _)| of == course).map(|(_, tally)| count(tally)).sum()
+        };
+        let (as_meant, otherwise) = (of(|tally| tally.as_meant), of(|tally| tally.otherwise));
+        assert!(as_meant > otherwise, "{course:?}: {as_meant} ended as meant, {otherwise} otherwise");
+    }
 }
 
 fn on_postgres(
     server: &Arc<Postgres>,
     folder: &Scratch,
-    number: usize,
+    lane: &str,
     settings: Value,
     roles: Vec<String>,
-) -> (World, Target) {
+) -> (Orders, Target) {
     let quiet_ms = if roles.len() > 1 { SESSIONS_QUIET_MS } else { 0 };
     let mut identities = roles.clone();
     identities.extend(settings["group"].as_str().map(str::to_owned));
     let world = World {
-        server: Server::Postgres {
-            port: server.port(),
-            admin: server.admin_user().to_owned(),
-            password: server.admin_password_file().to_owned(),
-        },
-        folder: folder.join(&format!("lane-{number}")),
+        server: site::postgres_server(server, server.port()),
+        folder: folder.join(&format!("lane-{lane}")),
+        shared: folder.path().to_owned(),
         plugin: "postgres-password".to_owned(),
-        settings,
         identities,
-        quiet_ms,
     };
-    (world, Target::Postgres(Arc::clone(server), roles))
+    (Orders { world, settings, quiet_ms, course: Course::Through }, Target::Postgres(Arc::clone(server), roles))
+}
+
+/// One role: what is put back is put back before anybody lets go of it, so there is no later step to look at.
+async fn one_role(purpose: &str, courses: &[Course]) {
+    let server = Arc::new(Postgres::start(PostgresOptions::default()).await.unwrap());
+    let folder = Scratch::new(purpose, None).unwrap();
+    site::approve(folder.path(), "postgres-password");
+    all(courses, async |lane| {
+        let roles = vec![format!("app_{lane}")];
+        on_postgres(&server, &folder, lane, site::role_settings(&roles, None), roles)
+    })
+    .await;
+}
+
+async fn two_roles(purpose: &str, courses: &[Course]) {
+    let server = Arc::new(Postgres::start(PostgresOptions::default()).await.unwrap());
+    let folder = Scratch::new(purpose, None).unwrap();
+    site::approve(folder.path(), "postgres-password");
+    all(courses, async |lane| {
+        let group = format!("owner_{lane}");
+        server.execute(&format!("CREATE ROLE {group} NOLOGIN")).await.unwrap();
+        let roles = vec![format!("app_{lane}_a"), format!("app_{lane}_b")];
+        on_postgres(&server, &folder, lane, site::role_settings(&roles, Some(&group)), roles)
+    })
+    .await;
+}
+
+async fn tokens(purpose: &str, courses: &[Course]) {
+    let hub = Arc::new(JupyterHub::start(JupyterHubOptions { activity_resolution_s: 0 }).await.unwrap());
+    let folder = Scratch::new(purpose, None).unwrap();
+    site::approve(folder.path(), "http-token");
+    all(courses, async |lane| {
+        let user = format!("svc-{}", lane.replace('_', "-"));
+        hub.create_user(&user).await.unwrap();
+        let world = World {
+            server: site::hub_server(&hub, hub.port()),
+            folder: folder.join(&format!("lane-{lane}")),
+            shared: folder.path().to_owned(),
+            plugin: "http-token".to_owned(),
+            identities: vec![user.clone()],
+        };
+        let orders = Orders { world, settings: site::token_settings(&user), quiet_ms: 0, course: Course::Through };
+        (orders, Target::Hub(Arc::clone(&hub), user))
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_killed_at_any_moment_leaves_one_role_with_the_password_that_the_journal_names() {
-    let server = Arc::new(Postgres::start(PostgresOptions::default()).await.unwrap());
-    let folder = Scratch::new("crash-none", None).unwrap();
-    lane::approve(folder.path(), "postgres-password");
-    all(|number| {
-        let role = format!("app_{number}");
-        on_postgres(&server, &folder, number, json!({ "connection": "main", "role": role }), vec![role])
-    })
-    .await;
+    one_role("crash-none", &[Course::Through]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_killed_at_any_moment_leaves_one_of_two_roles_able_to_log_in() {
-    let server = Arc::new(Postgres::start(PostgresOptions::default()).await.unwrap());
-    let folder = Scratch::new("crash-alternate", None).unwrap();
-    lane::approve(folder.path(), "postgres-password");
-    for number in 0..lanes().len() {
-        server.execute(&format!("CREATE ROLE owner_{number} NOLOGIN")).await.unwrap();
-    }
-    all(|number| {
-        let roles = vec![format!("app_{number}_a"), format!("app_{number}_b")];
-        let settings = json!({ "connection": "main", "roles": roles, "group": format!("owner_{number}") });
-        on_postgres(&server, &folder, number, settings, roles)
-    })
-    .await;
+    two_roles("crash-alternate", &[Course::Through]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_killed_at_any_moment_leaves_one_token_at_the_hub_and_no_orphan() {
-    let hub = JupyterHub::start(JupyterHubOptions { activity_resolution_s: 0 }).await.unwrap();
-    let folder = Scratch::new("crash-hub", None).unwrap();
-    lane::approve(folder.path(), "http-token");
-    let hub = Arc::new(hub);
-    for number in 0..lanes().len() {
-        hub.create_user(&format!("svc-{number}")).await.unwrap();
-    }
-    all(|number| {
-        let user = format!("svc-{number}");
-        let mut settings: Value =
-            serde_json::from_str(include_str!("../../../plugins/http-token/tests/jupyterhub.json")).unwrap();
-        settings["connection"] = "main".into();
-        settings["values"]["user"] = user.clone().into();
-        // Without a signal of use the workload's own evidence decides, and no quiet time is waited for.
-        settings.as_object_mut().unwrap().remove("usage");
-        settings["list"].as_object_mut().unwrap().remove("last-used");
-        let world = World {
-            server: Server::Hub { origin: hub.origin(), token: hub.admin_token_file().to_owned() },
-            folder: folder.join(&format!("lane-{number}")),
-            plugin: "http-token".to_owned(),
-            settings,
-            identities: vec![user.clone()],
-            quiet_ms: 0,
-        };
-        (world, Target::Hub(Arc::clone(&hub), user))
-    })
-    .await;
+    tokens("crash-hub", &[Course::Through]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_killed_while_one_role_is_given_or_put_back_leaves_it_with_the_password_it_had() {
+    one_role("back-none", &[Course::Refused, Course::Reverted(Step::Adopt)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_killed_while_one_of_two_roles_is_given_back_leaves_the_other_able_to_log_in() {
+    two_roles("refused-alternate", &[Course::Refused]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_killed_while_the_other_of_two_roles_is_put_back_leaves_it_able_to_log_in() {
+    let courses = [Step::Adopt, Step::Drain, Step::Disable].map(Course::Reverted);
+    two_roles("reverted-alternate", &courses).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_killed_while_a_token_is_given_or_put_back_leaves_the_one_that_was_there() {
+    let courses = [Course::Refused, Course::Reverted(Step::Adopt), Course::Reverted(Step::Drain)];
+    tokens("back-hub", &courses).await;
 }

@@ -17,6 +17,8 @@ pub enum Temper {
     Refuses(Generation),
     /// Can't use whatever is staged, and says so.
     Unable,
+    /// Never says that it uses this generation.
+    Clings(Generation),
     /// Says nothing.
     Silent,
 }
@@ -158,8 +160,11 @@ impl One {
         let unable = match self.temper {
             Temper::Refuses(generation) => generation == ask.generation,
             Temper::Unable => true,
-            Temper::Willing | Temper::Silent => false,
+            Temper::Willing | Temper::Clings(_) | Temper::Silent => false,
         };
+        if self.temper == Temper::Clings(ask.generation) && ask.purpose == Purpose::Adopted {
+            return Ok(false);
+        }
         let purpose = if unable && ask.purpose == Purpose::Ready { Purpose::Failed } else { ask.purpose };
         let challenge = Challenge {
             secret: secret.clone(),
