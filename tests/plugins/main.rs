@@ -4,6 +4,7 @@
 
 mod hostile;
 mod jupyterhub;
+mod keys;
 mod loading;
 mod ownership;
 mod postgres;

@@ -125,7 +125,10 @@ impl HostKeypair for CallState {
             "a CSR's names",
         )?;
         let private = self.table.get(&pair)?.private.clone();
-        Ok(keys::csr(&private, &subject, &sans).map_err(Failure::from))
+        let request = keys::csr(&private, &subject, &sans);
+        // It is on no record, being made of what is; but whose fault it was must not depend on who passes it on.
+        self.business()?.ledger.note(request.as_ref().err());
+        Ok(request.map_err(Failure::from))
     }
 
     async fn private(&mut self, pair: Resource<HeldKeypair>) -> wasmtime::Result<Resource<Held>> {
