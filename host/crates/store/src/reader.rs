@@ -8,9 +8,8 @@ use crate::writer::SharedKek;
 use keybaton_protocol::ids::SecretName;
 use rusqlite::Connection;
 use std::cell::RefCell;
-use std::collections::HashMap;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
@@ -54,9 +53,72 @@ impl View<'_> {
 
 type Job = (Box<dyn FnOnce(Result<View<'_>, StoreError>) + Send>, OwnedSemaphorePermit);
 
+/// Reads that wait for a thread.
+#[derive(Default)]
+struct Queue {
+    waiting: Mutex<Waiting>,
+    came: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    jobs: VecDeque<Job>,
+    readers: usize,
+    closed: bool,
+}
+
+impl Queue {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().expect("nothing panics while it holds the queue")
+    }
+
+    /// A job that nobody will take is dropped, which tells its caller.
+    fn push(&self, job: Job) {
+        let mut waiting = self.waiting();
+        if !waiting.closed {
+            waiting.jobs.push_back(job);
+            self.came.notify_one();
+        }
+    }
+
+    /// Takes some of what waits, or waits for something; nothing once it is closed and empty.
+    fn take(&self) -> Vec<Job> {
+        let waits = |waiting: &mut Waiting| waiting.jobs.is_empty() && !waiting.closed;
+        let mut waiting = self.came.wait_while(self.waiting(), waits).expect("nothing panics while it holds the queue");
+        let some = waiting.jobs.len().min(SHARED_MAX);
+        waiting.jobs.drain(..some).collect()
+    }
+
+    fn close(&self) {
+        self.waiting().closed = true;
+        self.came.notify_all();
+    }
+}
+
+/// One reader at work. The last one that goes, also by a panic, leaves nobody waiting.
+struct AtWork<'a>(&'a Queue);
+
+impl<'a> AtWork<'a> {
+    fn at(queue: &'a Queue) -> Self {
+        queue.waiting().readers += 1;
+        Self(queue)
+    }
+}
+
+impl Drop for AtWork<'_> {
+    fn drop(&mut self) {
+        let mut waiting = self.0.waiting();
+        waiting.readers -= 1;
+        if waiting.readers == 0 {
+            waiting.closed = true;
+            waiting.jobs.clear();
+        }
+    }
+}
+
 /// The way to the reader threads.
 pub(crate) struct Readers {
-    jobs: Option<Sender<Job>>,
+    queue: Arc<Queue>,
     room: Arc<Semaphore>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -67,18 +129,17 @@ impl Readers {
         keys: &Arc<Integrity>,
         kek: &SharedKek,
     ) -> Result<Self, StoreError> {
-        let (jobs, inbox) = channel::<Job>();
-        let inbox = Arc::new(Mutex::new(inbox));
+        let queue = Arc::new(Queue::default());
         let mut threads = Vec::with_capacity(connections.len());
         for conn in connections {
-            let (inbox, keys, kek) = (Arc::clone(&inbox), Arc::clone(keys), Arc::clone(kek));
+            let (queue, keys, kek) = (Arc::clone(&queue), Arc::clone(keys), Arc::clone(kek));
             let thread = std::thread::Builder::new()
                 .name("keybaton-store-reader".to_owned())
-                .spawn(move || serve(&conn, &keys, &kek, &inbox))
+                .spawn(move || serve(&conn, &keys, &kek, &queue))
                 .map_err(StoreError::io("start a reader of", "keybaton.db"))?;
             threads.push(thread);
         }
-        Ok(Self { jobs: Some(jobs), room: Arc::new(Semaphore::new(QUEUE_MAX)), threads })
+        Ok(Self { queue, room: Arc::new(Semaphore::new(QUEUE_MAX)), threads })
     }
 
     /// Runs `run` on one snapshot.
@@ -91,15 +152,14 @@ impl Readers {
         let job = Box::new(move |view: Result<View<'_>, StoreError>| {
             drop(reply.send(view.and_then(|view| run(&view))));
         });
-        let jobs = self.jobs.as_ref().ok_or(StoreError::Closed)?;
-        jobs.send((job, room)).map_err(|_| StoreError::Closed)?;
+        self.queue.push((job, room));
         answer.await.map_err(|_| StoreError::Closed)?
     }
 }
 
 impl Drop for Readers {
     fn drop(&mut self) {
-        self.jobs = None;
+        self.queue.close();
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
                 tracing::error!("a reader of the store had died");
@@ -108,17 +168,15 @@ impl Drop for Readers {
     }
 }
 
-fn serve(conn: &Connection, keys: &Integrity, kek: &SharedKek, inbox: &Mutex<Receiver<Job>>) {
+fn serve(conn: &Connection, keys: &Integrity, kek: &SharedKek, queue: &Queue) {
+    let _at_work = AtWork::at(queue);
     let ids = Ids::default();
     loop {
-        let mut jobs = Vec::new();
-        {
-            let inbox = inbox.lock().expect("nothing panics while it takes a job");
-            let Ok(first) = inbox.recv() else { return };
-            jobs.push(first);
-            // What waits already shares the snapshot: it is taken after all of them came, so each sees what was
-            // committed before it asked.
-            jobs.extend(inbox.try_iter().take(SHARED_MAX - 1));
+        // What waits already shares the snapshot: it is taken after all of them came, so each sees what was committed
+        // before it asked.
+        let jobs = queue.take();
+        if jobs.is_empty() {
+            return;
         }
         // Held until the snapshot is given back: `rewrap` exchanges the key and the rows wrapped by it as one.
         let kek = kek.read().expect("no holder of the key panics while it exchanges it");

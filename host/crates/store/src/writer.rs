@@ -12,6 +12,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 /// Work that may wait for the writer; more waits outside, in its callers.
@@ -65,6 +66,31 @@ impl<T: Send, F: FnMut(&mut Tx<'_>) -> Result<T, StoreError> + Send> Work for Ca
         };
         // Nobody may be waiting any more; what was committed stays.
         drop(self.reply.send(answer));
+    }
+}
+
+type Queued = (Box<dyn Work>, OwnedSemaphorePermit);
+
+/// Work that is committed and not answered yet; answered when it is dropped, wherever that happens.
+struct Committed(Vec<Queued>);
+
+impl Drop for Committed {
+    fn drop(&mut self) {
+        self.0.drain(..).for_each(|(work, _room)| work.finish(None));
+    }
+}
+
+/// Answers at most this many are given by the writer itself.
+const ANSWERED_HERE_MAX: usize = 2;
+
+impl Committed {
+    /// Waking a runtime from outside costs a system call for each answer; waking it once, and answering from within,
+    /// costs one for all. A runtime that has ended drops what it is given, which answers as well.
+    fn answer(self, runtime: Option<&Handle>) {
+        match runtime {
+            Some(runtime) if self.0.len() > ANSWERED_HERE_MAX => drop(runtime.spawn(async move { drop(self) })),
+            _ => drop(self),
+        }
     }
 }
 
@@ -140,12 +166,24 @@ pub(crate) struct Writer {
     erased: bool,
     truncated_at: Instant,
     recent: Recent,
+    /// Where the store was opened, if that was within a runtime.
+    runtime: Option<Handle>,
 }
 
 impl Writer {
     pub(crate) fn new(conn: Connection, keys: Arc<Integrity>, kek: SharedKek, state: State) -> Self {
         let clock = Clock::start(state.clock_ms);
-        Self { conn, keys, kek, state, clock, erased: false, truncated_at: Instant::now(), recent: Recent::default() }
+        Self {
+            conn,
+            keys,
+            kek,
+            state,
+            clock,
+            erased: false,
+            truncated_at: Instant::now(),
+            recent: Recent::default(),
+            runtime: Handle::try_current().ok(),
+        }
     }
 
     fn serve(mut self, inbox: &Receiver<(Job, OwnedSemaphorePermit)>) {
@@ -159,7 +197,7 @@ impl Writer {
                 Err(RecvTimeoutError::Disconnected) => break,
             };
             let mut next = Some(first);
-            let mut batch: Vec<(Box<dyn Work>, OwnedSemaphorePermit)> = Vec::new();
+            let mut batch: Vec<Queued> = Vec::new();
             while let Some((job, room)) = next {
                 match job {
                     Job::Shared(work) => batch.push((work, room)),
@@ -178,11 +216,11 @@ impl Writer {
         self.forget();
     }
 
-    fn commit(&mut self, mut batch: Vec<(Box<dyn Work>, OwnedSemaphorePermit)>) {
+    fn commit(&mut self, mut batch: Vec<Queued>) {
         while !batch.is_empty() {
             match self.transaction(&mut batch) {
                 Ok(()) => {
-                    batch.into_iter().for_each(|(work, _room)| work.finish(None));
+                    Committed(batch).answer(self.runtime.as_ref());
                     return;
                 }
                 Err((Some(spoiler), error)) => batch.swap_remove(spoiler).0.finish(Some(error)),
@@ -196,10 +234,7 @@ impl Writer {
     }
 
     /// One transaction; on failure nothing is kept, and the index says whose failure it was, if anybody's.
-    fn transaction(
-        &mut self,
-        batch: &mut [(Box<dyn Work>, OwnedSemaphorePermit)],
-    ) -> Result<(), (Option<usize>, StoreError)> {
+    fn transaction(&mut self, batch: &mut [Queued]) -> Result<(), (Option<usize>, StoreError)> {
         let kek = Arc::clone(&self.kek.read().expect("no holder of the key panics while it exchanges it"));
         let before = self.state.clone();
         let changes = self.conn.total_changes();
@@ -216,12 +251,7 @@ impl Writer {
         outcome
     }
 
-    fn attempt(
-        &mut self,
-        batch: &mut [(Box<dyn Work>, OwnedSemaphorePermit)],
-        kek: &Kek,
-        changes: u64,
-    ) -> Result<(), (Option<usize>, StoreError)> {
+    fn attempt(&mut self, batch: &mut [Queued], kek: &Kek, changes: u64) -> Result<(), (Option<usize>, StoreError)> {
         let nobody = |error: StoreError| (None, error);
         self.conn.execute_batch("BEGIN IMMEDIATE").map_err(|error| nobody(error.into()))?;
         let now_ms = self.clock.now(self.state.clock_ms);
