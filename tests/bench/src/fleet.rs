@@ -41,14 +41,16 @@ impl Fleet {
         let (senders, receivers): (HashMap<_, _>, Vec<_>) = names
             .into_iter()
             .map(|name| {
-                let (sender, receiver) = watch::channel(0);
-                ((name.clone(), sender), (name, receiver))
+                let (sender, heard) = watch::channel(0);
+                let wanted = Arc::new(AtomicU64::new(0));
+                let ear = Ear { heard, wanted: Arc::clone(&wanted) };
+                ((name.clone(), (sender, wanted)), (name, ear))
             })
             .unzip();
         let listener = tokio::spawn(listen(engine.subscribe(), senders));
         let mut issuing = JoinSet::new();
-        for (name, heard) in receivers {
-            let mut worker = Worker::new(engine.clone(), name, heard)?;
+        for (name, ear) in receivers {
+            let mut worker = Worker::new(engine.clone(), name, ear)?;
             issuing.spawn(async move { worker.issue().await.map(|()| worker) });
         }
         let workers = issuing.join_all().await.into_iter().collect::<Result<_, _>>()?;
@@ -131,20 +133,30 @@ impl Drop for Fleet {
 /// Hands each announcement to the secret that it is for, as the API's streams do.
 async fn listen(
     mut changes: tokio::sync::broadcast::Receiver<keybaton_engine::requests::Changed>,
-    secrets: HashMap<SecretName, watch::Sender<u64>>,
+    secrets: HashMap<SecretName, (watch::Sender<u64>, Arc<AtomicU64>)>,
 ) {
     loop {
         match changes.recv().await {
             Ok(changed) => {
-                if let Some(secret) = secrets.get(&changed.secret) {
-                    secret.send_replace(changed.seq.0);
+                if let Some((secret, wanted)) = secrets.get(&changed.secret) {
+                    secret.send_if_modified(|seq| {
+                        *seq = changed.seq.0;
+                        *seq >= wanted.load(Ordering::SeqCst)
+                    });
                 }
             }
             // Lost announcements: everybody looks.
-            Err(RecvError::Lagged(_)) => secrets.values().for_each(|secret| secret.send_modify(|seq| *seq += 1)),
+            Err(RecvError::Lagged(_)) => secrets.values().for_each(|(secret, _)| secret.send_modify(|seq| *seq += 1)),
             Err(RecvError::Closed) => return,
         }
     }
+}
+
+/// What a secret's consumer hears of its journal, and from where on it listens: a client that is told of every write
+/// need not wake up for each.
+struct Ear {
+    heard: watch::Receiver<u64>,
+    wanted: Arc<AtomicU64>,
 }
 
 /// One secret and its consumer.
@@ -152,7 +164,7 @@ struct Worker {
     engine: Engine,
     secret: SecretName,
     fetch: Fetch,
-    heard: watch::Receiver<u64>,
+    ear: Ear,
     /// The journal's position when the last rotation was over.
     rested: u64,
     /// By how many events the journal has grown when each ask comes up, as seen before: it need not look earlier.
@@ -165,7 +177,7 @@ struct Worker {
 }
 
 impl Worker {
-    fn new(engine: Engine, secret: SecretName, heard: watch::Receiver<u64>) -> Result<Self, Failure> {
+    fn new(engine: Engine, secret: SecretName, ear: Ear) -> Result<Self, Failure> {
         let fetch = Fetch {
             secret: secret.clone(),
             consumer: CONSUMER.parse()?,
@@ -176,7 +188,7 @@ impl Worker {
             engine,
             secret,
             fetch,
-            heard,
+            ear,
             rested: 0,
             grown: [None; ASKS.len()],
             length: 1,
@@ -215,7 +227,7 @@ impl Worker {
             self.until(self.rested + self.grown[at].unwrap_or(1), began).await?;
             loop {
                 // Before the look: what a replica fetches is on record too.
-                let grown = self.heard.borrow().saturating_sub(self.rested);
+                let grown = self.ear.heard.borrow().saturating_sub(self.rested);
                 let delivery = self.engine.fetch(self.fetch.clone()).await?;
                 if let Some(ask) = delivery.asks.iter().find(|ask| ask.purpose == purpose) {
                     self.grown[at] = Some(self.grown[at].map_or(grown, |known| known.min(grown)));
@@ -232,7 +244,7 @@ impl Worker {
     async fn begin(&mut self, began: Instant) -> Result<(), Failure> {
         self.until(self.rested + self.length, began).await?;
         loop {
-            let heard = *self.heard.borrow_and_update();
+            let heard = *self.ear.heard.borrow_and_update();
             match self.engine.begin(&self.secret, PlanKind::Rotate, "bench", author()).await {
                 Ok(_) => {
                     // The least that was seen: an announcement that came late must not make it wait for one that never comes.
@@ -253,7 +265,8 @@ impl Worker {
             let status = self.engine.status(&self.secret).await?;
             return Err(format!("{} does not come to {seq}: {status:#?}", self.secret).into());
         }
-        match tokio::time::timeout(LOOK_ANYWAY, self.heard.wait_for(|heard| *heard >= seq)).await {
+        self.ear.wanted.store(seq, Ordering::SeqCst);
+        match tokio::time::timeout(LOOK_ANYWAY, self.ear.heard.wait_for(|heard| *heard >= seq)).await {
             Ok(Err(_)) => Err("the engine has ended".into()),
             Ok(Ok(_)) => Ok(()),
             Err(_) => {
