@@ -1,18 +1,16 @@
 //! Connections as capabilities need them: where, as whom, who may use them, how much at once. The files they come from
 //! are the host's. Every check here is made inside the capability, and a refusal is a value that says what to grant.
 
-use crate::capabilities::http::pool::Clients;
-use crate::capabilities::sql::pool::Sessions;
+mod opened;
+
+pub(crate) use opened::{Opened, Using};
+
 use crate::identity::{Given, SecretSource, Sourced};
 use crate::manifest::Endpoint;
-use crate::refusal::Refusal;
-use keybaton_protocol::ids::{ConnectionName, Namespace, PluginName};
+use keybaton_protocol::ids::ConnectionName;
 use keybaton_schedule::connection::{Addresses, Pattern};
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Instant;
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// A named way to a target.
 #[derive(Debug)]
@@ -284,136 +282,5 @@ impl Connections {
     pub(crate) fn get(&self, name: &str) -> Option<Arc<Opened>> {
         let name = name.parse().ok()?;
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(&name).cloned()
-    }
-}
-
-/// A connection with what it has open.
-#[derive(Debug)]
-pub(crate) struct Opened {
-    pub(crate) connection: Connection,
-    slots: Arc<Semaphore>,
-    bucket: Mutex<(f64, Instant)>,
-    pub(crate) sessions: Sessions,
-    pub(crate) clients: Clients,
-    pub(crate) in_use: Arc<InUse>,
-}
-
-/// How many host calls are under way as the admin, by the mark of what they logged in with.
-#[derive(Debug, Default)]
-pub(crate) struct InUse(Mutex<BTreeMap<u64, usize>>);
-
-impl InUse {
-    fn counts(&self) -> MutexGuard<'_, BTreeMap<u64, usize>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Counts one host call until the answer is dropped.
-    pub(crate) fn enter(self: &Arc<Self>, mark: u64) -> Using {
-        *self.counts().entry(mark).or_default() += 1;
-        Using { counts: Arc::clone(self), mark }
-    }
-
-    fn only(&self, mark: u64) -> bool {
-        self.counts().keys().all(|used| *used == mark)
-    }
-}
-
-/// One host call as the admin.
-#[derive(Debug)]
-pub(crate) struct Using {
-    counts: Arc<InUse>,
-    mark: u64,
-}
-
-impl Drop for Using {
-    fn drop(&mut self) {
-        let mut counts = self.counts.counts();
-        if let Some(count) = counts.get_mut(&self.mark) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&self.mark);
-            }
-        }
-    }
-}
-
-impl Opened {
-    fn new(connection: Connection) -> Self {
-        let burst = connection.limits.rate.map_or(0.0, |(_, burst)| f64::from(burst.max(1)));
-        Self {
-            slots: Arc::new(Semaphore::new(usize::from(connection.limits.concurrency.max(1)))),
-            bucket: Mutex::new((burst, Instant::now())),
-            sessions: Sessions::new(usize::from(connection.limits.concurrency.max(1))),
-            clients: Clients::default(),
-            in_use: Arc::default(),
-            connection,
-        }
-    }
-
-    /// Whether this plugin may use it for secrets of this namespace.
-    pub(crate) fn admits(&self, namespace: &Namespace, plugin: &PluginName) -> Result<(), Refusal> {
-        let (name, access) = (&self.connection.name, &self.connection.access);
-        if !access.plugins.iter().any(|pattern| pattern.matches(plugin.as_str())) {
-            return Err(Refusal::denied(
-                "connection.plugin",
-                format!("connection `{name}` is not open to plugin `{plugin}`: list it under the connection's plugins"),
-            ));
-        }
-        if !access.namespaces.iter().any(|pattern| pattern.matches(namespace.as_str())) {
-            return Err(Refusal::denied(
-                "connection.namespace",
-                format!("connection `{name}` is not open to namespace `{namespace}`: list it under its namespaces"),
-            ));
-        }
-        Ok(())
-    }
-
-    /// Whether this identity at the target may be touched.
-    pub(crate) fn admits_identity(&self, identity: &str) -> Result<(), Refusal> {
-        if self.connection.access.identities.iter().any(|pattern| pattern.matches(identity)) {
-            return Ok(());
-        }
-        let shown = crate::limits::cut(identity, 80);
-        Err(Refusal::denied(
-            "connection.identity",
-            format!(
-                "connection `{}` does not allow the identity `{}`: add a pattern to its identities",
-                self.connection.name,
-                shown.escape_debug()
-            ),
-        ))
-    }
-
-    /// Waits for a free slot and for the rate, at most `within_ms`.
-    pub(crate) async fn enter(&self, within_ms: u64) -> Result<OwnedSemaphorePermit, Refusal> {
-        let name = &self.connection.name;
-        let busy = |what| Refusal::retryable("connection.busy", format!("connection `{name}` has {what} in time"));
-        let end = Instant::now() + Duration::from_millis(within_ms);
-        let acquired = tokio::time::timeout_at(end, Arc::clone(&self.slots).acquire_owned()).await;
-        let permit = acquired.map_err(|_| busy("no free slot"))?.map_err(|_| busy("been closed and no slot"))?;
-        loop {
-            let wait = self.take_token();
-            if wait.is_zero() {
-                return Ok(permit);
-            }
-            if Instant::now() + wait > end {
-                return Err(busy("a rate limit that lets no call start").after_ms(Some(wait.as_millis() as u64)));
-            }
-            tokio::time::sleep(wait).await;
-        }
-    }
-
-    /// Takes a token, or says how long until there is one.
-    fn take_token(&self) -> Duration {
-        let Some((per_second, burst)) = self.connection.limits.rate else { return Duration::ZERO };
-        let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        let filled = bucket.0 + now.duration_since(bucket.1).as_secs_f64() * per_second;
-        *bucket = (filled.min(f64::from(burst.max(1))), now);
-        if bucket.0 >= 1.0 {
-            bucket.0 -= 1.0;
-            return Duration::ZERO;
-        }
-        Duration::from_secs_f64(((1.0 - bucket.0) / per_second.max(0.001)).clamp(0.001, 60.0))
     }
 }
