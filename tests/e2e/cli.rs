@@ -86,7 +86,7 @@ async fn from_nothing_to_a_finished_rotation() {
         let status = host.done(&["status", "team/one"]).await;
         assert_eq!(generation(&status, "current"), Some(number), "{what}: {status:#}");
     }
-    let watched = lines(&host.ends(&["watch", "team/one", "--until-idle"], exit::DONE).await.out);
+    let watched = lines(&host.ends(&["watch", "team/one", "--until-idle", "--all"], exit::DONE).await.out);
     let history = host.done(&["history", "team/one"]).await;
     assert_eq!(history["events"].as_array(), Some(&watched), "watch and history tell the same");
     assert_eq!(host.done(&["status"]).await["secrets"][0]["secret"], "team/one");

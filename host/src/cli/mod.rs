@@ -74,7 +74,7 @@ pub(crate) enum Command {
     /// Follow a secret live: phases, who is being waited for, with what evidence so far.
     Watch(Watch),
     /// Show everything that happened to a secret.
-    History(Named),
+    History(History),
     /// Give the pending credential back.
     Rollback(Reasoned),
     /// Put the previous credential back after commit.

@@ -110,6 +110,22 @@ pub(crate) struct Watch {
     /// Leave when no rotation is running.
     #[arg(long)]
     pub(crate) until_idle: bool,
+    /// From the beginning, and every record on a line of its own.
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+/// `history`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  keybaton history payments/db             rotation by rotation, each plugin call on one line
+  keybaton history payments/db --all       every record of the journal")]
+pub(crate) struct History {
+    /// `namespace/name`.
+    pub(crate) secret: String,
+    /// Every record on a line of its own, each host call too.
+    #[arg(long)]
+    pub(crate) all: bool,
 }
 
 /// `compromise`.

@@ -46,7 +46,9 @@ fn foretold(seen: &Foresight) -> String {
         "replicas that hold it and will be led to another".to_owned()
     };
     list(&lose, &seen.holders, "none that keybaton knows of");
-    list("places where it ends", &seen.places, "none");
+    let of_several =
+        |place: &String| if place == "-" { "the target, which is one place".to_owned() } else { place.clone() };
+    list("places where it ends", &seen.places.iter().map(of_several).collect::<Vec<_>>(), "none");
     list("connections that log in with it", &seen.connections, "none");
     list("secrets that rest on it", &seen.dependants, "none");
     text.trim_end().to_owned()

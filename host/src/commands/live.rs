@@ -1,11 +1,12 @@
-//! `watch`: a secret live, redrawn whenever its journal grows. Shows what `status` and `history` show, no more.
+//! `watch`: a secret live, from its newest rotation on. Shows what `status` and `history` show, no more.
 
 use crate::cli::{Common, Watch};
 use crate::client::Client;
+use crate::commands::history::{self, Story};
 use crate::commands::{path_of, show};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
-use keybaton_api::model::{History, SecretStatus, Standing};
+use keybaton_api::model::{RotationStatus, SecretStatus, Standing};
 use std::time::Duration;
 
 /// Pause before a broken stream is opened again, and between looks where no event comes.
@@ -17,11 +18,12 @@ const TRIES: u32 = 60;
 pub(crate) async fn watch(common: &Common, output: &Output, asked: Watch) -> Result<Exit, Failure> {
     let client = Client::new(common)?;
     let path = path_of(&asked.secret)?;
-    let mut seen = 0;
-    let mut shown = String::new();
+    let mut seen = if asked.all { 0 } else { newest_rotation(&client, &path).await? };
+    let mut shown = None;
+    let mut story = Story::new(asked.all);
     let mut tries = 0;
     loop {
-        match look(&client, output, &path, &mut seen, &mut shown).await {
+        match look(&client, output, &path, (&mut seen, &mut shown, &mut story)).await {
             Ok(status) if asked.until_idle && is_still(&status) => return Ok(verdict(&status)),
             Ok(_) => tries = 0,
             Err(failure) if failure.exit == Exit::Unreachable && tries < TRIES && seen > 0 => {
@@ -39,38 +41,48 @@ pub(crate) async fn watch(common: &Common, output: &Output, asked: Watch) -> Res
     }
 }
 
+/// The position before the newest rotation: what came earlier is history.
+async fn newest_rotation(client: &Client, path: &str) -> Result<u64, Failure> {
+    let all = history::read(client, path, 0).await?;
+    let started = all.events.iter().rev().find(|event| event.event == "started");
+    Ok(started.map_or(0, |event| event.seq.saturating_sub(1)))
+}
+
 /// Prints the events that are new, and the standing if it changed.
 async fn look(
     client: &Client,
     output: &Output,
     path: &str,
-    seen: &mut u64,
-    shown: &mut String,
+    (seen, shown, story): (&mut u64, &mut Option<SecretStatus>, &mut Story),
 ) -> Result<SecretStatus, Failure> {
     // The standing first: whatever led to it is then in the history, its end included.
     let status: SecretStatus = client.get(path).await?;
-    let mut next = Some(*seen);
-    while let Some(after) = next {
-        let page: History = client.get(&format!("{path}/history?after={after}")).await?;
-        for event in &page.events {
-            *seen = event.seq;
-            output.result(event, |output, event| output.line(show::event_line(event)));
-        }
-        next = page.next.filter(|next| *next > after);
+    for event in history::read(client, path, *seen).await?.events {
+        *seen = event.seq;
+        output.result(&event, |output, event| story.tell(event).into_iter().for_each(|line| output.line(line)));
     }
-    let text = waiting_of(&status);
-    if text != *shown && !text.is_empty() {
-        output.line(format!("{text}\n"));
+    let standing = timeless(&status);
+    if shown.as_ref() != Some(&standing) && waits(&status) {
+        output.line(format!("\n{}\n", show::in_full(&status)));
     }
-    *shown = text;
+    *shown = Some(standing);
     Ok(status)
 }
 
-/// The standing, where somebody is waited for: that is what a watcher wants to see between events.
-fn waiting_of(status: &SecretStatus) -> String {
-    let waits =
-        status.rotation.as_ref().is_some_and(|rotation| rotation.consumers.iter().any(|c| !c.missing.is_empty()));
-    if waits || status.held.is_some() { show::in_full(status) } else { String::new() }
+/// Whether somebody is waited for: that is what a watcher wants to see between events.
+fn waits(status: &SecretStatus) -> bool {
+    let missing = |rotation: &RotationStatus| rotation.consumers.iter().any(|consumer| !consumer.missing.is_empty());
+    status.held.is_some() || status.rotation.as_ref().is_some_and(missing)
+}
+
+/// What is shown of a standing, without what changes as time passes.
+fn timeless(status: &SecretStatus) -> SecretStatus {
+    let mut status = status.clone();
+    status.seq = 0;
+    if let Some(rotation) = &mut status.rotation {
+        rotation.until = None;
+    }
+    status
 }
 
 fn is_still(status: &SecretStatus) -> bool {

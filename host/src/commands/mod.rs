@@ -6,11 +6,13 @@ mod connections;
 mod consumers;
 mod declare;
 mod doctor;
+mod history;
 mod init;
 mod key;
 mod live;
 mod operators;
 mod people;
+mod plugin_view;
 mod plugins;
 mod secrets;
 mod serve;
@@ -73,7 +75,7 @@ async fn of_secrets(common: Common, output: &Output, command: Command) -> Result
         Command::Freeze(asked) => secrets::scoped(&common, output, "freeze", asked).await,
         Command::Thaw(asked) => secrets::scoped(&common, output, "thaw", asked).await,
         Command::Watch(asked) => live::watch(&common, output, asked).await,
-        Command::History(asked) => show::history(&common, output, asked).await,
+        Command::History(asked) => history::run(&common, output, asked).await,
         Command::Status(asked) => show::status(&common, output, asked).await,
         other => unreachable!("`run` sends {other:?} elsewhere"),
     }

@@ -37,7 +37,8 @@ pub(crate) async fn run(common: &Common, output: &Output, asked: OperatorArgs) -
             let gone: Withdrawn = client.delete(&format!("/v1/operators/{name}")).await?;
             output.result(&gone, |output, gone| {
                 let done = paint(Tone::Good, "removed");
-                output.line(format!("{done} operator {name}: {} tokens are good no longer", gone.identities));
+                let tokens = if gone.identities == 1 { "its token is" } else { "its tokens are" };
+                output.line(format!("{done} operator {name}: {tokens} good no longer"));
             });
         }
     }

@@ -3,6 +3,7 @@
 use crate::cli::{Common, PluginArgs, PluginCommand};
 use crate::client::Client;
 use crate::commands::on_tokio;
+use crate::commands::plugin_view::in_full;
 use crate::exit::{Context, Exit, Failure};
 use crate::output::{Output, Tone, paint};
 use crate::wiring::components;
@@ -90,25 +91,14 @@ fn inspected(output: &Output, component: &Path) -> Result<Exit, Failure> {
     let shown = components::view(&inspection, PluginState::Added, Vec::new(), 0);
     output.result(&shown, |output, shown| {
         output.line(in_full(shown));
+        output.line(String::new());
         for (what, list) in [("imports", &inspection.imports), ("exports", &inspection.exports)] {
-            output.line(format!("  {what}: {}", list.join(", ")));
+            let list = if list.is_empty() { "nothing".to_owned() } else { list.join(", ") };
+            output.line(format!("  {what:<10}  {list}"));
         }
-        output.line(format!("  size: {} bytes", inspection.bytes));
+        output.line(format!("  size        {} bytes", inspection.bytes));
     });
     Ok(if shown.differences.is_empty() { Exit::Done } else { Exit::Invalid })
-}
-
-fn in_full(plugin: &PluginView) -> String {
-    let mut text = format!("{} {}   {}\n", paint(Tone::Strong, &plugin.name), plugin.version, plugin.summary);
-    text.push_str(&format!("  digest {}\n  contract {}\n", plugin.digest, plugin.contract));
-    for ask in &plugin.asks {
-        let ask: Vec<&str> = ask.split_whitespace().collect();
-        text.push_str(&format!("  asks for {}\n", ask.join(" ")));
-    }
-    for difference in &plugin.differences {
-        text.push_str(&format!("  {}\n", paint(Tone::Bad, &format!("would not load: {difference}"))));
-    }
-    text.trim_end().to_owned()
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {

@@ -37,7 +37,7 @@ pub(crate) async fn rotate(common: &Common, output: &Output, asked: Rotate) -> R
         });
         return Ok(Exit::Done);
     }
-    live::watch(common, output, Watch { secret: asked.secret, until_idle: true }).await
+    live::watch(common, output, Watch { secret: asked.secret, until_idle: true, all: false }).await
 }
 
 /// Sends a request that carries a reason.

@@ -1,14 +1,14 @@
 //! What is shown of secrets: a table of all, one in full, and its history. Only names, roles and evidence; no values.
 
-use crate::cli::{Common, Named, Status};
+use crate::cli::{Common, Status};
 use crate::client::Client;
 use crate::commands::path_of;
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, Tone, paint};
-use keybaton_api::model::{ConsumerStatus, History, HistoryEvent, RotationStatus, SecretList, SecretStatus, Standing};
+use keybaton_api::model::{ConsumerStatus, RotationStatus, SecretList, SecretStatus, Standing};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Most pages that `history` and `status` read, so that a broken `next` cannot loop.
+/// Most pages that `status` reads, so that a broken `next` cannot loop.
 const PAGES_MAX: usize = 10_000;
 
 /// Where secrets stand.
@@ -90,19 +90,21 @@ pub(crate) fn in_full(status: &SecretStatus) -> String {
 
 fn rotation_lines(rotation: &RotationStatus) -> String {
     let step = rotation.step.as_deref().unwrap_or("-");
+    let why = match rotation.cause.as_str() {
+        "operator" => format!("by {}", rotation.author),
+        cause => cause.to_owned(),
+    };
     let mut text = format!(
-        "  {} to generation {}: {} · {}   ({} by {}, {})\n",
+        "  {} to generation {}: {} · {}   ({why}, {})\n",
         rotation.kind,
         rotation.generation,
         rotation.phase,
         paint(Tone::Strong, step),
-        rotation.cause,
-        rotation.author,
         ago(Some(rotation.started_at)),
     );
     if let Some(waiting) = &rotation.waiting {
         let until = rotation.until.map(|until| format!(", looks again {}", ahead(Some(until)))).unwrap_or_default();
-        text.push_str(&format!("  {}{until}\n", paint(Tone::Warn, &format!("waiting: {waiting}"))));
+        text.push_str(&format!("  {}{until}\n", paint(Tone::Warn, &format!("waiting {waiting}"))));
     }
     for consumer in &rotation.consumers {
         text.push_str(&consumer_lines(consumer));
@@ -127,39 +129,6 @@ fn consumer_lines(consumer: &ConsumerStatus) -> String {
         text.push_str(&format!("      {}\n", paint(Tone::Warn, &missing)));
     }
     text
-}
-
-/// Everything that happened to a secret.
-pub(crate) async fn history(common: &Common, output: &Output, asked: Named) -> Result<Exit, Failure> {
-    let client = Client::new(common)?;
-    let path = path_of(&asked.secret)?;
-    let mut all: Option<History> = None;
-    for _ in 0..PAGES_MAX {
-        let after = all.as_ref().and_then(|all| all.next);
-        let query = after.map(|after| format!("?after={after}")).unwrap_or_default();
-        let page: History = client.get(&format!("{path}/history{query}")).await?;
-        let next = page.next;
-        let whole = all.get_or_insert(History { secret: page.secret, events: Vec::new(), next: None });
-        whole.events.extend(page.events);
-        whole.next = next;
-        if next.is_none() {
-            break;
-        }
-    }
-    let all = all.ok_or_else(|| Failure::new(Exit::Failed, "the host answered nothing"))?;
-    output.result(&all, |output, all| all.events.iter().for_each(|event| output.line(event_line(event))));
-    Ok(Exit::Done)
-}
-
-/// One event on one line.
-pub(crate) fn event_line(event: &HistoryEvent) -> String {
-    let tone = match event.event.as_str() {
-        "committed" | "finished" | "erased" | "reverted" => Tone::Good,
-        "held" | "compromised" | "overridden" => Tone::Bad,
-        "rolling-back" | "reverting" | "interrupted" => Tone::Warn,
-        _ => Tone::Dim,
-    };
-    format!("{:>6}  {}  {:<20} {}", event.seq, utc(event.at), paint(tone, &event.event), event.text)
 }
 
 fn tone_of(standing: Standing) -> Tone {

@@ -176,11 +176,17 @@ fn bearer(parts: &Parts) -> Option<Token> {
 
 /// The caller has proven that it holds the token, and may know what became of it.
 fn still_good(identity: &Identity, now: Millis) -> Result<(), Problem> {
+    let help = match identity.subject {
+        Subject::Operator { .. } => "ask another operator for a new one: `keybaton operator add NAME`",
+        Subject::Consumer(_) => "enrol again: `keybaton consumer enrol NAMESPACE/NAME` prints a token for that",
+    };
     if identity.revoked_at.is_some() {
-        return Err(Problem::new(Kind::TokenRevoked, "this identity was withdrawn").help("ask for a new enrolment"));
+        return Err(
+            Problem::new(Kind::TokenRevoked, format!("the token of {} was withdrawn", identity.subject)).help(help)
+        );
     }
     if identity.expires_at.is_some_and(|end| end <= now) {
-        return Err(Problem::new(Kind::TokenExpired, "this identity has ended").help("enrol again"));
+        return Err(Problem::new(Kind::TokenExpired, format!("the token of {} has ended", identity.subject)).help(help));
     }
     Ok(())
 }

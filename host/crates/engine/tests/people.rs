@@ -224,7 +224,7 @@ async fn foreseen(mut bench: Bench, generation: u32, disable_first: bool, told: 
 async fn what_a_compromise_breaks_is_told_beforehand_and_is_what_happens() {
     let staged = || without_web_1(policy());
     foreseen(staged().await, 2, false, "rolled back", |it| matches!(it, Event::RollingBack { .. })).await;
-    foreseen(staged().await, 1, true, "generation 1 is ended at - without", |it| {
+    foreseen(staged().await, 1, true, "generation 1 is ended without", |it| {
         matches!(it, Event::RetirementOpened { generation: Generation(1), .. })
     })
     .await;

@@ -84,7 +84,8 @@ async fn add(
     Ok(answer(draft.finish()))
 }
 
-/// Removes an operator: its tokens are good no longer. Refused for the last one who may act everywhere without an end.
+/// Removes an operator: its tokens are good no longer. Refused for oneself, and for the last one who may act everywhere
+/// without an end.
 #[utoipa::path(delete, path = "/v1/operators/{name}", tag = "people", security(("bearer" = [])),
     params(("name" = String, Path)),
     responses((status = 200, body = Withdrawn), (status = "default", body = ProblemDetails)))]
@@ -96,8 +97,11 @@ async fn remove(
     operator.everywhere()?;
     let name: Author = name.parse()?;
     let entry = operator.asks(&context, "operator.remove", &name, "");
-    let inner = context.clone();
+    let (inner, caller) = (context.clone(), operator.author());
     let removed = async move {
+        if name == caller {
+            return Err(Problem::new(Kind::Refused, "nobody removes himself").help("have another operator do it"));
+        }
         let _alone = inner.operators_alone().await;
         let now = inner.now();
         let all = good(&inner).await?;

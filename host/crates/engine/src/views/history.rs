@@ -3,7 +3,8 @@
 use super::HistoryEntry;
 use crate::ports::journal::Recorded;
 use keybaton_protocol::event::{Event, HostAnswer, Minted, Outcome};
-use keybaton_protocol::ids::{Author, RotationId};
+use keybaton_protocol::ids::{Author, Place, RotationId};
+use keybaton_protocol::policy::Members;
 
 /// The journal's events as people read them; `open` is the rotation that was open before the first.
 pub(crate) fn entries(events: &[Recorded]) -> Vec<HistoryEntry> {
@@ -27,6 +28,11 @@ pub(crate) fn entries(events: &[Recorded]) -> Vec<HistoryEntry> {
         }
     }
     out
+}
+
+/// Where, for a target of several places.
+pub(super) fn at(place: &Place) -> String {
+    if *place == Place::only() { String::new() } else { format!(" at {place}") }
 }
 
 struct Line {
@@ -74,7 +80,7 @@ fn describe(event: &Event) -> Line {
 fn call(event: &Event) -> Line {
     match event {
         Event::Intended { call, kind, generation, place, attempt, operation, step, .. } => {
-            Line::new(format!("{step}: calls {kind} for {generation} at {place} (attempt {attempt})"))
+            Line::new(format!("{step}: calls {kind} for {generation}{} (attempt {attempt})", at(place)))
                 .with("call", &call.0)
                 .with("export", &kind)
                 .with("step", &step)
@@ -181,8 +187,16 @@ fn consumers(event: &Event) -> Line {
         Event::ConsumerRemoved { consumer, author } => {
             Line::new(format!("consumer {consumer} leaves")).with("consumer", &consumer).by(author)
         }
-        Event::MembersChanged { consumer, author, .. } => {
-            Line::new(format!("consumer {consumer} has other replicas")).with("consumer", &consumer).by(author)
+        Event::MembersChanged { consumer, members, author } => {
+            let members = match members {
+                Members::Listed(listed) if listed.is_empty() => "nobody".to_owned(),
+                Members::Listed(listed) => listed.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+                Members::Count(count) => format!("{count} replicas"),
+            };
+            Line::new(format!("consumer {consumer} is now {members}"))
+                .with("consumer", &consumer)
+                .with("members", &members)
+                .by(author)
         }
         Event::PlacesChanged { places, author } => {
             let places: Vec<_> = places.iter().map(ToString::to_string).collect();
@@ -213,7 +227,7 @@ fn course(event: &Event) -> Line {
         Event::RollingBack { reason, author } => going_back("rolling back", reason, author.as_ref()),
         Event::Reverting { reason, author } => going_back("reverting", reason, author.as_ref()),
         Event::RetirementOpened { generation, place, cause, id } => {
-            let line = Line::new(format!("{generation} is to end at {place}: {cause}"))
+            let line = Line::new(format!("{generation} is to end{}: {cause}", at(place)))
                 .with("generation", &generation.0)
                 .with("place", &place)
                 .with("cause", &cause);
@@ -221,12 +235,12 @@ fn course(event: &Event) -> Line {
         }
         Event::RetirementClosed { generation, place, superseded, .. } => {
             let how = if *superseded { "is overwritten by a newer one" } else { "has ended" };
-            Line::new(format!("{generation} {how} at {place}")).with("generation", &generation.0).with("place", place)
+            Line::new(format!("{generation} {how}{}", at(place))).with("generation", &generation.0).with("place", place)
         }
         Event::Erased { generation } => {
             Line::new(format!("the data key of {generation} is erased")).with("generation", &generation.0)
         }
-        Event::ForeignSeen { place, id } => Line::new(format!("{id} at {place} is not keybaton's; it is left alone"))
+        Event::ForeignSeen { place, id } => Line::new(format!("{id}{} is not keybaton's; it is left alone", at(place)))
             .with("place", &place)
             .with("id", &id),
         Event::Held { reason, detail } => Line::new(format!("held ({reason}): {detail}")).with("reason", &reason),

@@ -1,6 +1,7 @@
 //! What people look at before they decide something: members and what they have shown, places and how each stands, and
 //! what a compromise would break. Reads and foresees; changes nothing, and holds no value.
 
+use super::history::at;
 use keybaton_protocol::action::Action;
 use keybaton_protocol::admit::{Refusal, admit};
 use keybaton_protocol::command::Command;
@@ -241,7 +242,7 @@ pub(crate) fn foresight(
         match decide(&ahead, now) {
             Action::Record(events) => next = events,
             Action::Call(call) => {
-                let what = format!("{} of generation {} at {}", call.kind, call.generation.0, call.place);
+                let what = format!("{} of generation {}{}", call.kind, call.generation.0, at(&call.place));
                 follows.push(format!("the plugin is called at once: {what}"));
                 break;
             }
@@ -275,7 +276,7 @@ fn sentence(event: &Event, after: &Secret) -> Option<String> {
         Event::Reverting { .. } => format!("the previous credential{} is put back", previous()),
         Event::Finished { .. } => "the running rotation ends".to_owned(),
         Event::RetirementOpened { generation, place, .. } => {
-            format!("generation {} is ended at {place} without waiting for anybody", generation.0)
+            format!("generation {} is ended{} without waiting for anybody", generation.0, at(place))
         }
         Event::Committed => "pending becomes current".to_owned(),
         _ => return None,

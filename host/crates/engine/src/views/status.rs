@@ -1,5 +1,6 @@
 //! From the state of a secret to what people are shown of it. Reads; decides nothing; has no access to values.
 
+use super::history::at;
 use super::{
     ConsumerView, ForeignView, GenerationView, HeldView, ReplicaView, RetirementView, RotationView, StatusView, Summary,
 };
@@ -133,22 +134,25 @@ pub(super) fn statements<'s>(
 /// What is waited for, in words.
 fn words(waiting: &Waiting) -> String {
     match waiting {
-        Waiting::Call(_) => "the plugin is at work".to_owned(),
+        Waiting::Call(_) => "for the plugin".to_owned(),
         Waiting::BackOff(step) => format!("before another attempt at {step}"),
         Waiting::Doubt(_) => {
-            "a call was not answered: until it can take no more effect, then the target is asked".to_owned()
+            "until a call that was not answered can take no more effect; then the target is asked".to_owned()
         }
         Waiting::Consumers { step, missing } => {
             let who: Vec<_> = missing.iter().map(|(name, replica)| format!("{name}/{replica}")).collect();
             format!("for {step}: {}", who.join(", "))
         }
-        Waiting::Timer(step) => format!("{step}: a time has to pass"),
-        Waiting::Retirement(generation, place) => format!("{generation} has to end at {place} first"),
+        Waiting::Timer(step) => format!("for {step}: a time has to pass"),
+        Waiting::Retirement(generation, place) => format!("until {generation} has ended{}", at(place)),
         Waiting::Blocked(step, what) => format!("for {step}: {what}"),
         Waiting::Stuck(export, generation, place) => {
-            format!("{export} of {generation} at {place} failed too often; release it when the cause is gone")
+            format!(
+                "for a person: {export} of {generation}{} failed too often; release it when the cause is gone",
+                at(place)
+            )
         }
-        Waiting::Held(reason) => format!("held: {reason}"),
-        Waiting::Frozen => "frozen".to_owned(),
+        Waiting::Held(reason) => format!("for a person: held ({reason})"),
+        Waiting::Frozen => "for a thaw".to_owned(),
     }
 }
