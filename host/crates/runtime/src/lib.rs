@@ -22,6 +22,7 @@ mod record;
 mod refusal;
 mod reply;
 mod rotator;
+mod said;
 pub mod scrub;
 mod secret;
 mod setup;

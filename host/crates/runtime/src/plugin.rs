@@ -4,6 +4,7 @@ use crate::bindings::PluginWithRevealPre;
 use crate::bindings::keybaton::rotator as wire;
 use crate::cache::Cache;
 use crate::catalog::{CatalogError, Entry, inspect};
+use crate::said::Said;
 use crate::state::{Allowed, CallState};
 use keybaton_protocol::ids::{Digest, PluginName};
 use std::sync::Arc;
@@ -34,6 +35,7 @@ pub(crate) struct Plugin {
     pub(crate) full: PluginWithRevealPre<CallState>,
     /// With the log alone; everything else traps.
     pub(crate) pure: InstancePre<CallState>,
+    pub(crate) said: Said,
 }
 
 impl Plugin {
@@ -63,7 +65,7 @@ impl Plugin {
         let full = full.and_then(PluginWithRevealPre::new).map_err(failed)?;
         let pure = pure(engine, &component).map_err(failed)?;
         let allowed = Arc::new(Allowed { manifest, grants: entry.grants.clone() });
-        Ok(Self { digest: entry.digest, allowed, full, pure })
+        Ok(Self { digest: entry.digest, allowed, full, pure, said: Said::default() })
     }
 }
 

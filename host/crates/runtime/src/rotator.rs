@@ -5,7 +5,7 @@ use crate::cache::Cache;
 use crate::catalog::{Catalog, CatalogError};
 use crate::connection::Connections;
 use crate::convert;
-use crate::documents;
+use crate::documents::{self, Described};
 use crate::manifest::Stage;
 use crate::plugin::{LoadError, Plugin, store};
 use crate::pure;
@@ -111,6 +111,14 @@ impl Runtime {
     async fn active(&self, name: &PluginName) -> Result<Arc<Plugin>, Fault> {
         let digest = self.catalog().active(name).map(|entry| entry.digest);
         self.plugin(digest.map_err(|error| unloadable(&error.into()))?).await
+    }
+
+    /// What a plugin says of itself.
+    async fn described(&self, plugin: &Plugin) -> Result<Arc<Described>, Fault> {
+        match plugin.said.itself() {
+            Some(described) => Ok(described),
+            None => Ok(plugin.said.note_itself(pure::describe(&self.machine.engine, plugin).await?)),
+        }
     }
 
     fn ledger(&self, request: &CallRequest, recorder: Arc<dyn CallRecorder>, most: u32) -> Ledger {
@@ -262,29 +270,39 @@ impl CallRecorder for Unrecorded {
 impl Rotator for Runtime {
     async fn describe(&self, name: &PluginName) -> Result<Description, Fault> {
         let plugin = self.active(name).await?;
-        let described = pure::describe(&self.machine.engine, &plugin).await?;
+        let described = self.described(&plugin).await?;
         let (name, component) = (plugin.allowed.manifest.name.clone(), plugin.digest);
         let settings_schema = described.settings_schema.to_string();
-        Ok(Description { name, component, settings_schema, summary: described.summary })
+        Ok(Description { name, component, settings_schema, summary: described.summary.clone() })
     }
 
     async fn profile(&self, name: &PluginName, settings: &str) -> Result<Profiled, Fault> {
         let plugin = self.active(name).await?;
+        let component = plugin.digest;
+        if let Some(profile) = plugin.said.profile(settings) {
+            return Ok(Profiled { profile, component });
+        }
         let text = pure::profile(&self.machine.engine, &plugin, settings).await?;
         let profile = documents::profile(&text)
             .map_err(|why| convert::broken("guest.encoding", format!("`profile` answered what it must not: {why}")))?;
-        Ok(Profiled { profile, component: plugin.digest })
+        plugin.said.note_profile(settings, &profile);
+        Ok(Profiled { profile, component })
     }
 
     async fn validate(&self, name: &PluginName, settings: &str) -> Result<Vec<Finding>, Fault> {
         let plugin = self.active(name).await?;
-        let described = pure::describe(&self.machine.engine, &plugin).await?;
+        if let Some(findings) = plugin.said.findings(settings) {
+            return Ok(findings);
+        }
+        let described = self.described(&plugin).await?;
         let findings = pure::against_schema(&described.settings_schema, settings);
         if !findings.is_empty() {
             return Ok(findings);
         }
         let findings = pure::validate(&self.machine.engine, &plugin, settings).await?;
-        convert::findings(findings, &mut Scrubber::default())
+        let findings = convert::findings(findings, &mut Scrubber::default())?;
+        plugin.said.note_findings(settings, &findings);
+        Ok(findings)
     }
 
     async fn preflight(&self, request: CallRequest) -> Result<Vec<Finding>, Fault> {
