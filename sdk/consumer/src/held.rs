@@ -117,8 +117,8 @@ impl Held {
         self.read().order().into_iter().map(|held| held.credential.generation()).collect()
     }
 
-    /// Whether the application has a handle of any other generation. Not counted are those that are being given back:
-    /// of them it is said when the last handle goes.
+    /// Whether the application has a handle of any other generation, or falls over to one. Not counted are those that are
+    /// being given back: of them it is said when the last handle goes.
     pub(crate) fn others_in_use(&self, generation: u32) -> bool {
         let state = self.read();
         let held = |of: u32| state.generations.iter().filter(|held| held.credential.generation() == of).count();
@@ -126,7 +126,11 @@ impl Held {
         for (of, handles) in &state.handles {
             *others.entry(*of).or_default() += handles.count();
         }
-        others.into_iter().any(|(of, count)| of != generation && !state.leaving.contains_key(&of) && count > held(of))
+        let falls_over = state.preferred.is_some_and(|preferred| preferred != generation);
+        falls_over
+            || others
+                .into_iter()
+                .any(|(of, count)| of != generation && !state.leaving.contains_key(&of) && count > held(of))
     }
 
     pub(crate) fn get(&self, generation: u32) -> Option<Credential> {
@@ -153,12 +157,17 @@ impl Held {
         self.read().asks.contains(ask)
     }
 
-    /// The application authenticated with it. Counts as evidence only for the one to use: whoever fell over has not
-    /// switched.
-    pub(crate) fn note_use(&self, generation: u32) {
+    /// The application authenticated with it, after the target had refused `refused`. Counts as evidence only for the
+    /// one to use: whoever fell over has not switched. Another is preferred only where the one to use was refused: a
+    /// login that was begun before the switch says nothing against the new one.
+    pub(crate) fn note_use(&self, generation: u32, refused: &[u32]) {
         let mut state = self.write();
         let to_use = to_use(&state.generations);
-        state.preferred = (to_use != Some(generation)).then_some(generation);
+        if to_use == Some(generation) {
+            state.preferred = None;
+        } else if to_use.is_some_and(|to_use| refused.contains(&to_use)) {
+            state.preferred = Some(generation);
+        }
         if to_use == Some(generation) && state.used.insert(generation) {
             drop(state);
             self.announce();
@@ -256,11 +265,15 @@ mod tests {
     fn what_worked_is_preferred_until_the_next_delivery() {
         let held = Held::new();
         held.take(delivery(&[(2, true), (1, false)], &[]), Instant::now());
-        held.note_use(1);
+        held.note_use(1, &[]);
+        assert_eq!(order(&held), [2, 1], "a login begun before the switch says nothing against the new one");
+        held.note_use(1, &[2]);
         assert_eq!(order(&held), [1, 2]);
-        held.note_use(2);
+        assert!(held.others_in_use(2), "whoever falls over uses the other one");
+        held.note_use(2, &[]);
         assert_eq!(order(&held), [2, 1]);
-        held.note_use(1);
+        assert!(!held.others_in_use(2));
+        held.note_use(1, &[2]);
         held.take(delivery(&[(2, true), (1, false)], &[]), Instant::now());
         assert_eq!(order(&held), [2, 1], "a delivery is newer than what was seen before it");
     }
@@ -269,10 +282,10 @@ mod tests {
     fn only_the_one_to_use_counts_as_used() {
         let held = Held::new();
         held.take(delivery(&[(2, false), (1, true)], &[]), Instant::now());
-        held.note_use(2);
+        held.note_use(2, &[]);
         assert!(!held.was_used(2), "falling over is not switching");
         held.take(delivery(&[(2, true), (1, false)], &[]), Instant::now());
-        held.note_use(2);
+        held.note_use(2, &[]);
         assert!(held.was_used(2));
     }
 

@@ -163,7 +163,7 @@ impl Secret {
         Fut: Future<Output = Result<T, Failed<E>>>,
     {
         let mut news = self.inner.held.news();
-        let mut refused = None;
+        let (mut refused, mut refusals) = (None, Vec::new());
         for round in 0..ROUNDS {
             news.mark_unchanged();
             // One handle at a time: those of the others must not look as if they were in use.
@@ -171,11 +171,14 @@ impl Secret {
                 let Some(credential) = self.inner.held.get(generation) else { continue };
                 match operation(credential).await {
                     Ok(done) => {
-                        self.inner.held.note_use(generation);
+                        self.inner.held.note_use(generation, &refusals);
                         return Ok(done);
                     }
                     Err(Failed::Other(error)) => return Err(FallbackError::Other(error)),
-                    Err(Failed::Refused(error)) => refused = Some(error),
+                    Err(Failed::Refused(error)) => {
+                        refused = Some(error);
+                        refusals.push(generation);
+                    }
                 }
             }
             if round + 1 < ROUNDS {
@@ -193,7 +196,7 @@ impl Secret {
     /// Tells that this process authenticated with a credential, where it does not go through
     /// [`Secret::with_fallback`]: a connection pool that logged in anew, say.
     pub fn confirm_use(&self, credential: &Credential) {
-        self.inner.held.note_use(credential.generation());
+        self.inner.held.note_use(credential.generation(), &[]);
         self.inner.ear.notify_one();
     }
 
