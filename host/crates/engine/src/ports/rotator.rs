@@ -115,7 +115,8 @@ pub trait CallRecorder: Send + Sync {
     /// Makes durable that a mutating host call is about to leave. `summary` is redacted, for people.
     async fn sent(&self, ordinal: Ordinal, request: Digest, deadline: Millis, summary: &str)
     -> Result<(), RecordError>;
-    /// Makes durable how it ended, what the guest is told, and every secret it yielded, before the guest sees it.
+    /// Puts on record how it ended, what the guest is told, and every secret it yielded. Durable on return where it
+    /// yielded one, or was not answered; otherwise no later than anything that is put on record after it.
     async fn answered(
         &self,
         ordinal: Ordinal,
