@@ -251,3 +251,111 @@ async fn a_damaged_database_is_named_and_never_served() {
     host.up(&[]).await;
     host.down().await;
 }
+
+/// A token for the command line, in a file of the test's folder.
+async fn operator(host: &mut Installation, args: &[&str]) -> String {
+    let made = host.done(&[&["operator", "add"], args].concat()).await;
+    let file = host.folder.write(&format!("{}.token", args[0]), made["token"].as_str().unwrap().as_bytes()).unwrap();
+    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    file.display().to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_change_what_a_rotation_waits_for_and_each_is_named() {
+    let attested =
+        "{ web: { members: [web-0, web-1] }, job: { members: [job-0], ready: attested, adopted: attested } }";
+    let (server, mut host, _) = served("cli-people", &[secret("one", attested)]).await;
+    let grace = operator(&mut host, &["grace"]).await;
+    let narrow = operator(&mut host, &["narrow", "--namespace", "other", "--days", "1"]).await;
+    assert_eq!(host.done(&["operator", "list"]).await["operators"].as_array().unwrap().len(), 3);
+    host.ends(&["--token-file", &narrow, "status", "team/one"], exit::UNREACHABLE).await;
+    host.ends(&["operator", "remove", "operator"], exit::REFUSED).await;
+    host.ends(&["operator", "remove", "nobody"], exit::NOT_FOUND).await;
+    host.done(&["operator", "remove", "narrow"]).await;
+    host.ends(&["--token-file", &narrow, "operator", "list"], exit::UNREACHABLE).await;
+
+    host.done(&["rotate", "team/one"]).await;
+    host.settled("team/one").await;
+    let counts = Arc::<Counts>::default();
+    let web = Workload::start(&mut host, &server, ("team/one", "team/web", "web-0"), &counts).await;
+    host.done(&["rotate", "team/one"]).await;
+    let missing = |status: &Value| {
+        status["rotation"]["consumers"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .flat_map(|it| it["missing"].as_array().unwrap().clone())
+            .collect::<Vec<_>>()
+    };
+    host.until("team/one", "ready where it can be", |status| missing(status) == ["job-0", "web-1"]).await;
+    let seen = host.done(&["compromise", "team/one", "--generation", "1", "--dry-run"]).await;
+    assert_eq!((&seen["role"], &seen["holders"]), (&"current".into(), &serde_json::json!(["web/web-0"])), "{seen:#}");
+    host.ends(&["compromise", "team/one", "--generation", "1"], exit::REFUSED).await;
+    host.ends(&["compromise", "team/one", "--generation", "9", "--dry-run"], exit::REFUSED).await;
+
+    for wrong in [&["--consumer", "web", "--replica", "web-9"], &["--consumer", "api", "--replica", "web-1"]] {
+        host.ends(&[&["member", "drop", "team/one"], &wrong[..]].concat(), exit::NOT_FOUND).await;
+    }
+    host.done(&["member", "drop", "team/one", "--consumer", "web", "--replica", "web-1", "--reason", "gone"]).await;
+    for (said, ends) in [("ready", "adopt"), ("adopted", "")] {
+        host.until("team/one", said, |status| missing(status) == ["job-0"]).await;
+        let word = [
+            "attest",
+            "team/one",
+            "--consumer",
+            "job",
+            "--generation",
+            "2",
+            "--as",
+            said,
+            "--reason",
+            "seen",
+            "--expires",
+            "2h",
+        ];
+        let id = host.done(&word).await["id"].as_str().unwrap().to_owned();
+        host.ends(&["attest", "team/one", "--approve", &id], exit::REFUSED).await;
+        host.done(&["--token-file", &grace, "attest", "team/one", "--approve", &id]).await;
+        if !ends.is_empty() {
+            host.until("team/one", ends, |status| status["rotation"]["step"] == ends).await;
+        }
+    }
+    host.settled("team/one").await;
+    assert_eq!(host.ending("team/one").await, "completed");
+    let members = host.done(&["member", "list", "team/one"]).await;
+    let job =
+        &members["consumers"].as_array().unwrap().iter().find(|it| it["consumer"] == "job").unwrap()["members"][0];
+    assert_eq!(job["statements"][0]["word"]["approver"], "grace", "{members:#}");
+    let places = host.done(&["place", "list", "team/one"]).await;
+    assert_eq!(places["places"][0]["generations"][0]["state"], "live", "{places:#}");
+    host.ends(&["place", "drop", "team/one", "-", "--reason", "none is left"], exit::REFUSED).await;
+    for nothing in [&["repolicy", "team/one"], &["repin", "team/one"]] {
+        host.ends(nothing, exit::REFUSED).await;
+    }
+    let audit = host.done(&["audit", "show"]).await;
+    for action in ["operator.add", "operator.remove", "member.drop", "attest", "attest.approve", "place.drop", "repin"]
+    {
+        assert!(audit["entries"].as_array().unwrap().iter().any(|it| it["action"] == action), "{action}: {audit:#}");
+    }
+    web.stop().await;
+    assert_eq!(counts.failed.load(Ordering::Relaxed), 0);
+    host.down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_policy_reaches_the_running_rotation_when_asked() {
+    let (_server, mut host, file) = served("cli-repolicy", &[secret("one", ONE)]).await;
+    host.done(&["rotate", "team/one"]).await;
+    host.settled("team/one").await;
+    host.done(&["rotate", "team/one"]).await;
+    let staged = |status: &Value| status["rotation"]["step"] == "stage";
+    host.until("team/one", "staged", staged).await;
+    host.ends(&["repolicy", "team/one"], exit::REFUSED).await;
+    let text = std::fs::read_to_string(&file).unwrap();
+    host.apply(&text.replace("then: hold", "then: rollback").replace("deadline: 10m", "deadline: 1s")).await;
+    assert!(staged(&host.done(&["status", "team/one"]).await), "it keeps what it was started on");
+    host.done(&["repolicy", "team/one", "--reason", "nobody comes"]).await;
+    host.settled("team/one").await;
+    assert_eq!(host.ending("team/one").await, "rolled-back");
+    host.down().await;
+}
