@@ -1,5 +1,5 @@
 //! The canary: known secrets go through a whole installation, and then everything that it said, answered, logged or
-//! stored is searched for them, in every rendering; so is the host's memory once they were erased.
+//! stored is searched for them, whole and in pieces, in every rendering; so is the host's memory once they were erased.
 
 use crate::host::{Installation, generation};
 use crate::load::connections;
@@ -8,6 +8,7 @@ use keybaton_test_support::{Canary, Postgres, PostgresOptions, Sighting, random_
 use reqwest::Client;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,9 +32,31 @@ const FORGOTTEN: Duration = Duration::from_secs(20);
 /// Variables of paths, as they are filled in.
 const VARIABLES: [(&str, &str); 3] = [("{namespace}", "team"), ("{name}", "one"), ("{id}", "none")];
 
-/// Awkward in every rendering, and nobody else's.
+/// A piece of so many bytes is looked for: shorter ones are met by chance.
+const PIECE_BYTES: usize = 8;
+/// The same for a value of hexadecimal digits, which logs are full of.
+const HEX_PIECE_BYTES: usize = 16;
+
+/// Awkward in every rendering, and every piece of it nobody else's.
 fn planted() -> String {
-    format!("K\"'/+\\ y=?&{}", random_hex(12).unwrap())
+    const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let letter = |pair: &[u8]| {
+        let number = usize::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+        char::from(LETTERS[number % LETTERS.len()])
+    };
+    let letters: Vec<char> = random_hex(24).unwrap().as_bytes().chunks(2).map(letter).collect();
+    letters.chunks(3).zip("\"'/+\\ =&".chars()).flat_map(|(three, mark)| three.iter().copied().chain([mark])).collect()
+}
+
+/// What tells a token from others: all but its prefix.
+fn distinctive(token: &str) -> &str {
+    token.trim().rsplit('_').next().unwrap_or_default()
+}
+
+/// What anybody on the machine may read of a process without looking into its memory.
+fn shown_by_the_system(canary: &Canary, pid: u32) -> Vec<Sighting> {
+    let of = |file: &str| canary.search_path(Path::new(&format!("/proc/{pid}/{file}"))).unwrap();
+    ["environ", "cmdline", "status", "maps"].into_iter().flat_map(of).collect()
 }
 
 /// A role whose password the server's own log does not show.
@@ -104,7 +127,7 @@ async fn nothing_that_is_said_or_stored_in_clear_holds_a_secret() {
     let known = planted();
     role(&server, &known).await;
     let mut host = Installation::init("canary", &connections(&server, "\"*\"")).await;
-    host.up(&["--log", "debug"]).await;
+    host.up(&["--log", "trace"]).await;
     host.install("postgres-password").await;
     let file = host.apply(DECLARED).await;
     let operator = std::fs::read_to_string(host.dir.join("operator.token")).unwrap();
@@ -124,7 +147,7 @@ async fn nothing_that_is_said_or_stored_in_clear_holds_a_secret() {
     host.done(&["backup", &backup]).await;
     let mut answered = vec![replies(&host).await];
     host.down().await;
-    host.up(&["--log-json", "--log", "debug"]).await;
+    host.up(&["--log-json", "--log", "trace"]).await;
     let third = rotated(&mut host, &web, 3).await;
     for args in [
         &["status", "team/one"][..],
@@ -142,37 +165,46 @@ async fn nothing_that_is_said_or_stored_in_clear_holds_a_secret() {
         host.ends(args, 0).await;
     }
     answered.push(replies(&host).await);
-    web.stop().await;
-    host.down().await;
-
-    let mut canary = Canary::new();
+    let mut pieces = Canary::with_fragments(PIECE_BYTES);
     for (name, value) in [
         ("the imported password", known.as_str()),
         ("the second password", &second),
         ("the third password", &third),
-        ("the administrator's password", server.admin_password()),
-        ("the operator's token", operator.trim()),
+        ("the operator's token", distinctive(&operator)),
     ] {
-        canary.plant(name, value).unwrap();
+        pieces.plant(name, value).unwrap();
     }
-    let mut found = canary.search_path(host.folder.path()).unwrap();
+    let mut digits = Canary::with_fragments(HEX_PIECE_BYTES);
+    digits.plant("the administrator's password", server.admin_password()).unwrap();
+    let mut found = Vec::new();
+    for canary in [&pieces, &digits] {
+        found.extend(shown_by_the_system(canary, host.pid()));
+    }
+    web.stop().await;
+    host.down().await;
+    for canary in [&pieces, &digits] {
+        // The store, its backup, the host's logs, and what the workload keeps.
+        found.extend(canary.search_path(host.folder.path()).unwrap());
+        found.extend(canary.search("what commands printed", host.said()));
+        found.extend(canary.search_path(server.log_file().as_path()).unwrap());
+        for body in &refused {
+            found.extend(canary.search("a refusal", body));
+        }
+        for (path, body) in answered.iter().flatten() {
+            assert!(body.len() > 2, "{path} was answered");
+            found.extend(canary.search(path, body));
+        }
+    }
     // The one place where it belongs.
     found.retain(|it| !it.place.ends_with("operator.token"));
-    found.extend(canary.search("what commands printed", host.said()));
-    found.extend(canary.search_path(server.log_file().as_path()).unwrap());
-    for body in refused {
-        found.extend(canary.search("a refusal", body));
-    }
-    for (path, body) in answered.into_iter().flatten() {
-        assert!(body.len() > 2, "{path} was answered");
-        found.extend(canary.search(&path, body));
-    }
     assert_eq!(shown(&found), Vec::<String>::new());
+    let metrics = answered.iter().all(|replies| replies.contains_key("/metrics"));
+    assert!(metrics, "metrics were looked at: {:?}", answered[0].keys());
     let log = server.log().unwrap();
     assert!(log.contains("SCRAM-SHA-256$"), "statements were logged, verifiers in them");
-    for (log, level) in [("host-1.err", "DEBUG"), ("host-2.err", "\"level\":\"DEBUG\"")] {
+    for (log, level) in [("host-1.err", "TRACE"), ("host-2.err", "\"level\":\"TRACE\"")] {
         let log = std::fs::read_to_string(host.folder.join(log)).unwrap();
-        assert!(log.contains(level), "the host logged at debug level: {level}");
+        assert!(log.contains(level), "the host logged everything: {level}");
     }
 }
 
@@ -193,7 +225,7 @@ async fn the_hosts_memory_forgets_what_was_erased() {
     let second = rotated(&mut host, &web, 2).await;
     let third = rotated(&mut host, &web, 3).await;
     rotated(&mut host, &web, 4).await;
-    let mut canary = Canary::new();
+    let mut canary = Canary::with_fragments(PIECE_BYTES);
     for (name, value) in [("the imported one", &known), ("the second one", &second), ("the third one", &third)] {
         canary.plant(name, value).unwrap();
     }

@@ -60,7 +60,8 @@ impl Canary {
         Self::default()
     }
 
-    /// An empty set that looks for pieces of this length too: for memory, where a secret may be half overwritten.
+    /// An empty set that looks for every piece of this length too, in the forms that keep pieces apart: a secret may be
+    /// cut, or half overwritten.
     #[must_use]
     pub fn with_fragments(bytes: usize) -> Self {
         Self { fragment_bytes: Some(bytes.max(LEAST_BYTES)), ..Self::default() }
@@ -77,8 +78,7 @@ impl Canary {
         }
         let whole = forms::of(secret);
         let windows = self.fragment_bytes.filter(|length| *length < secret.len());
-        let pieces =
-            windows.into_iter().flat_map(|length| secret.windows(length)).map(|piece| ("a piece", piece.to_vec()));
+        let pieces = windows.into_iter().flat_map(|length| secret.windows(length)).flat_map(forms::of_piece);
         for (form, bytes) in whole.into_iter().chain(pieces) {
             self.needles.push(Needle { secret: name.to_owned(), form, bytes });
         }

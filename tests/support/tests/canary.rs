@@ -108,3 +108,32 @@ fn memory_is_searched_and_pieces_are_found() {
     assert!(forms(&found).contains(&"raw bytes"), "{found:?}");
     drop(held);
 }
+
+#[test]
+fn every_piece_of_a_secret_is_found_in_every_form_that_keeps_it_apart() {
+    const PIECE: usize = 8;
+    let mut canary = Canary::with_fragments(PIECE);
+    canary.plant("password", SECRET).expect("long enough");
+    for at in 0..=SECRET.len() - PIECE {
+        let piece = &SECRET.as_bytes()[at..at + PIECE];
+        let mut renderings = vec![
+            ("raw", piece.to_vec()),
+            ("hex", piece.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into_bytes()),
+            ("HEX", piece.iter().map(|byte| format!("{byte:02X}")).collect::<String>().into_bytes()),
+        ];
+        for before in ["abc", "abcd", "abcde"] {
+            let padded = [before.as_bytes(), piece, b":after"].concat();
+            renderings.push(("base64", general_purpose::STANDARD.encode(&padded).into_bytes()));
+            renderings.push(("base64url", general_purpose::URL_SAFE.encode(&padded).into_bytes()));
+        }
+        if let Ok(text) = std::str::from_utf8(piece) {
+            renderings.push(("JSON", serde_json::to_vec(text).unwrap()));
+        }
+        for (name, bytes) in renderings {
+            let found = canary.search(name, [b"before ".as_slice(), &bytes, b" after"].concat());
+            assert!(!found.is_empty(), "the piece at {at} is not found: {name}");
+        }
+    }
+    let less = SECRET.as_bytes()[..PIECE - 1].to_vec();
+    assert_eq!(canary.search("less than a piece", less), []);
+}

@@ -27,6 +27,27 @@ pub(super) fn of(secret: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     forms
 }
 
+/// The forms of a piece of a secret, each distinct from those before it.
+pub(super) fn of_piece(piece: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
+    let standard = GeneralPurpose::new(&STANDARD, NO_PAD);
+    let url_safe = GeneralPurpose::new(&URL_SAFE, NO_PAD);
+    let percent_upper = |byte: u8| format!("%{byte:02X}");
+    let mut forms = vec![("a piece", piece.to_vec())];
+    for shift in 0..3 {
+        forms.push(("a piece in base64", base64(piece, shift, &standard)));
+        forms.push(("a piece in url-safe base64", base64(piece, shift, &url_safe)));
+    }
+    forms.push(("a piece in hexadecimal", joined(piece, "", |byte| format!("{byte:02x}"))));
+    forms.push(("a piece in hexadecimal", joined(piece, "", |byte| format!("{byte:02X}"))));
+    forms.push(("a piece in percent-encoding", percent(piece, percent_upper)));
+    if let Ok(text) = std::str::from_utf8(piece) {
+        forms.push(("a piece in JSON", unquoted(&serde_json::Value::from(text).to_string()).into_bytes()));
+    }
+    let mut known = BTreeSet::new();
+    forms.retain(|(_, bytes)| known.insert(bytes.clone()));
+    forms
+}
+
 fn of_bytes(secret: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     let lower = |byte: u8| format!("{byte:02x}");
     let upper = |byte: u8| format!("{byte:02X}");
