@@ -61,7 +61,7 @@ async fn logged_in(host: &mut Installation) -> String {
     tested["detail"].as_str().unwrap().to_owned()
 }
 
-fn found<'v>(events: &'v [Value], event: &str, so: impl Fn(&Value) -> bool) -> Option<usize> {
+fn found(events: &[Value], event: &str, so: impl Fn(&Value) -> bool) -> Option<usize> {
     events.iter().rposition(|it| it["event"] == event && so(&it["parts"]))
 }
 
@@ -87,7 +87,7 @@ async fn the_admin_is_rotated_and_then_rotates_with_what_it_was_given() {
     let history = host.done(&["history", ADMIN]).await;
     let events = history["events"].as_array().unwrap();
     let shown = || events.iter().map(|it| format!("{} {}\n", it["event"], it["parts"])).collect::<String>();
-    let of = |generation: u64| move |parts: &Value| parts["generation"] == generation.to_string();
+    let of = |generation: u64| move |parts: &Value| parts["generation"].as_str() == Some(&generation.to_string());
     let said = |purpose: &'static str, kind: &'static str| {
         let own = |parts: &Value| parts["consumer"] == "connections" && parts["replica"] == "via";
         let stated =

@@ -1,17 +1,20 @@
 //! `http-token` against a real JupyterHub: every export, each twice, and tokens whose answer was lost.
 
 use crate::rig::Rig;
+use async_trait::async_trait;
 use keybaton_engine::ports::rotator::Rotator;
+use keybaton_engine::ports::secret::SecretBytes;
 use keybaton_protocol::fault::{Blame, FailureClass};
 use keybaton_protocol::profile::{Minter, Overlap};
 use keybaton_protocol::step::CallKind::{Create, Destroy, Disable, Enable, Install, Observe, Verify};
 use keybaton_runtime::connection::{HttpAdmin, HttpTarget, Target, Tls};
-use keybaton_runtime::identity::FileSource;
+use keybaton_runtime::identity::{FileSource, SecretSource, SourceError, Sourced};
 use keybaton_runtime::manifest::Endpoint;
 use keybaton_schedule::connection::Addresses;
 use keybaton_test_support::{JupyterHub, JupyterHubOptions};
 use serde_json::Value;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 const USER: &str = "svc-app";
 
@@ -120,6 +123,22 @@ async fn of_attempts_whose_answers_were_lost_one_token_remains() {
 }
 
 #[tokio::test]
+async fn an_id_that_the_hub_gives_to_another_token_is_nobody_s_of_ours() {
+    let (hub, mut rig) = rig().await;
+    rig.know(1, "pending", None);
+    rig.create(1).await.unwrap();
+    rig.role(1, "current");
+    hub.delete_token(USER, &rig.id(1)).await.unwrap();
+    let other = hub.mint(USER, "made by hand", None).await.unwrap();
+    assert_eq!(other.id, rig.id(1), "the hub gives the id of its newest token out again once that is deleted");
+    let seen = rig.observe(1).await;
+    let [only] = seen.as_slice() else { panic!("{seen:?}") };
+    assert!(only.id.as_str() != other.id && only.id.as_str().starts_with(&other.id), "{only:?}");
+    assert_eq!(rig.done(Destroy, 1).await[0].0, "absent");
+    assert_eq!(hub.whoami(&other.token).await.unwrap().as_deref(), Some(USER), "nobody else's is touched");
+}
+
+#[tokio::test]
 async fn what_the_connection_does_not_list_is_denied_before_anything_is_sent() {
     let (hub, mut rig) = rig().await;
     rig.know(1, "pending", None);
@@ -165,4 +184,73 @@ async fn refusals_and_absences_of_a_real_api() {
         assert_eq!(rig.fault(step, 1).await.class, FailureClass::Retryable, "{step}");
     }
     assert_eq!(rig.preflight(1).await.unwrap_err().class, FailureClass::Retryable, "no finding: it could not be asked");
+}
+
+/// Tokens one after another: what is refused gives way to the next.
+#[derive(Debug)]
+struct Turns(Vec<String>, AtomicUsize);
+
+#[async_trait]
+impl SecretSource for Turns {
+    async fn read(&self) -> Result<Sourced, SourceError> {
+        let at = self.1.load(Ordering::SeqCst);
+        let secret = SecretBytes::new(self.0[at].as_bytes().to_vec());
+        Ok(Sourced { secret, public: Vec::new(), mark: at as u64 })
+    }
+
+    fn mark(&self) -> u64 {
+        self.1.load(Ordering::SeqCst) as u64
+    }
+
+    async fn refused(&self, mark: u64) -> bool {
+        let more = (mark as usize) + 1 < self.0.len();
+        if more {
+            self.1.store(mark as usize + 1, Ordering::SeqCst);
+        }
+        more
+    }
+}
+
+fn as_admin(hub: &JupyterHub, tokens: &[&str], check: Option<&str>) -> Target {
+    let Target::Http(plain) = target(hub) else { panic!("the hub speaks HTTP") };
+    let tokens = tokens.iter().map(|token| (*token).to_owned()).collect();
+    let token = Arc::new(Turns(tokens, AtomicUsize::new(0)));
+    Target::Http(HttpTarget {
+        admin: Some(HttpAdmin::Bearer { prefix: "token".to_owned(), token }),
+        check: check.map(str::to_owned),
+        ..plain
+    })
+}
+
+#[tokio::test]
+async fn an_admin_token_is_tried_by_what_only_the_admin_is_answered() {
+    let hub = JupyterHub::start(JupyterHubOptions::default()).await.unwrap();
+    let right = hub.admin_token().to_owned();
+    let value = |token: &str| Sourced::from(SecretBytes::new(token.as_bytes().to_vec()));
+    for (sentence, check, token, expected) in [
+        ("it works", "/hub/api/users", right.as_str(), Ok("answered 200")),
+        ("it is none", "/hub/api/users", "no-token-of-this-hub", Err("does not accept the admin credential")),
+        ("everybody is answered", "/hub/api/", right.as_str(), Err("answers everybody")),
+        ("there is no such path", "/hub/api/nowhere", right.as_str(), Err("answered 404")),
+    ] {
+        let rig = Rig::new("plugins/http-token", as_admin(&hub, &["unused"], Some(check)), &[USER], settings());
+        let tried = rig.runtime.connections().try_out("main", value(token)).await.unwrap();
+        match (&tried, expected) {
+            (Ok(said), Ok(text)) | (Err(said), Err(text)) => assert!(said.contains(text), "{sentence}: {said}"),
+            _ => panic!("{sentence}: {tried:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_token_of_the_admin_s_that_is_refused_gives_way_to_the_next() {
+    let hub = JupyterHub::start(JupyterHubOptions::default()).await.unwrap();
+    hub.create_user(USER).await.unwrap();
+    let target = as_admin(&hub, &["ended-long-ago", hub.admin_token()], None);
+    let mut rig = Rig::new("plugins/http-token", target, &[USER], settings());
+    rig.know(1, "pending", None);
+    let fault = rig.fault(Observe, 1).await;
+    assert_eq!((fault.class, fault.code.as_str()), (FailureClass::Retryable, "connection.admin"), "{fault}");
+    rig.create(1).await.unwrap();
+    assert!(rig.works(1).await);
 }

@@ -40,6 +40,8 @@ pub(crate) struct Minted {
     pub(crate) token: Secret,
     pub(crate) id: Option<String>,
     pub(crate) expires_unix: Option<u64>,
+    /// Where the answer says it as the list does.
+    pub(crate) created_unix: Option<u64>,
 }
 
 /// Calls on the connection of the settings.
@@ -106,10 +108,12 @@ impl<'a> Calls<'a> {
         // What the answer says beside the token is a help, not a need: the list says it too.
         let body: Value = reply.json().unwrap_or_default();
         let expires = mint.expires.as_ref().and_then(|pointer| names::at(&body, pointer));
+        let created = self.0.list.created.as_ref().and_then(|pointer| names::at(&body, pointer));
         Ok(Minted {
             token,
             id: names::at(&body, &mint.id),
             expires_unix: expires.and_then(|text| time::from_rfc3339(&text)),
+            created_unix: created.and_then(|text| time::from_rfc3339(&text)),
         })
     }
 

@@ -1,7 +1,7 @@
 //! Has the API mint the pending token. Of several attempts at one operation at most one token remains.
 
 use crate::calls::{Calls, Listed};
-use crate::retire::OPERATION;
+use crate::identity::{self, CREATED, OPERATION};
 use crate::settings::Settings;
 use crate::{TOKEN, TOKEN_ID, names};
 use keybaton_rotator::{Context, Created, Failure, Generation, Result, Target, log};
@@ -15,13 +15,23 @@ pub(crate) fn run(ctx: &Context, target: &Target<Settings>) -> Result<Created> {
         Some(id) => id,
         None => find_by_marker(calls, target, &marker)?,
     };
+    let created = match minted.created_unix {
+        Some(created) => Some(created),
+        // Without a marker the time is all that tells it from the next token of its id.
+        None if !target.settings.is_marked() && target.settings.list.created.is_some() => {
+            calls.list()?.tokens.into_iter().find(|token| token.id == id).and_then(|token| token.created_unix)
+        }
+        None => None,
+    };
+    let mut facts = vec![(OPERATION.to_owned(), ctx.operation.clone())];
+    facts.extend(created.map(|created| (CREATED.to_owned(), created.to_string())));
     Ok(Created {
         generation: Generation {
             number: Some(ctx.generation),
             id: Some(id.clone()),
             expires_unix: minted.expires_unix,
             attributes: vec![(TOKEN_ID.to_owned(), id)],
-            facts: vec![(OPERATION.to_owned(), ctx.operation.clone())],
+            facts,
             ..Generation::default()
         },
         secrets: vec![(TOKEN.to_owned(), minted.token)],
@@ -29,7 +39,7 @@ pub(crate) fn run(ctx: &Context, target: &Target<Settings>) -> Result<Created> {
 }
 
 fn marked(target: &Target<Settings>, token: &Listed, marker: &str) -> bool {
-    let known = target.generations.iter().any(|generation| generation.id.as_ref() == Some(&token.id));
+    let known = target.generations.iter().any(|generation| identity::is_of(&target.settings, generation, token));
     !known && token.note.as_ref().is_some_and(|note| note.contains(marker))
 }
 

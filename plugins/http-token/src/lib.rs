@@ -4,6 +4,7 @@
 
 mod calls;
 mod create;
+mod identity;
 mod install;
 mod names;
 mod observe;

@@ -1,6 +1,7 @@
 //! What is live at the API: every token in its list.
 
 use crate::calls::{Calls, Listed};
+use crate::identity;
 use crate::settings::Settings;
 use keybaton_rotator::{Generation, Observed, Result, State, Target};
 
@@ -14,11 +15,13 @@ pub(crate) fn run(target: &Target<Settings>) -> Result<Observed> {
 }
 
 fn seen(target: &Target<Settings>, token: Listed, now_unix: Option<u64>) -> Generation {
-    let known = target.generations.iter().find(|generation| generation.id.as_ref() == Some(&token.id));
+    let known = target.generations.iter().find(|generation| identity::is_of(&target.settings, generation, &token));
+    let taken = target.generations.iter().any(|generation| generation.id.as_ref() == Some(&token.id));
+    let id = if known.is_none() && taken { identity::apart(&token) } else { token.id };
     let over = matches!((token.expires_unix, now_unix), (Some(expires), Some(now)) if expires <= now);
     Generation {
         number: known.and_then(|generation| generation.number),
-        id: Some(token.id),
+        id: Some(id),
         state: if over { State::Inactive } else { State::Active },
         created_unix: token.created_unix,
         expires_unix: token.expires_unix,

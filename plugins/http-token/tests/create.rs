@@ -5,7 +5,8 @@ use crate::HttpToken;
 use keybaton_rotator::testing::{context, label};
 use keybaton_rotator::{FailureClass, Generation, Role, Rotator};
 
-const MINTED: &str = r#"{ "id": "a7", "token": "[secret]", "expires_at": "2026-12-22T03:19:00Z" }"#;
+const MINTED: &str =
+    r#"{ "id": "a7", "token": "[secret]", "created": "2026-11-22T03:19:00Z", "expires_at": "2026-12-22T03:19:00Z" }"#;
 const BODY: &str = r#"{"expires_in":2592000,"note":"[keybaton op-7]"}"#;
 
 #[test]
@@ -20,6 +21,7 @@ fn the_token_is_the_hosts_and_its_id_the_plugins() {
     assert_eq!(created.generation.id.as_deref(), Some("a7"));
     assert_eq!(created.generation.expires_unix, Some(1_797_909_540));
     assert_eq!(created.generation.fact("operation"), Some("op-7"));
+    assert_eq!(created.generation.fact("created"), Some("1795317540"));
     let secrets: Vec<_> = created.secrets.iter().map(|(name, secret)| (name.as_str(), label(secret))).collect();
     assert_eq!(secrets, [("token", "json:/token")]);
     assert_eq!(transcript, [format!("GET {TOKENS} as admin:"), format!("POST {TOKENS} as admin: {BODY}")]);

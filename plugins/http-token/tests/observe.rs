@@ -24,6 +24,36 @@ fn each_token_is_told_with_what_the_api_says_of_it() {
 }
 
 #[test]
+fn an_id_that_was_given_to_another_token_is_not_taken_for_ours() {
+    // The list says that all of them were minted at this time.
+    let minted = 1_795_317_540_u64;
+    for (sentence, note, facts, known) in [
+        ("our marker", "[keybaton op-3]", vec![("operation", "op-3".to_owned())], true),
+        ("another's marker", "[keybaton op-2]", vec![("operation", "op-3".to_owned())], false),
+        ("words of somebody's", "made by hand", vec![("operation", "op-3".to_owned())], false),
+        ("our time", "n", vec![("created", minted.to_string())], true),
+        ("our time, rounded", "n", vec![("created", (minted - 1).to_string())], true),
+        ("another time", "n", vec![("created", (minted - 60).to_string())], false),
+        (
+            "our marker, another time",
+            "[keybaton op-3]",
+            vec![("operation", "op-3".to_owned()), ("created", (minted - 60).to_string())],
+            false,
+        ),
+        ("imported: known by its id alone", "made by hand", vec![], true),
+    ] {
+        let host = hub::host().http("GET", TOKENS, move |_| Ok((200, hub::list(&[hub::listed("12", note)]))));
+        let mut target = hub::target();
+        let facts = facts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        target.generations.push(Generation { number: Some(3), id: Some("12".to_owned()), facts, ..Default::default() });
+        let (observed, _) = host.run("observe", || HttpToken::observe(&context(3), &target));
+        let seen = &observed.unwrap().generations[0];
+        let expected = if known { (Some(3), "12") } else { (None, "12#minted-1795317540") };
+        assert_eq!((seen.number, seen.id.as_deref().unwrap()), expected, "{sentence}");
+    }
+}
+
+#[test]
 fn a_list_that_cannot_be_read_is_no_empty_list() {
     for (sentence, body, code) in [
         ("no JSON", "<html>", "http.unexpected-body"),

@@ -65,6 +65,30 @@ fn an_id_that_was_given_to_another_token_is_left_alone() {
 }
 
 #[test]
+fn a_token_that_is_named_apart_is_deleted_if_it_is_still_that_one() {
+    for (sentence, name, facts, deleted) in [
+        ("still there", "a7#minted-1795317540", vec![("operation".to_owned(), "op-1".to_owned())], true),
+        ("minted at another time", "a7#minted-1795317000", vec![("operation".to_owned(), "op-1".to_owned())], false),
+        ("a generation's own", "a7#minted-1795317540", vec![("operation".to_owned(), "op-7".to_owned())], false),
+    ] {
+        let listed = hub::listed("a7", "[keybaton op-7]");
+        let host = hub::host().http("GET", TOKENS, move |_| Ok((200, hub::list(std::slice::from_ref(&listed))))).http(
+            "DELETE",
+            &format!("{TOKENS}/a7"),
+            |_| Ok((204, String::new())),
+        );
+        let mut target = hub::target();
+        let known = Generation { number: Some(1), id: Some("a7".to_owned()), facts, ..Generation::default() };
+        target.generations.push(known);
+        let ctx = Context { id: Some(name.to_owned()), ..context(7) };
+        let (facts, transcript) = host.run("destroy", || HttpToken::destroy(&ctx, &target));
+        let said = if deleted { "deleted" } else { "absent" };
+        assert_eq!(facts.unwrap(), [(said.to_owned(), name.to_owned())], "{sentence}");
+        assert_eq!(transcript.iter().any(|line| line.starts_with("DELETE")), deleted, "{sentence}");
+    }
+}
+
+#[test]
 fn there_is_no_soft_way() {
     for answer in [
         HttpToken::disable(&context(7), &hub::target()),
