@@ -1,9 +1,9 @@
 //! Has the API mint the pending token. Of several attempts at one operation at most one token remains.
 
 use crate::calls::{Calls, Listed};
-use crate::identity::{self, CREATED, OPERATION};
+use crate::names::{self, CREATED, OPERATION};
 use crate::settings::Settings;
-use crate::{TOKEN, TOKEN_ID, names};
+use crate::{TOKEN, TOKEN_ID};
 use keybaton_rotator::{Context, Created, Failure, Generation, Result, Target, log};
 
 pub(crate) fn run(ctx: &Context, target: &Target<Settings>) -> Result<Created> {
@@ -39,7 +39,7 @@ pub(crate) fn run(ctx: &Context, target: &Target<Settings>) -> Result<Created> {
 }
 
 fn marked(target: &Target<Settings>, token: &Listed, marker: &str) -> bool {
-    let known = target.generations.iter().any(|generation| identity::is_of(&target.settings, generation, token));
+    let known = target.generations.iter().any(|generation| names::is_of(&target.settings, generation, token));
     !known && token.note.as_ref().is_some_and(|note| note.contains(marker))
 }
 

@@ -4,7 +4,6 @@
 
 mod calls;
 mod create;
-mod identity;
 mod install;
 mod names;
 mod observe;

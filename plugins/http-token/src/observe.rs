@@ -1,7 +1,7 @@
 //! What is live at the API: every token in its list.
 
 use crate::calls::{Calls, Listed};
-use crate::identity;
+use crate::names;
 use crate::settings::Settings;
 use keybaton_rotator::{Generation, Observed, Result, State, Target};
 
@@ -15,9 +15,9 @@ pub(crate) fn run(target: &Target<Settings>) -> Result<Observed> {
 }
 
 fn seen(target: &Target<Settings>, token: Listed, now_unix: Option<u64>) -> Generation {
-    let known = target.generations.iter().find(|generation| identity::is_of(&target.settings, generation, &token));
+    let known = target.generations.iter().find(|generation| names::is_of(&target.settings, generation, &token));
     let taken = target.generations.iter().any(|generation| generation.id.as_ref() == Some(&token.id));
-    let id = if known.is_none() && taken { identity::apart(&token) } else { token.id };
+    let id = if known.is_none() && taken { names::apart(&token) } else { token.id };
     let over = matches!((token.expires_unix, now_unix), (Some(expires), Some(now)) if expires <= now);
     Generation {
         number: known.and_then(|generation| generation.number),

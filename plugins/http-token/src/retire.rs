@@ -1,7 +1,7 @@
 //! Deletes a token. The API has no way to switch one off and on again.
 
 use crate::calls::Calls;
-use crate::identity;
+use crate::names;
 use crate::settings::Settings;
 use keybaton_rotator::{Context, Facts, Failure, Generation, Result, Role, Target};
 
@@ -14,7 +14,7 @@ pub(crate) fn destroy(ctx: &Context, target: &Target<Settings>) -> Result<Facts>
         Failure::permanent("http-token.id-unknown", message)
     })?;
     let calls = Calls::new(&target.settings);
-    if let (own, Some(minted)) = identity::parts(id) {
+    if let (own, Some(minted)) = names::parts(id) {
         return destroy_apart(calls, target, id, own, minted);
     }
     if reused(ctx, target, id) || !still_ours(calls, target, subject, id)? {
@@ -28,7 +28,7 @@ pub(crate) fn destroy(ctx: &Context, target: &Target<Settings>) -> Result<Facts>
 fn destroy_apart(calls: Calls<'_>, target: &Target<Settings>, name: &str, own: &str, minted: u64) -> Result<Facts> {
     let tokens = calls.list()?.tokens;
     let there = tokens.iter().find(|token| token.id == own && token.created_unix.unwrap_or_default() == minted);
-    let ours = |token| target.generations.iter().any(|known| identity::is_of(&target.settings, known, token));
+    let ours = |token| target.generations.iter().any(|known| names::is_of(&target.settings, known, token));
     let deleted = match there.filter(|token| !ours(token)) {
         Some(_) => calls.revoke(own)?,
         None => false,
@@ -45,7 +45,7 @@ fn reused(ctx: &Context, target: &Target<Settings>, id: &String) -> bool {
 
 /// Where more than the id is known of our token, one that only has its id is somebody else's.
 fn still_ours(calls: Calls<'_>, target: &Target<Settings>, subject: Option<&Generation>, id: &str) -> Result<bool> {
-    let Some(subject) = subject.filter(|subject| identity::is_told(&target.settings, subject)) else { return Ok(true) };
+    let Some(subject) = subject.filter(|subject| names::is_told(&target.settings, subject)) else { return Ok(true) };
     let named = Generation { id: Some(id.to_owned()), ..subject.clone() };
-    Ok(calls.list()?.tokens.iter().any(|token| identity::is_of(&target.settings, &named, token)))
+    Ok(calls.list()?.tokens.iter().any(|token| names::is_of(&target.settings, &named, token)))
 }
