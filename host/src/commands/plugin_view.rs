@@ -9,7 +9,8 @@ const WIDTH: usize = 96;
 /// What a plugin is and asks for.
 pub(super) fn in_full(plugin: &PluginView) -> String {
     let name = if plugin.name.is_empty() { "a component without a readable manifest" } else { &plugin.name };
-    let mut text = format!("{} {}   {}\n", paint(Tone::Strong, name), plugin.version, plugin.summary);
+    let what = format!("{} {}   {}", paint(Tone::Strong, name), plugin.version, plugin.summary);
+    let mut text = format!("{}\n", what.trim_end());
     text.push_str(&format!("  digest      {}\n", plugin.digest));
     if !plugin.contract.is_empty() {
         text.push_str(&format!("  contract    {}\n", plugin.contract));
@@ -18,6 +19,10 @@ pub(super) fn in_full(plugin: &PluginView) -> String {
     let interfaces: Vec<&str> = asks.iter().filter(|ask| ask.kind == "interface").map(|ask| ask.name).collect();
     if !interfaces.is_empty() {
         text.push_str(&format!("  interfaces  {}\n", interfaces.join(", ")));
+    }
+    if interfaces.contains(&REVEAL) {
+        let warning = "it asks to see secret values itself: nothing can be said of where they go from there";
+        text.push_str(&format!("  {}\n", paint(Tone::Bad, warning)));
     }
     for (heading, tone, wanted) in SECTIONS {
         let of: Vec<_> = asks.iter().filter(|ask| ask.kind != "interface" && wanted(ask)).collect();
@@ -33,6 +38,11 @@ pub(super) fn in_full(plugin: &PluginView) -> String {
     }
     text.trim_end().to_owned()
 }
+
+/// The interface by which a plugin gets a secret's bytes.
+const REVEAL: &str = "reveal";
+/// How an endpoint's path says that it is any.
+const OPEN: &str = "{path*}";
 
 type Section = (&'static str, Tone, fn(&Ask<'_>) -> bool);
 
@@ -71,7 +81,8 @@ impl<'a> Ask<'a> {
             "*" => "   captures a new secret out of any member of the reply".to_owned(),
             what => format!("   captures a new secret out of {what}"),
         });
-        let mut text = format!("    {}{}\n", paint(Tone::Strong, self.name), captures.unwrap_or_default());
+        let open = if self.text.contains(OPEN) { "   any path: a connection has to name those it allows" } else { "" };
+        let mut text = format!("    {}{}{open}\n", paint(Tone::Strong, self.name), captures.unwrap_or_default());
         wrapped(self.text, WIDTH).iter().for_each(|line| text.push_str(&format!("      {line}\n")));
         text
     }

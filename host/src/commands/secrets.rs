@@ -47,7 +47,7 @@ pub(crate) async fn reasoned(common: &Common, output: &Output, what: &str, asked
     if what == "retire" {
         let begun: Begun = Client::new(common)?.post(&path, &request).await?;
         output.result(&begun, |output, begun| {
-            output.line(format!("{} to end {}", paint(Tone::Good, "started"), begun.secret))
+            output.line(format!("{} to end {}", paint(Tone::Good, "started"), begun.secret));
         });
     } else {
         recorded(output, what, &Client::new(common)?.post(&path, &request).await?);

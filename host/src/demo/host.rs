@@ -48,10 +48,10 @@ impl Host {
                 Err(failure) if Instant::now() > end => return Err(failure.help(self.said())),
                 Err(_) => sleep(LOOK).await,
             }
-            if let Some(process) = &mut self.process {
-                if process.ended().failed(Exit::Failed, "cannot look at the host")?.is_some() {
-                    return Err(Failure::new(Exit::Failed, "the host ended at once").help(self.said()));
-                }
+            if let Some(process) = &mut self.process
+                && process.ended().failed(Exit::Failed, "cannot look at the host")?.is_some()
+            {
+                return Err(Failure::new(Exit::Failed, "the host ended at once").help(self.said()));
             }
         }
     }

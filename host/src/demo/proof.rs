@@ -123,9 +123,12 @@ async fn current_generation(story: &Story<'_>, secret: &str) -> Result<u32, Fail
     current.map(|known| known.generation).ok_or_else(|| Failure::new(Exit::Failed, format!("{secret} has none")))
 }
 
+/// How a workload connects with a user and a password.
+type Connect = dyn Fn(&str, &str) -> Config + Send + Sync;
+
 /// Where the workloads query.
 #[derive(Clone)]
-pub(super) struct PostgresUse(Arc<dyn Fn(&str, &str) -> Config + Send + Sync>);
+pub(super) struct PostgresUse(Arc<Connect>);
 
 impl PostgresUse {
     /// That server.

@@ -138,10 +138,10 @@ impl Host {
             query.after = last.secret.parse().ok();
             for line in page {
                 *standings.entry(Standing::from(line.standing)).or_default() += 1;
-                if let Some(due_at) = line.due_at.filter(|due| *due <= now) {
-                    if oldest.as_ref().is_none_or(|oldest| due_at < oldest.due_at) {
-                        oldest = Some(Overdue { secret: line.secret, due_at });
-                    }
+                if let Some(due_at) = line.due_at.filter(|due| *due <= now)
+                    && oldest.as_ref().is_none_or(|oldest| due_at < oldest.due_at)
+                {
+                    oldest = Some(Overdue { secret: line.secret, due_at });
                 }
             }
         }

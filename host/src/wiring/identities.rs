@@ -12,7 +12,7 @@ use std::str::FromStr;
 /// Identities kept in the store.
 pub(crate) struct StoreIdentities(pub(crate) Store);
 
-fn failed(error: StoreError) -> Failure {
+fn failed(error: &StoreError) -> Failure {
     Failure::new(FailureKind::Unavailable, format!("the store failed: {error}"))
 }
 
@@ -104,24 +104,24 @@ fn identity_in(identity: &Identity) -> Result<store::Identity, Failure> {
 #[async_trait]
 impl Identities for StoreIdentities {
     async fn put(&self, identity: Identity) -> Result<(), Failure> {
-        self.0.put_identity(identity_in(&identity)?).await.map_err(failed)
+        self.0.put_identity(identity_in(&identity)?).await.map_err(|error| failed(&error))
     }
 
     async fn find(&self, id: &str) -> Result<Option<Identity>, Failure> {
-        self.0.find_identity(id).await.map_err(failed)?.as_ref().map(identity_out).transpose()
+        self.0.find_identity(id).await.map_err(|error| failed(&error))?.as_ref().map(identity_out).transpose()
     }
 
     async fn list(&self) -> Result<Vec<Identity>, Failure> {
-        let all = self.0.list_identities().await.map_err(failed)?;
+        let all = self.0.list_identities().await.map_err(|error| failed(&error))?;
         all.iter().filter(|identity| identity.revoked.is_none()).map(identity_out).collect()
     }
 
     async fn revoke(&self, id: &str, at: Millis) -> Result<bool, Failure> {
-        let known = self.0.find_identity(id).await.map_err(failed)?;
+        let known = self.0.find_identity(id).await.map_err(|error| failed(&error))?;
         if known.is_none_or(|identity| identity.revoked.is_some()) {
             return Ok(false);
         }
-        self.0.revoke_identity(id, at, host()?).await.map_err(failed)
+        self.0.revoke_identity(id, at, host()?).await.map_err(|error| failed(&error))
     }
 
     async fn put_enrolment(&self, enrolment: Enrolment) -> Result<(), Failure> {
@@ -137,11 +137,11 @@ impl Identities for StoreIdentities {
             expires_at: enrolment.expires_at,
             created_by: enrolment.author,
         };
-        self.0.put_enrolment(kept).await.map_err(failed)
+        self.0.put_enrolment(kept).await.map_err(|error| failed(&error))
     }
 
     async fn take_enrolment(&self, id: &str, hash: &TokenHash, _now: Millis) -> Result<Taken, Failure> {
-        match self.0.take_enrolment(id, hash_in(hash)).await.map_err(failed)? {
+        match self.0.take_enrolment(id, hash_in(hash)).await.map_err(|error| failed(&error))? {
             Ok(enrolment) => Ok(Taken::Granted(enrolment_out(&enrolment)?)),
             Err(EnrolmentRefused::Used(enrolment)) => Ok(Taken::Used(enrolment_out(&enrolment)?)),
             Err(EnrolmentRefused::Expired(enrolment)) => Ok(Taken::Expired(enrolment_out(&enrolment)?)),
@@ -150,19 +150,19 @@ impl Identities for StoreIdentities {
     }
 
     async fn enrolments(&self, now: Millis) -> Result<Vec<Enrolment>, Failure> {
-        let all = self.0.list_enrolments().await.map_err(failed)?;
+        let all = self.0.list_enrolments().await.map_err(|error| failed(&error))?;
         all.iter().filter(|enrolment| enrolment.expires_at > now).map(enrolment_out).collect()
     }
 
     async fn drop_enrolment(&self, id: &str) -> Result<bool, Failure> {
-        self.0.remove_enrolment(id).await.map_err(failed)
+        self.0.remove_enrolment(id).await.map_err(|error| failed(&error))
     }
 
     async fn put_sealed(&self, name: &str, bytes: SecretBytes) -> Result<(), Failure> {
-        self.0.put_sealed(name, bytes).await.map_err(failed)
+        self.0.put_sealed(name, bytes).await.map_err(|error| failed(&error))
     }
 
     async fn get_sealed(&self, name: &str) -> Result<Option<SecretBytes>, Failure> {
-        self.0.get_sealed(name).await.map_err(failed)
+        self.0.get_sealed(name).await.map_err(|error| failed(&error))
     }
 }

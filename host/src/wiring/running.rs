@@ -163,12 +163,9 @@ async fn hold_restored(store: &Store, engine: &Engine) -> Result<(), Failure> {
 
 /// What a failure to start says to the shell: damage has a code of its own.
 fn exit_of(error: &(dyn std::error::Error + 'static)) -> Exit {
-    let damaged = match (error.downcast_ref(), error.downcast_ref()) {
-        (Some(StoreError::Damaged { .. }), _) => true,
-        (_, Some(EngineError::Journal(JournalError::Damaged { .. }))) => true,
-        _ => false,
-    };
-    if damaged { Exit::Damaged } else { Exit::Failed }
+    let stored = matches!(error.downcast_ref(), Some(StoreError::Damaged { .. }));
+    let journalled = matches!(error.downcast_ref(), Some(EngineError::Journal(JournalError::Damaged { .. })));
+    if stored || journalled { Exit::Damaged } else { Exit::Failed }
 }
 
 /// Why the declarations that were in force are not any more.
