@@ -63,8 +63,8 @@ fn read(output: &Output, files: &[FileInput]) -> Result<Loaded, Failure> {
         return Ok(loaded);
     }
     output.result(&loaded.diagnostics, |output, _| output.line(loaded.render(output.colored())));
-    let count = loaded.diagnostics.len();
-    Err(Failure::new(Exit::Invalid, format!("{count} problems in the declarations; nothing was sent to the host"))
+    let these = if loaded.diagnostics.len() == 1 { "this problem" } else { "these problems" };
+    Err(Failure::new(Exit::Invalid, format!("the declarations have {these}; nothing was sent to the host"))
         .blame(Blame::Operator))
 }
 
@@ -75,14 +75,16 @@ fn show(output: &Output, report: &PlanReport) {
     for change in &report.secrets {
         output.line(change_lines(change));
     }
+    let problems = report.diagnostics.len() + report.secrets.iter().map(|one| one.blocks.len()).sum::<usize>();
     let count = |kind| report.secrets.iter().filter(|one| one.change == kind).count();
     let summary = format!(
-        "{} added, {} changed, {} removed (unmanaged), {} unchanged; {} problems",
+        "{} added, {} changed, {} removed (unmanaged), {} unchanged; {} problem{}",
         count(Change::Added),
         count(Change::Changed),
         count(Change::Removed),
         count(Change::Unchanged),
-        report.diagnostics.len() + report.secrets.iter().map(|one| one.blocks.len()).sum::<usize>(),
+        problems,
+        if problems == 1 { "" } else { "s" },
     );
     output.line(paint(if report.blocked() { Tone::Bad } else { Tone::Good }, &summary));
 }

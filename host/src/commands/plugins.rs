@@ -24,7 +24,9 @@ pub(crate) fn run(common: &Common, output: &Output, asked: PluginArgs) -> Result
                 on_tokio(async { Client::new(common)?.send("/v1/plugins", "application/wasm", bytes).await })?;
             output.result(&added, |output, added| {
                 output.line(in_full(added));
-                output.note(format!("`keybaton plugin approve {}` grants this and locks the digest", added.name));
+                if added.differences.is_empty() {
+                    output.note(format!("`keybaton plugin approve {}` grants this and locks the digest", added.name));
+                }
             });
             Ok(Exit::Done)
         }
