@@ -115,6 +115,39 @@ async fn the_admin_is_rotated_and_then_rotates_with_what_it_was_given() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_the_connection_cannot_log_in_with_is_given_back_and_the_old_one_stays() {
+    let server = server().await;
+    server.execute("CREATE DATABASE vault").await.unwrap();
+    // `main`, by which the admin is rotated, stays where it was.
+    let port = server.port();
+    let files = connections(&server).replace(&format!("port: {port} }}"), &format!("port: {port}, dbname: vault }}"));
+    let mut host = Installation::init("logins-failed", &files).await;
+    host.up(&[]).await;
+    host.install("postgres-password").await;
+    host.apply(&format!("secrets:\n{}", secret(ADMIN, "main", "admin"))).await;
+    turned(&mut host, ADMIN).await;
+    assert!(logged_in(&mut host).await.contains("admin_a"));
+
+    // The next role works everywhere but where the connection leads.
+    server
+        .execute("REVOKE CONNECT ON DATABASE vault FROM PUBLIC; GRANT CONNECT ON DATABASE vault TO admin_a")
+        .await
+        .unwrap();
+    host.done(&["rotate", ADMIN]).await;
+    host.settled(ADMIN).await;
+    assert_eq!(host.ending(ADMIN).await, "rolled-back");
+    let history = host.done(&["history", ADMIN]).await;
+    let events = history["events"].as_array().unwrap();
+    for purpose in ["failed", "released"] {
+        let said = found(events, "stated", |parts| parts["purpose"] == purpose && parts["generation"] == "2");
+        assert!(said.is_some(), "it says that it {purpose}: {history:#}");
+    }
+    assert_eq!(live(&server).await, ["admin_a", "postgres"]);
+    assert!(logged_in(&mut host).await.contains("admin_a"));
+    host.down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_would_lock_the_host_out_is_refused_before_anything_changes() {
     let server = server().await;
     let mut host = Installation::init("logins-refused", &connections(&server)).await;
