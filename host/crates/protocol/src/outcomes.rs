@@ -87,6 +87,12 @@ impl Secret {
     }
 
     fn failed(&mut self, open: &OpenCall, fault: &Fault) {
+        let job = Job { generation: open.generation, place: open.place.clone(), orphan: open.orphan.clone() };
+        let ends = matches!(open.kind, CallKind::Disable | CallKind::Destroy);
+        if ends && !self.retirements.contains_key(&job) {
+            // Called back meanwhile: that this failed must not hinder its end when that comes.
+            return;
+        }
         let attempts = &open.pins.policy.attempts;
         let pause_ms = pause_ms(attempts, open.attempt).max(fault.retry_after_ms.unwrap_or(0));
         let hopeless =

@@ -150,6 +150,25 @@ fn a_revert_does_not_try_previous_before_it_is_on_again() {
 }
 
 #[test]
+fn a_disable_that_fails_after_its_revert_hinders_no_later_one() {
+    let mut sim = adopted(alternate(), one_consumer());
+    for _ in 0..100 {
+        match sim.decide() {
+            Action::Call(call) if call.kind == CallKind::Disable => {
+                sim.intend(&call);
+                sim.command(&Command::Revert { reason: because(), author: author() });
+                sim.record(Event::Ended { call: call.call, outcome: fault(FailureClass::Permanent) });
+                break;
+            }
+            Action::Wait { until: Some(until), .. } => sim.now = until,
+            _ => drop(sim.step()),
+        }
+    }
+    assert!(sim.done.iter().any(|done| done == "disable 1"), "{:?}", sim.done);
+    assert!(sim.secret.efforts().is_empty(), "{:#?}", sim.secret.efforts());
+}
+
+#[test]
 fn a_revert_is_refused_where_the_target_forbids_it_or_the_value_is_unknown() {
     let mut profile = one_slot();
     profile.reinstall = false;
