@@ -6,6 +6,7 @@
 mod canary;
 mod cli;
 mod crash;
+mod faults;
 mod host;
 mod load;
 mod logins;
