@@ -1,7 +1,7 @@
 //! A connection that logs in with a secret managed here: it is a consumer of that secret, and rotates others meanwhile.
 
 use crate::host::{Installation, generation};
-use keybaton_test_support::{Postgres, PostgresOptions};
+use keybaton_test_support::{JupyterHub, JupyterHubOptions, Postgres, PostgresOptions};
 use serde_json::Value;
 
 const ADMIN: &str = "team/admin";
@@ -144,6 +144,63 @@ async fn what_the_connection_cannot_log_in_with_is_given_back_and_the_old_one_st
     }
     assert_eq!(live(&server).await, ["admin_a", "postgres"]);
     assert!(logged_in(&mut host).await.contains("admin_a"));
+    host.down().await;
+}
+
+/// A hub, and two ways to it: as the service it trusts, and as a user with its rights, by a token that is managed here.
+fn ways(hub: &JupyterHub) -> String {
+    let way = |name: &str, admin: &str| {
+        format!(
+            "  - name: {name}\n    kind: http\n    endpoint: {{ base: '{base}', check: /hub/api/users }}\n    \
+             tls: {{ mode: disable }}\n    admin: {{ scheme: bearer, prefix: token, {admin} }}\n    \
+             limits: {{ per_second: 500, burst: 500 }}\n    allow:\n      namespaces: [team]\n      \
+             plugins: [http-token]\n      identities: ['*']\n      loopback: true\n      endpoints:\n        \
+             - {{ method: GET, path: '/hub/api/users/{{user}}/tokens', params: {{ user: identity }} }}\n        \
+             - {{ method: POST, path: '/hub/api/users/{{user}}/tokens', params: {{ user: identity }}, \
+             captures: ['json:/token'] }}\n        \
+             - {{ method: DELETE, path: '/hub/api/users/{{user}}/tokens/{{id}}', \
+             params: {{ user: identity, id: value }} }}\n        - {{ method: GET, path: /hub/api/user }}\n",
+            base = hub.origin(),
+        )
+    };
+    let file = format!("file: '{}'", hub.admin_token_file().display());
+    format!("connections:\n{}{}", way("hub", &file), way("as-boss", "secret: team/boss"))
+}
+
+fn token(name: &str, connection: &str, user: &str) -> String {
+    let text = include_str!("../../plugins/http-token/tests/jupyterhub.json");
+    let mut settings: Value = serde_json::from_str(text).unwrap();
+    settings["values"]["user"] = user.into();
+    settings["usage"]["resolution-ms"] = 1_000.into();
+    settings.as_object_mut().unwrap().remove("connection");
+    format!(
+        "  - name: {name}\n    plugin: http-token\n    connection: {connection}\n    settings: {settings}\n    \
+         cadence: {{ manual: true }}\n    consumers: {{}}\n    \
+         overlap: {{ minimum: 0s, quiet: 2s, soak: 0s }}\n    limits: {{ staged_lease: 60s }}\n"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_of_the_admin_s_is_rotated_and_then_mints_others() {
+    let hub = JupyterHub::start_with_admin(JupyterHubOptions::default(), "boss").await.unwrap();
+    hub.create_user("svc-app").await.unwrap();
+    let mut host = Installation::init("logins-hub", &ways(&hub)).await;
+    host.up(&[]).await;
+    host.install("http-token").await;
+    let declared = token("team/boss", "hub", "boss") + &token("team/svc", "as-boss", "svc-app");
+    host.apply(&format!("secrets:\n{declared}")).await;
+    for turn in 1..=2 {
+        for secret in ["team/boss", "team/svc"] {
+            let status = turned(&mut host, secret).await;
+            assert_eq!(generation(&status, "current"), Some(turn), "{secret}");
+        }
+    }
+    let tested = host.done(&["connection", "test", "as-boss"]).await;
+    assert_eq!(tested["works"], true, "{tested}");
+    for user in ["boss", "svc-app"] {
+        let live = hub.tokens(user).await.unwrap();
+        assert_eq!(live.len(), 1, "{user}: {live:?}");
+    }
     host.down().await;
 }
 

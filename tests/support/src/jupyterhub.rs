@@ -32,6 +32,7 @@ pub struct JupyterHubOptions {
 #[derive(Debug)]
 pub struct JupyterHub {
     options: JupyterHubOptions,
+    admin_user: Option<String>,
     hub: Option<Process>, // before the folder: fields drop in this order
     proxy: Option<Process>,
     folder: Scratch,
@@ -58,12 +59,25 @@ impl JupyterHub {
     /// # Errors
     /// JupyterHub or its proxy is not installed, or they don't get ready in 60 s.
     pub async fn start(options: JupyterHubOptions) -> Result<Self> {
+        Self::start_with(options, None).await
+    }
+
+    /// The same, with a user who has the rights of an administrator, as have this user's tokens.
+    ///
+    /// # Errors
+    /// As [`JupyterHub::start`].
+    pub async fn start_with_admin(options: JupyterHubOptions, user: &str) -> Result<Self> {
+        Self::start_with(options, Some(user.to_owned())).await
+    }
+
+    async fn start_with(options: JupyterHubOptions, admin_user: Option<String>) -> Result<Self> {
         let folder = Scratch::new("hub", None)?;
         let admin_token = random_hex(32)?;
         let admin_token_file = folder.write("admin-token", admin_token.as_bytes())?;
         let ports = Ports { public: free_port()?, hub: free_port()?, routes: free_port()? };
         let mut hub = Self {
             options,
+            admin_user,
             hub: None,
             proxy: None,
             folder,

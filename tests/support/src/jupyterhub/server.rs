@@ -47,6 +47,7 @@ c.JupyterHub.cleanup_servers = False
 c.JupyterHub.activity_resolution = {resolution}
 c.JupyterHub.authenticator_class = 'dummy'
 c.Authenticator.allow_all = True
+c.Authenticator.admin_users = {{{admins}}}
 c.JupyterHub.spawner_class = 'simple'
 c.ConfigurableHTTPProxy.should_start = False
 c.ConfigurableHTTPProxy.api_url = 'http://127.0.0.1:{routes}'
@@ -61,6 +62,7 @@ c.JupyterHub.load_roles = [{{
         hub = ports.hub,
         routes = ports.routes,
         resolution = hub.options.activity_resolution_s,
+        admins = hub.admin_user.as_ref().map_or_else(|| "*()".to_owned(), |user| format!("'{user}'")),
     )
 }
 
