@@ -50,7 +50,7 @@ impl<'o> Story<'o> {
             .await
             .failed(Exit::Failed, "cannot start PostgreSQL")
             .map_err(|failure| failure.help("`make demo` installs what is missing; so does scripts/setup servers"))?;
-        let hub = JupyterHub::start(JupyterHubOptions { activity_resolution_s: 0, ..JupyterHubOptions::default() });
+        let hub = JupyterHub::start(JupyterHubOptions::default());
         let hub = hub.await.failed(Exit::Failed, "cannot start JupyterHub")?;
         progress.finish_and_clear();
         output.line(format!(
