@@ -208,6 +208,9 @@ const fn floor_bits() -> u32 {
 
 impl EntryText {
     fn check(self) -> Result<Entry, String> {
+        if self.signer.is_some() {
+            return Err(format!("`{}` names a signer, but this host checks no signatures: take it out", self.name));
+        }
         let grants = self.grants;
         Ok(Entry {
             name: self.name.parse().map_err(|error: keybaton_protocol::ids::NameError| error.to_string())?,
