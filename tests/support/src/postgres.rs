@@ -10,6 +10,7 @@ use std::{
 };
 
 use rustix::process::Signal;
+use tokio::time::{Instant, sleep};
 
 use crate::{Account, Error, Process, Result, Scratch, free_port, random_hex};
 
@@ -19,6 +20,8 @@ pub use admin::Login;
 const READY: Duration = Duration::from_secs(30);
 /// How often a port that was taken meanwhile is replaced by another.
 const PORT_ATTEMPTS: u32 = 3;
+/// How long the sessions of a killed server get to notice, before it is started anew.
+const LEAVING: Duration = Duration::from_millis(100);
 /// The superuser `initdb` makes.
 const ADMIN: &str = "postgres";
 
@@ -91,12 +94,18 @@ impl Postgres {
     /// # Errors
     /// The server ended at once or does not answer in 30 s.
     pub async fn up(&mut self) -> Result<()> {
-        let mut process = server::launch(self)?;
-        let outcome = server::ready(self, &mut process).await;
-        if outcome.is_ok() {
-            self.process = Some(process);
+        let end = Instant::now() + READY;
+        loop {
+            let mut process = server::launch(self)?;
+            match server::ready(self, &mut process).await {
+                Ok(()) => {
+                    self.process = Some(process);
+                    return Ok(());
+                }
+                Err(Error::Ended { log, .. }) if still_leaving(&log) && Instant::now() < end => sleep(LEAVING).await,
+                Err(error) => return Err(error),
+            }
         }
-        outcome
     }
 
     /// Stops the server by SIGINT: sessions are cut, committed work is kept, files stay.
@@ -178,4 +187,10 @@ impl Postgres {
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
+}
+
+/// Whether the server did not start because sessions of the killed one are not gone yet: each leads a process group of
+/// its own, which the signal did not reach.
+fn still_leaving(log: &str) -> bool {
+    log.lines().rev().take(3).any(|line| line.contains("pre-existing shared memory block"))
 }
