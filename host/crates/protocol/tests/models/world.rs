@@ -116,6 +116,9 @@ impl World {
     }
 
     pub(crate) fn record(&mut self, event: &Event) {
+        if matches!(event, Event::Committed) {
+            self.judge_commit();
+        }
         self.secret.record(self.now, event).unwrap_or_else(|illegal| panic!("{illegal}: {event:?}"));
         self.used.extend(self.secret.current());
         if let Event::Finished { ending, .. } = event {
@@ -194,6 +197,16 @@ impl World {
             if !holds {
                 self.broken.insert("2: a credential ends without evidence");
             }
+        }
+    }
+
+    /// Pending becomes current once everyone said that it is ready for it, unless somebody answers for it.
+    fn judge_commit(&mut self) {
+        let rotation = self.secret.rotation().expect("a rotation runs");
+        let excused = self.overridden || self.secret.generations().values().any(|it| it.compromised.is_some());
+        let ready = (Purpose::Ready, rotation.made);
+        if rotation.kind == PlanKind::Rotate && !excused && !self.workloads.iter().all(|it| it.said.contains(&ready)) {
+            self.broken.insert("2: pending becomes current before everyone is ready");
         }
     }
 
