@@ -31,6 +31,8 @@ const TICK_EVERY_MS: u64 = 2;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Between a declaration and its first due secret, beyond the time that the declaration takes.
 const AHEAD_MS: u64 = 500;
+/// Times as long as declaring took the first time, when nothing was there to be compared with.
+const DECLARING: u64 = 4;
 
 /// Runs it.
 pub(crate) async fn run(scale: &Scale) -> Result<Vec<Row>, Failure> {
@@ -129,7 +131,7 @@ impl Bench {
 
     /// Lets these fall due one after the other, once all are declared again.
     async fn beat(&self, secrets: Range<usize>, over_ms: u64, refused: bool) -> Result<(), Failure> {
-        let ahead_ms = u64::try_from(self.declaring.as_millis())?.saturating_mul(2) + AHEAD_MS;
+        let ahead_ms = u64::try_from(self.declaring.as_millis())?.saturating_mul(DECLARING) + AHEAD_MS;
         let from = Wall.wall().plus(ahead_ms);
         self.plan.set(Beat { secrets, from, over_ms, refused });
         self.declare().await?;
