@@ -11,6 +11,8 @@ pub const PLACEHOLDER: &str = "[secret]";
 /// Forms shorter than this are not searched for: they would blank out ordinary words. The host's own secrets are far
 /// longer; a captured one that is shorter is refused.
 pub const FLOOR_BYTES: usize = 6;
+/// Longer texts are searched by an automaton.
+const PLAIN_MAX_BYTES: usize = 4_096;
 /// Lines of a multi-line secret (a PEM body) are searched for one by one when at least this long.
 const LINE_FLOOR_BYTES: usize = 16;
 
@@ -53,6 +55,34 @@ impl Scrubber {
     /// The bytes without secrets.
     #[must_use]
     pub fn bytes(&mut self, bytes: &[u8]) -> Vec<u8> {
+        // To build an automaton costs more than to search a short text without one, and it copies what it searches for.
+        if bytes.len() <= PLAIN_MAX_BYTES { self.searched(bytes) } else { self.scanned(bytes) }
+    }
+
+    /// Searches at every place for the longest form that begins there.
+    fn searched(&self, bytes: &[u8]) -> Vec<u8> {
+        let mut begins = [false; 256];
+        self.forms.iter().for_each(|form| begins[usize::from(form[0])] = true);
+        let mut clean = Vec::with_capacity(bytes.len());
+        let mut rest = bytes;
+        while let Some((first, after)) = rest.split_first() {
+            let here = self.forms.iter().filter(|form| begins[usize::from(*first)] && rest.starts_with(form));
+            match here.map(|form| form.len()).max() {
+                Some(length) => {
+                    clean.extend_from_slice(PLACEHOLDER.as_bytes());
+                    rest = &rest[length..];
+                }
+                None => {
+                    clean.push(*first);
+                    rest = after;
+                }
+            }
+        }
+        clean
+    }
+
+    /// The same by an automaton.
+    fn scanned(&mut self, bytes: &[u8]) -> Vec<u8> {
         let Some(automaton) = self.automaton() else { return bytes.to_vec() };
         let mut clean = Vec::with_capacity(bytes.len());
         automaton.replace_all_with_bytes(bytes, &mut clean, |_, _, clean| {
@@ -67,7 +97,7 @@ impl Scrubber {
             let patterns = self.forms.iter().map(|form| form.as_slice());
             // Building fails only past billions of states; without an automaton nothing may pass.
             // A prefilter would keep copies of the patterns that nobody zeroizes.
-            // It is built anew for each call and searches little: a DFA would cost more to build than the whole call.
+            // It is built anew for each call: a DFA would cost more to build than the whole call.
             let built = AhoCorasick::builder()
                 .kind(Some(AhoCorasickKind::NoncontiguousNFA))
                 .match_kind(MatchKind::LeftmostLongest)
@@ -203,6 +233,30 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn short_and_long_texts_are_searched_alike() {
+        let mut scrubber = Scrubber::default();
+        // One begins within another, and one is the beginning of another.
+        for secret in ["correct-horse", "correct-horse-battery", "horse-battery-staple", "aaaaaaaa"] {
+            scrubber.learn(secret.as_bytes());
+        }
+        for text in [
+            "",
+            "nothing",
+            "correct-horse",
+            "xcorrect-horse-battery-staple",
+            "correct-horse-batterhorse-battery-staple",
+            "correct-hcorrect-horsecorrect-horse-battery",
+            "aaaaaaaaaaaaaaaaaaaaaaa",
+            "horse-battery-stapl",
+        ] {
+            let (plain, scanned) = (scrubber.searched(text.as_bytes()), scrubber.scanned(text.as_bytes()));
+            assert_eq!(String::from_utf8(plain).unwrap(), String::from_utf8(scanned).unwrap(), "{text}");
+        }
+        let long = "x".repeat(PLAIN_MAX_BYTES) + "correct-horse";
+        assert!(scrubber.text(&long).ends_with(PLACEHOLDER));
     }
 
     #[test]
