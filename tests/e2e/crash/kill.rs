@@ -3,7 +3,9 @@
 
 use super::order::{Kill, Moment};
 use async_trait::async_trait;
-use keybaton_engine::ports::journal::{Append, Freeze, Indexed, Journal, JournalError, Lease, Recorded, Reply, Scope};
+use keybaton_engine::ports::journal::{
+    Append, Freeze, Indexed, Journal, JournalError, Lease, Opened, Recorded, Reply, Scope, Wanted,
+};
 use keybaton_engine::ports::rotator::{
     CallRecorder, CallRequest, Description, Finding, Profiled, RecordError, RecordedReply, Rotator,
 };
@@ -109,6 +111,10 @@ impl Journal for FusedJournal {
 
     async fn salt(&self, secret: &SecretName, generation: Generation) -> Result<Seal, JournalError> {
         self.inner.salt(secret, generation).await
+    }
+
+    async fn open(&self, secret: &SecretName, wanted: Vec<Wanted>) -> Result<Vec<Opened>, JournalError> {
+        self.inner.open(secret, wanted).await
     }
 
     async fn lease(&self, secret: &SecretName, holder: &str, for_ms: u64) -> Result<Lease, JournalError> {
