@@ -5,15 +5,12 @@
 
 mod support;
 
-use keybaton_engine::Declared;
 use keybaton_engine::views::Standing;
-use keybaton_protocol::policy::Policy;
 use keybaton_protocol::step::PlanKind;
 use serde_json::Value;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
-use support::bench::{Fleet, author, declared, name, policy};
+use support::bench::{Fleet, lone};
 use tracing_subscriber::fmt::MakeWriter;
 
 /// Log lines, as JSON.
@@ -51,29 +48,15 @@ impl<'a> MakeWriter<'a> for Lines {
     }
 }
 
-fn lone(secret: &str) -> Declared {
-    let lone = Policy { consumers: Vec::new(), overlap_min_ms: 0, soak_ms: 0, ..policy() };
-    Declared { policy: Arc::new(lone), ..declared(&name(secret), r#"{"overlap":"native"}"#) }
-}
-
-async fn run(fleet: &Fleet, kind: PlanKind, until: Standing) -> String {
-    let secret = name("a/broken-0");
-    let id = fleet.engine.begin(&secret, kind, "operator", author()).await.unwrap();
-    while fleet.engine.status(&secret).await.unwrap().summary.standing != until {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    id.to_string()
-}
-
 #[tokio::test(start_paused = true)]
 async fn every_line_about_a_rotation_says_which_and_how_far_it_is() {
     let lines = Lines::default();
     let to_lines = tracing_subscriber::fmt().json().with_max_level(tracing::Level::DEBUG).with_writer(lines.clone());
     let _listening = tracing::subscriber::set_default(to_lines.finish());
     let fleet = Fleet::new(vec![lone("a/broken-0")]).await;
-    let issued = run(&fleet, PlanKind::Issue, Standing::Idle).await;
+    let issued = fleet.run("a/broken-0", PlanKind::Issue, Standing::Idle).await;
     fleet.fail_from_now_on("a/broken-");
-    let failing = run(&fleet, PlanKind::Rotate, Standing::Held).await;
+    let failing = fleet.run("a/broken-0", PlanKind::Rotate, Standing::Held).await;
 
     let plugin = lone("a/broken-0").plugin.to_string();
     for (message, rotations) in [

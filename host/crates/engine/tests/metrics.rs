@@ -4,35 +4,18 @@
 
 mod support;
 
-use keybaton_engine::Declared;
 use keybaton_engine::views::Standing;
 use keybaton_protocol::command::Command;
-use keybaton_protocol::policy::Policy;
 use keybaton_protocol::step::PlanKind;
-use std::sync::Arc;
 use std::time::Duration;
-use support::bench::{Fleet, author, declared, name, policy};
-
-fn lone(secret: &str) -> Declared {
-    let lone = Policy { consumers: Vec::new(), overlap_min_ms: 0, soak_ms: 0, ..policy() };
-    Declared { policy: Arc::new(lone), ..declared(&name(secret), r#"{"overlap":"native"}"#) }
-}
-
-async fn run(fleet: &Fleet, kind: PlanKind, until: Standing) -> String {
-    let secret = name("a/broken-0");
-    let id = fleet.engine.begin(&secret, kind, "operator", author()).await.unwrap();
-    while fleet.engine.status(&secret).await.unwrap().summary.standing != until {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    id.to_string()
-}
+use support::bench::{Fleet, author, lone, name};
 
 #[tokio::test(start_paused = true)]
 async fn metrics_tell_phases_waits_and_faults_however_long_a_secret_waits() {
     let fleet = Fleet::new(vec![lone("a/broken-0")]).await;
-    run(&fleet, PlanKind::Issue, Standing::Idle).await;
+    fleet.run("a/broken-0", PlanKind::Issue, Standing::Idle).await;
     fleet.fail_from_now_on("a/broken-");
-    run(&fleet, PlanKind::Rotate, Standing::Held).await;
+    fleet.run("a/broken-0", PlanKind::Rotate, Standing::Held).await;
     // Its actor goes meanwhile.
     tokio::time::sleep(Duration::from_hours(2)).await;
     fleet

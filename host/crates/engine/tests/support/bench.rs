@@ -9,7 +9,7 @@ use keybaton_engine::ports::journal::Journal;
 use keybaton_engine::ports::rotator::Rotator;
 use keybaton_engine::ports::secret::SecretBytes;
 use keybaton_engine::requests::{Delivery, Fetch};
-use keybaton_engine::views::StatusView;
+use keybaton_engine::views::{Standing, StatusView};
 use keybaton_engine::{Engine, EngineError, Import, Options, Parts};
 use keybaton_protocol::command::Command;
 use keybaton_protocol::decide::decide;
@@ -373,6 +373,16 @@ pub struct Fleet {
 }
 
 impl Fleet {
+    /// Starts a rotation and waits until its secret stands so; answers the rotation.
+    pub async fn run(&self, secret: &str, kind: PlanKind, until: Standing) -> String {
+        let secret = name(secret);
+        let id = self.engine.begin(&secret, kind, "operator", author()).await.unwrap();
+        while self.engine.status(&secret).await.unwrap().summary.standing != until {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        id.to_string()
+    }
+
     pub async fn new(declared: Vec<Declared>) -> Self {
         let clock = Arc::new(TestClock { origin: Instant::now() });
         let as_clock: Arc<dyn Clock> = Arc::clone(&clock) as _;
@@ -406,4 +416,10 @@ impl Fleet {
             })
             .await
     }
+}
+
+/// A secret that nobody consumes and that waits for nothing.
+pub fn lone(secret: &str) -> Declared {
+    let lone = Policy { consumers: Vec::new(), overlap_min_ms: 0, soak_ms: 0, ..policy() };
+    Declared { policy: Arc::new(lone), ..declared(&name(secret), r#"{"overlap":"native"}"#) }
 }
