@@ -2,6 +2,8 @@
 
 use crate::cli::Common;
 use crate::exit::{Context, Exit, Failure};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use futures::StreamExt;
 use keybaton_protocol::fault::Blame;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
@@ -78,7 +80,20 @@ impl Client {
         self.answer(self.request(Method::POST, path).timeout(ANSWER_TIMEOUT).json(body)).await
     }
 
-    /// Sends bytes that are not JSON of ours (a component, or an import's body).
+    /// Sends a component, with its signature where it has one.
+    pub(crate) async fn add_component<T: DeserializeOwned>(
+        &self,
+        component: Vec<u8>,
+        signature: Option<&[u8]>,
+    ) -> Result<T, Failure> {
+        let mut request = self.request(Method::POST, "/v1/plugins").timeout(ANSWER_TIMEOUT);
+        if let Some(signature) = signature {
+            request = request.header("keybaton-signature", STANDARD.encode(signature));
+        }
+        self.answer(request.header("content-type", "application/wasm").body(component)).await
+    }
+
+    /// Sends bytes that are not JSON of ours (an import's body).
     pub(crate) async fn send<T: DeserializeOwned>(
         &self,
         path: &str,

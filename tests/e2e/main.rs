@@ -11,5 +11,6 @@ mod faults;
 mod host;
 mod load;
 mod logins;
+mod signed;
 mod site;
 mod workload;

@@ -45,21 +45,34 @@ pub(crate) enum PluginCommand {
     Add {
         /// The component.
         component: PathBuf,
+        /// Its signature, as `ssh-keygen -Y sign -n keybaton-plugin` makes it; default: COMPONENT.sig, if it is there.
+        #[arg(long, value_name = "FILE")]
+        signature: Option<PathBuf>,
     },
-    /// Grant what a plugin asks for, and lock its digest.
+    /// Grant what a plugin asks for, and lock its digest and its signer.
     Approve {
         /// The plugin's name.
         name: String,
         /// Which digest, where several were added; default: the newest.
         #[arg(long)]
         digest: Option<String>,
+        /// Whose signature this version and each further one must carry: an OpenSSH public key, or its file; default:
+        /// the signer of the approved version, or of this one where there is none.
+        #[arg(long, value_name = "KEY", conflicts_with = "unsigned")]
+        signer: Option<String>,
+        /// Ask for nobody's signature from now on.
+        #[arg(long)]
+        unsigned: bool,
     },
     /// List plugins: added, approved, in use.
     List,
-    /// Show a component's manifest, imports and what does not agree.
+    /// Show a component's manifest, imports, signer and what does not agree.
     Inspect {
         /// The component.
         component: PathBuf,
+        /// Its signature; default: COMPONENT.sig, if it is there.
+        #[arg(long, value_name = "FILE")]
+        signature: Option<PathBuf>,
     },
     /// Make a component of a core module and its manifest.
     Pack {

@@ -15,6 +15,10 @@ pub(super) fn in_full(plugin: &PluginView) -> String {
     if !plugin.contract.is_empty() {
         text.push_str(&format!("  contract    {}\n", plugin.contract));
     }
+    if let Some(signer) = &plugin.signer {
+        text.push_str(&format!("  signed by   {}   {}", signer.fingerprint, comment(&signer.key)).trim_end());
+        text.push('\n');
+    }
     let asks: Vec<Ask<'_>> = plugin.asks.iter().map(|ask| Ask::of(ask)).collect();
     let interfaces: Vec<&str> = asks.iter().filter(|ask| ask.kind == "interface").map(|ask| ask.name).collect();
     if !interfaces.is_empty() {
@@ -37,6 +41,11 @@ pub(super) fn in_full(plugin: &PluginView) -> String {
         plugin.differences.iter().for_each(|one| text.push_str(&format!("    - {one}\n")));
     }
     text.trim_end().to_owned()
+}
+
+/// What a public key says besides itself: for people, and proof of nothing.
+fn comment(key: &str) -> &str {
+    key.splitn(3, ' ').nth(2).unwrap_or_default()
 }
 
 /// The interface by which a plugin gets a secret's bytes.

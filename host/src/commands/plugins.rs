@@ -9,19 +9,21 @@ use crate::output::{Output, Tone, paint};
 use crate::wiring::components;
 use keybaton_api::model::{ApproveRequest, PluginState, PluginView, Plugins};
 use keybaton_protocol::fault::Blame;
-use keybaton_runtime::catalog::inspect;
+use keybaton_runtime::catalog::{inspect, signature_beside, signer_of};
+use keybaton_runtime::limits::SIGNATURE_BYTES;
 use keybaton_runtime::pack::pack;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Runs a `plugin` command.
 pub(crate) fn run(common: &Common, output: &Output, asked: PluginArgs) -> Result<Exit, Failure> {
     match asked.command {
         PluginCommand::Pack { module, manifest, output: to } => packed(output, &module, &manifest, &to),
-        PluginCommand::Inspect { component } => inspected(output, &component),
-        PluginCommand::Add { component } => {
+        PluginCommand::Inspect { component, signature } => inspected(output, &component, signature),
+        PluginCommand::Add { component, signature } => {
             let bytes = read(&component)?;
+            let signature = signature_of(&component, signature)?;
             let added: PluginView =
-                on_tokio(async { Client::new(common)?.send("/v1/plugins", "application/wasm", bytes).await })?;
+                on_tokio(async { Client::new(common)?.add_component(bytes, signature.as_deref()).await })?;
             output.result(&added, |output, added| {
                 output.line(in_full(added));
                 if added.differences.is_empty() {
@@ -30,12 +32,15 @@ pub(crate) fn run(common: &Common, output: &Output, asked: PluginArgs) -> Result
             });
             Ok(Exit::Done)
         }
-        PluginCommand::Approve { name, digest } => {
-            let request = ApproveRequest { digest };
+        PluginCommand::Approve { name, digest, signer, unsigned } => {
+            let request = ApproveRequest { digest, signer: signer.map(key).transpose()?, unsigned };
             let path = format!("/v1/plugins/{name}/approve");
             let approved: PluginView = on_tokio(async { Client::new(common)?.post(&path, &request).await })?;
             output.result(&approved, |output, approved| {
                 output.line(format!("{} {} {}", paint(Tone::Good, "approved"), approved.name, approved.digest));
+                if let Some(signer) = &approved.signer {
+                    output.note(format!("its next version must be signed by {}, too", signer.fingerprint));
+                }
             });
             Ok(Exit::Done)
         }
@@ -48,10 +53,12 @@ pub(crate) fn run(common: &Common, output: &Output, asked: PluginArgs) -> Result
 }
 
 fn table(output: &Output, all: &Plugins) {
-    let mut table = output.table(&["plugin", "version", "state", "digest", "used by", "summary"]);
+    let mut table = output.table(&["plugin", "version", "state", "digest", "signer", "used by", "summary"]);
     for one in &all.plugins {
         let digest: String = one.digest.chars().take(19).collect();
-        table.add_row([&one.name, &one.version, state(one.state), &digest, &one.used_by.to_string(), &one.summary]);
+        let signer = one.signer.as_ref().map_or("-", |signer| signer.fingerprint.as_str());
+        let used_by = one.used_by.to_string();
+        table.add_row([&one.name, &one.version, state(one.state), &digest, signer, &used_by, &one.summary]);
     }
     output.line(table.to_string());
 }
@@ -88,9 +95,15 @@ fn packed(output: &Output, module: &Path, manifest: &Path, to: &Path) -> Result<
     Ok(Exit::Done)
 }
 
-fn inspected(output: &Output, component: &Path) -> Result<Exit, Failure> {
-    let inspection = inspect(&read(component)?);
-    let shown = components::view(&inspection, PluginState::Added, Vec::new(), 0);
+fn inspected(output: &Output, component: &Path, signature: Option<PathBuf>) -> Result<Exit, Failure> {
+    let bytes = read(component)?;
+    let inspection = inspect(&bytes);
+    let signature = signature_of(component, signature)?;
+    let signer = signature.map(|signature| signer_of(&bytes, &signature)).transpose();
+    let mut shown = components::view(&inspection, PluginState::Added, signer.as_ref().ok().and_then(Option::as_ref));
+    if let Err(error) = &signer {
+        shown.differences.push(format!("its signature does not hold: {}", components::chain(error)));
+    }
     output.result(&shown, |output, shown| {
         output.line(in_full(shown));
         output.line(String::new());
@@ -105,4 +118,31 @@ fn inspected(output: &Output, component: &Path) -> Result<Exit, Failure> {
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     std::fs::read(path).failed(Exit::Invalid, format!("cannot read {}", path.display()))
+}
+
+/// The signature that was named, or the one that lies beside the component.
+fn signature_of(component: &Path, named: Option<PathBuf>) -> Result<Option<Vec<u8>>, Failure> {
+    let (path, must) = match named {
+        Some(path) => (path, true),
+        None => (signature_beside(component), false),
+    };
+    match std::fs::metadata(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !must => Ok(None),
+        Ok(found) if found.len() > SIGNATURE_BYTES as u64 => {
+            let what = format!("{} is no signature: it has {} bytes", path.display(), found.len());
+            Err(Failure::new(Exit::Invalid, what))
+        }
+        _ => read(&path).map(Some),
+    }
+}
+
+/// A public key as it was typed, or out of its file. A key has a space in it, after its type.
+fn key(text: String) -> Result<String, Failure> {
+    if text.trim().contains(' ') {
+        return Ok(text);
+    }
+    let read = std::fs::read_to_string(&text);
+    read.map(|key| key.trim().to_owned())
+        .failed(Exit::Invalid, format!("cannot read the key in {text}"))
+        .map_err(|failure| failure.help("`--signer` takes a public key in quotes (\"ssh-ed25519 AAAA…\") or its file"))
 }

@@ -3,8 +3,8 @@
 use super::host::Host;
 use async_trait::async_trait;
 use keybaton_api::model::{
-    ApplyReport, AuditEntry, AuditReport, BackupReport, ConnectionTest, ConnectionView, FileInput, Overview,
-    PlanReport, PluginView,
+    ApplyReport, ApproveRequest, AuditEntry, AuditReport, BackupReport, ConnectionTest, ConnectionView, FileInput,
+    Overview, PlanReport, PluginView,
 };
 use keybaton_api::ports::{Administration, ApplyOrder, Caller, ConsumerId, Dependants, Failure, FailureKind};
 use keybaton_protocol::ids::SecretName;
@@ -51,12 +51,12 @@ impl Administration for Host {
         self.plugin_views().await
     }
 
-    async fn add_plugin(&self, component: Vec<u8>) -> Result<PluginView, Failure> {
-        self.keep_component(&component).await
+    async fn add_plugin(&self, component: Vec<u8>, signature: Option<Vec<u8>>) -> Result<PluginView, Failure> {
+        self.keep_component(&component, signature.as_deref()).await
     }
 
-    async fn approve_plugin(&self, name: &str, digest: Option<&str>, _caller: &Caller) -> Result<PluginView, Failure> {
-        self.approve_component(name, digest).await
+    async fn approve_plugin(&self, name: &str, asked: ApproveRequest, _caller: &Caller) -> Result<PluginView, Failure> {
+        self.approve_component(name, &asked).await
     }
 
     async fn connections(&self) -> Result<Vec<ConnectionView>, Failure> {

@@ -1,11 +1,13 @@
 //! Components added to an installation, and their approval. Nothing here runs a component.
 
 use super::host::Host;
-use keybaton_api::model::{PluginState, PluginView};
+use keybaton_api::model::{ApproveRequest, PluginState, PluginView, SignerView};
 use keybaton_api::ports::{Failure, FailureKind};
-use keybaton_runtime::catalog::{Grants, Inspection, inspect};
+use keybaton_runtime::catalog::{
+    Approval, CatalogError, Grants, Inspection, NAMESPACE, Signer, Trust, inspect, signature_beside, signer_of,
+};
 use keybaton_runtime::manifest::{Endpoint, Manifest};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 /// Subdirectory of the components that were added and not yet approved.
@@ -13,57 +15,76 @@ const ADDED: &str = "added";
 /// Most components that wait for approval.
 const ADDED_MAX: usize = 256;
 
+/// A component that waits for approval.
+struct Added {
+    at: SystemTime,
+    path: PathBuf,
+    bytes: Vec<u8>,
+    signature: Option<Vec<u8>>,
+    inspection: Inspection,
+}
+
 impl Host {
     fn added_dir(&self) -> PathBuf {
         self.installation.components().join(ADDED)
     }
 
-    /// Keeps a component for approval.
-    pub(crate) async fn keep_component(&self, bytes: &[u8]) -> Result<PluginView, Failure> {
+    /// Keeps a component for approval, with its signature where it has one.
+    pub(crate) async fn keep_component(&self, bytes: &[u8], signature: Option<&[u8]>) -> Result<PluginView, Failure> {
         let _force = self.force.lock().await;
         let inspection = inspect(bytes);
         if inspection.manifest.is_none() {
             let what = format!("this is no plugin: {}", inspection.problems.join("; "));
             return Err(Failure::new(FailureKind::Invalid, what));
         }
+        let signer = signature.map(|signature| signer_of(bytes, signature)).transpose().map_err(|error| {
+            let what = format!("the signature does not hold, and nothing was kept: {}", chain(&error));
+            Failure::new(FailureKind::Invalid, what)
+                .help(format!("have it signed by `ssh-keygen -Y sign -f KEY -n {NAMESPACE} COMPONENT`"))
+        })?;
         if self.added().len() >= ADDED_MAX {
             let what = format!("{ADDED_MAX} components wait for approval already");
             return Err(Failure::new(FailureKind::Refused, what).help("approve or remove some"));
         }
         let dir = self.added_dir();
-        let name = format!("{}.wasm", inspection.digest.to_string().trim_start_matches("sha256:"));
-        let kept = std::fs::create_dir_all(&dir).and_then(|()| std::fs::write(dir.join(name), bytes));
+        let path = dir.join(format!("{}.wasm", hex(&inspection)));
+        let kept = std::fs::create_dir_all(&dir)
+            .and_then(|()| keep_signature(&path, signature))
+            .and_then(|()| std::fs::write(&path, bytes));
         kept.map_err(|error| Failure::new(FailureKind::Internal, format!("cannot keep the component: {error}")))?;
-        Ok(view(&inspection, PluginState::Added, Vec::new(), 0))
+        Ok(view(&inspection, PluginState::Added, signer.as_ref()))
     }
 
-    /// Locks the digest of an added component with all that it asks for.
-    pub(crate) async fn approve_component(&self, name: &str, digest: Option<&str>) -> Result<PluginView, Failure> {
+    /// Locks the digest of an added component with all that it asks for, and whose signature it and its next carry.
+    pub(crate) async fn approve_component(&self, name: &str, asked: &ApproveRequest) -> Result<PluginView, Failure> {
+        let trust = trust(asked)?;
         let mut force = self.force.lock().await;
         let mut candidates = self.added();
-        candidates.retain(|(_, _, inspection)| {
-            let named = inspection.manifest.as_ref().is_some_and(|manifest| manifest.name.as_str() == name);
-            named && digest.is_none_or(|digest| inspection.digest.to_string() == digest)
+        candidates.retain(|added| {
+            let named = added.inspection.manifest.as_ref().is_some_and(|manifest| manifest.name.as_str() == name);
+            named && asked.digest.as_ref().is_none_or(|digest| added.inspection.digest.to_string() == *digest)
         });
-        candidates.sort_by_key(|(at, _, _)| *at);
-        let Some((_, bytes, inspection)) = candidates.pop() else {
+        candidates.sort_by_key(|added| added.at);
+        let Some(added) = candidates.pop() else {
             return Err(Failure::new(FailureKind::NotFound, format!("no component of plugin {name} was added"))
                 .help("`keybaton plugin add COMPONENT` adds one"));
         };
         let mut catalog = force.catalog.clone();
-        let refused = |error: &dyn std::fmt::Display| Failure::new(FailureKind::Refused, error.to_string());
-        catalog.approve(&bytes, None).map_err(|error| refused(&error))?;
-        catalog.lock().save(&self.installation.lock()).map_err(|error| refused(&error))?;
+        let approval = Approval { bytes: &added.bytes, signature: added.signature.as_deref(), trust, grants: None };
+        let signer = catalog.approve_as(approval).map_err(|error| refused(&error))?.signer.clone();
+        let saved = catalog.lock().save(&self.installation.lock());
+        saved
+            .map_err(|error| Failure::new(FailureKind::Internal, format!("nothing was approved: {}", chain(&error))))?;
         self.runtime.set_catalog(catalog.clone());
         force.catalog = catalog;
-        let stale = self.added_dir().join(format!("{}.wasm", hex(&inspection)));
-        if let Err(error) = std::fs::remove_file(&stale) {
-            tracing::warn!(path = %stale.display(), %error, "an approved component stays among the added ones");
+        let tidied = std::fs::remove_file(&added.path).and_then(|()| keep_signature(&added.path, None));
+        if let Err(error) = tidied {
+            tracing::warn!(path = %added.path.display(), %error, "an approved component stays among the added ones");
         }
-        let grants =
-            inspection.manifest.as_ref().map(Grants::all_of).map(|grants| granted(&grants)).unwrap_or_default();
-        let used = force.specs.iter().filter(|spec| spec.plugin.as_str() == name).count() as u64;
-        Ok(view(&inspection, PluginState::Approved, grants, used))
+        let grants = added.inspection.manifest.as_ref().map(Grants::all_of);
+        let used_by = force.specs.iter().filter(|spec| spec.plugin.as_str() == name).count() as u64;
+        let shown = view(&added.inspection, PluginState::Approved, signer.as_ref());
+        Ok(PluginView { grants: grants.map(|grants| granted(&grants)).unwrap_or_default(), used_by, ..shown })
     }
 
     /// Everything added and approved.
@@ -72,37 +93,99 @@ impl Host {
         let mut views = Vec::new();
         for entry in force.catalog.lock().entries() {
             let path = self.installation.components().join(format!("{}.wasm", bare(&entry.digest.to_string())));
-            let used = force.specs.iter().filter(|spec| *spec.plugin == entry.name && !entry.retained).count() as u64;
             let state = if entry.retained { PluginState::Superseded } else { PluginState::Approved };
             let read = std::fs::read(&path);
             let Ok(bytes) = read else {
                 return Err(Failure::new(FailureKind::Damaged, format!("{} is locked and not there", path.display())));
             };
             let inspection = inspect(&bytes);
-            let mut shown = view(&inspection, state, granted(&entry.grants), used);
+            let mut shown = view(&inspection, state, entry.signer.as_ref());
+            shown.used_by =
+                force.specs.iter().filter(|spec| *spec.plugin == entry.name && !entry.retained).count() as u64;
+            shown.grants = granted(&entry.grants);
             if inspection.digest != entry.digest {
                 shown.differences.push(format!("the file was changed after its approval: {}", inspection.digest));
+            } else if let Err(error) = force.catalog.check_signature(entry, &bytes) {
+                shown.differences.push(chain(&error));
             }
             if let Some(manifest) = &inspection.manifest {
                 shown.differences.extend(entry.grants.differences(manifest));
             }
             views.push(shown);
         }
-        let waiting = self.added();
-        views.extend(waiting.iter().map(|(_, _, found)| view(found, PluginState::Added, Vec::new(), 0)));
+        views.extend(self.added().iter().map(Added::shown));
         Ok(views)
     }
 
-    fn added(&self) -> Vec<(SystemTime, Vec<u8>, Inspection)> {
+    fn added(&self) -> Vec<Added> {
         let Ok(entries) = std::fs::read_dir(self.added_dir()) else { return Vec::new() };
-        let read = |entry: std::fs::DirEntry| {
-            let at = entry.metadata().and_then(|metadata| metadata.modified()).ok()?;
-            let bytes = std::fs::read(entry.path()).ok()?;
-            let inspection = inspect(&bytes);
-            Some((at, bytes, inspection))
-        };
-        entries.filter_map(Result::ok).filter_map(read).collect()
+        let components = entries.filter_map(Result::ok).filter(|entry| {
+            let path = entry.path();
+            path.extension().is_some_and(|extension| extension == "wasm")
+        });
+        components.filter_map(|entry| Added::read(entry.path())).collect()
     }
+}
+
+impl Added {
+    fn read(path: PathBuf) -> Option<Self> {
+        let at = std::fs::metadata(&path).and_then(|metadata| metadata.modified()).ok()?;
+        let bytes = std::fs::read(&path).ok()?;
+        let signature = std::fs::read(signature_beside(&path)).ok();
+        let inspection = inspect(&bytes);
+        Some(Self { at, path, bytes, signature, inspection })
+    }
+
+    fn shown(&self) -> PluginView {
+        let signer = self.signature.as_ref().map(|signature| signer_of(&self.bytes, signature)).transpose();
+        let mut shown = view(&self.inspection, PluginState::Added, signer.as_ref().ok().and_then(Option::as_ref));
+        shown.differences.extend(signer.err().map(|error| format!("its signature does not hold: {}", chain(&error))));
+        shown
+    }
+}
+
+/// What is kept beside a component: this signature, or none.
+fn keep_signature(component: &Path, signature: Option<&[u8]>) -> std::io::Result<()> {
+    let path = signature_beside(component);
+    match signature {
+        Some(signature) => std::fs::write(path, signature),
+        None => match std::fs::remove_file(path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        },
+    }
+}
+
+fn trust(asked: &ApproveRequest) -> Result<Trust, Failure> {
+    let invalid = |what: String| Failure::new(FailureKind::Invalid, format!("{what}; nothing was approved"));
+    match (&asked.signer, asked.unsigned) {
+        (Some(_), true) => Err(invalid("a signer is named, and `unsigned` is said".to_owned())),
+        (Some(key), false) => key.parse().map(Trust::Signer).map_err(|error| invalid(chain(&error))),
+        (None, true) => Ok(Trust::Unsigned),
+        (None, false) => Ok(Trust::AsLocked),
+    }
+}
+
+/// Why a component was not approved, and what to do about it.
+fn refused(error: &CatalogError) -> Failure {
+    let failure = Failure::new(FailureKind::Refused, format!("nothing was approved: {}", chain(error)));
+    match error {
+        CatalogError::Unsigned { .. } => failure.help(
+            "add it with its signature (`keybaton plugin add COMPONENT --signature FILE`), or say what is meant: \
+             `plugin approve --signer KEY` takes another signer, `--unsigned` none",
+        ),
+        CatalogError::Signature { .. } => failure.help(
+            "if it should be so, `plugin approve --signer KEY` takes another signer, `--unsigned` none; if not, ask \
+             whoever sent it",
+        ),
+        _ => failure,
+    }
+}
+
+/// An error with its causes, outermost first.
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 fn bare(digest: &str) -> &str {
@@ -114,7 +197,7 @@ fn hex(inspection: &Inspection) -> String {
 }
 
 /// What a component is and asks for, as people are shown it.
-pub(crate) fn view(inspection: &Inspection, state: PluginState, grants: Vec<String>, used_by: u64) -> PluginView {
+pub(crate) fn view(inspection: &Inspection, state: PluginState, signer: Option<&Signer>) -> PluginView {
     let manifest = inspection.manifest.as_ref();
     let text = |read: fn(&Manifest) -> String| manifest.map(read).unwrap_or_default();
     PluginView {
@@ -125,9 +208,10 @@ pub(crate) fn view(inspection: &Inspection, state: PluginState, grants: Vec<Stri
         state,
         summary: text(|manifest| manifest.summary.clone()),
         asks: manifest.map(asks).unwrap_or_default(),
-        grants,
+        grants: Vec::new(),
         differences: inspection.problems.clone(),
-        used_by,
+        signer: signer.map(|signer| SignerView { key: signer.to_string(), fingerprint: signer.fingerprint() }),
+        used_by: 0,
     }
 }
 

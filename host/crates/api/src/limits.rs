@@ -13,6 +13,8 @@ pub const MAX_BODY_BYTES: usize = 64 * 1_024;
 pub const MAX_UPLOAD_BYTES: usize = 32 * 1_024 * 1_024;
 /// Largest head of a request (line and headers).
 pub const MAX_HEAD_BYTES: usize = 16 * 1_024;
+/// Longest `keybaton-signature` header: a component's signature file as base64.
+pub const MAX_SIGNATURE_CHARS: usize = 8 * 1_024;
 /// Headers in one request.
 pub const MAX_HEADERS: usize = 64;
 /// Time for a TLS handshake.

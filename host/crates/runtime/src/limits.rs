@@ -47,6 +47,8 @@ pub const YIELD_EVERY_MS: u64 = 10;
 pub const TRANSFER_BYTES: usize = 8 << 20;
 /// Bytes of a component file.
 pub const COMPONENT_BYTES: usize = 32 << 20;
+/// Bytes of a component's signature file.
+pub const SIGNATURE_BYTES: usize = 4 << 10;
 
 /// The limits of one call, after the manifest's wishes and the operator's grants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

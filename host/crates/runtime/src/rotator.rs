@@ -256,6 +256,9 @@ impl CallRecorder for Unrecorded {
 
     async fn answered(
         &self,
+        LoadError::Catalog(
+            CatalogError::Unsigned { .. } | CatalogError::SignatureGone { .. } | CatalogError::Signature { .. },
+        ) => ("plugin.signature", Blame::Operator),
         _: Ordinal,
         _: Digest,
         _: HostAnswer,

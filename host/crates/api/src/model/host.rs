@@ -68,8 +68,20 @@ pub struct PluginView {
     pub grants: Vec<String>,
     /// Where manifest, imports and grants do not agree, one line each.
     pub differences: Vec<String>,
+    /// Whose signature it carries, once added; whose it must carry, once approved. Absent: nobody's.
+    #[serde(default)]
+    pub signer: Option<SignerView>,
     /// Secrets that declare it.
     pub used_by: u64,
+}
+
+/// A public key by which components are signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SignerView {
+    /// OpenSSH's one-line form.
+    pub key: String,
+    /// `SHA256:…`, as `ssh-keygen -l` shows it.
+    pub fingerprint: String,
 }
 
 /// All plugins.
@@ -79,13 +91,20 @@ pub struct Plugins {
     pub plugins: Vec<PluginView>,
 }
 
-/// Approve which digest?
+/// Approve which digest, signed by whom?
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApproveRequest {
     /// `sha256:…`; absent: the newest that was added.
     #[serde(default)]
     pub digest: Option<String>,
+    /// OpenSSH public key by which it, and each version after it, must be signed; absent: the locked version's signer,
+    /// or whoever signed this one.
+    #[serde(default)]
+    pub signer: Option<String>,
+    /// Nobody's signature is asked for, from now on.
+    #[serde(default)]
+    pub unsigned: bool,
 }
 
 /// A connection, without its admin identity.

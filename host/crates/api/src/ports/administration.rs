@@ -3,8 +3,8 @@
 
 use super::{ConsumerId, Failure};
 use crate::model::{
-    ApplyReport, AuditEntry, AuditReport, BackupReport, ConnectionTest, ConnectionView, FileInput, Overview,
-    PlanReport, PluginView,
+    ApplyReport, ApproveRequest, AuditEntry, AuditReport, BackupReport, ConnectionTest, ConnectionView, FileInput,
+    Overview, PlanReport, PluginView,
 };
 use async_trait::async_trait;
 use keybaton_protocol::ids::{Author, Namespace, SecretName};
@@ -52,10 +52,10 @@ pub trait Administration: Send + Sync {
     async fn dependants_of(&self, secret: &SecretName) -> Result<Dependants, Failure>;
     /// Plugins: added, approved, in use.
     async fn plugins(&self) -> Result<Vec<PluginView>, Failure>;
-    /// Keeps a component and shows what it asks for. Loads nothing.
-    async fn add_plugin(&self, component: Vec<u8>) -> Result<PluginView, Failure>;
-    /// Grants what it asks for and locks its digest (`None`: the newest that was added).
-    async fn approve_plugin(&self, name: &str, digest: Option<&str>, caller: &Caller) -> Result<PluginView, Failure>;
+    /// Keeps a component, with its signature where it has one, and shows what it asks for. Loads nothing.
+    async fn add_plugin(&self, component: Vec<u8>, signature: Option<Vec<u8>>) -> Result<PluginView, Failure>;
+    /// Grants what it asks for and locks its digest and signer.
+    async fn approve_plugin(&self, name: &str, asked: ApproveRequest, caller: &Caller) -> Result<PluginView, Failure>;
     /// Connections, without their admin identities.
     async fn connections(&self) -> Result<Vec<ConnectionView>, Failure>;
     /// Logs in as the admin and comes back.

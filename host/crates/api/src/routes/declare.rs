@@ -1,19 +1,27 @@
 //! Declarations, plugins and connections: what the host is told to do, and by what means. These take longer than
 //! other routes, and carry more.
 
+use super::capped;
 use super::extract::{Json, LargeJson, Names, Upload};
 use crate::auth::Operator;
 use crate::context::Context;
+use crate::limits::MAX_SIGNATURE_CHARS;
 use crate::model::{
     ApplyReport, ApplyRequest, ApproveRequest, ConnectionTest, Connections, PlanReport, PlanRequest, PluginView,
     Plugins,
 };
 use crate::ports::ApplyOrder;
-use crate::problem::{Problem, ProblemDetails};
+use crate::problem::{Kind, Problem, ProblemDetails};
 use axum::Json as Answer;
 use axum::extract::State;
+use axum::http::HeaderMap;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+
+/// Header that carries a component's signature file, as base64.
+const SIGNATURE: &str = "keybaton-signature";
 
 pub(super) fn routes() -> OpenApiRouter<Context> {
     OpenApiRouter::new()
@@ -64,21 +72,37 @@ async fn plugins(_: Operator, State(context): State<Context>) -> Result<Answer<P
 
 /// Keeps a component and shows what it asks for. Loads nothing, grants nothing.
 #[utoipa::path(post, path = "/v1/plugins", tag = "declare", security(("bearer" = [])),
+    params(("keybaton-signature" = Option<String>, Header,
+        description = "The component's signature file (`ssh-keygen -Y sign -n keybaton-plugin`), as base64.")),
     request_body(content = Vec<u8>, content_type = "application/wasm"),
     responses((status = 200, body = PluginView), (status = "default", body = ProblemDetails)))]
 async fn add_plugin(
     operator: Operator,
     State(context): State<Context>,
+    headers: HeaderMap,
     Upload(component): Upload,
 ) -> Result<Answer<PluginView>, Problem> {
     operator.everywhere()?;
-    let entry = operator.asks(&context, "plugin.add", &format!("{} bytes", component.len()), "");
+    let signature = signature(&headers)?;
+    let detail = if signature.is_some() { "with a signature" } else { "" };
+    let entry = operator.asks(&context, "plugin.add", &format!("{} bytes", component.len()), detail);
     let administration = context.parts().administration.clone();
-    let added = async move { Ok(administration.add_plugin(component).await?) };
+    let added = async move { Ok(administration.add_plugin(component, signature).await?) };
     context.audited(entry, added).await.map(Answer)
 }
 
-/// Grants what a plugin asks for and locks its digest.
+fn signature(headers: &HeaderMap) -> Result<Option<Vec<u8>>, Problem> {
+    let Some(value) = headers.get(SIGNATURE) else { return Ok(None) };
+    if value.len() > MAX_SIGNATURE_CHARS {
+        let what = format!("the signature has more than {MAX_SIGNATURE_CHARS} characters; nothing was kept");
+        return Err(Problem::new(Kind::TooLarge, what));
+    }
+    let decoded = STANDARD.decode(value.as_bytes());
+    let decoded = decoded.map_err(|error| format!("`{SIGNATURE}` is not base64 ({error}); nothing was kept"));
+    decoded.map(Some).map_err(|what| Problem::new(Kind::Malformed, what))
+}
+
+/// Grants what a plugin asks for, and locks its digest and whose signature its next version must carry.
 #[utoipa::path(post, path = "/v1/plugins/{name}/approve", tag = "declare", security(("bearer" = [])),
     params(("name" = String, Path)), request_body = ApproveRequest,
     responses((status = 200, body = PluginView), (status = "default", body = ProblemDetails)))]
@@ -89,11 +113,15 @@ async fn approve_plugin(
     Json(asked): Json<ApproveRequest>,
 ) -> Result<Answer<PluginView>, Problem> {
     operator.everywhere()?;
-    let detail = asked.digest.as_deref().unwrap_or("the newest that was added");
-    let entry = operator.asks(&context, "plugin.approve", &name, detail);
+    let digest = asked.digest.as_deref().unwrap_or("the newest that was added");
+    let signer = match &asked.signer {
+        Some(key) => format!(", signed by {}", capped(key)),
+        None if asked.unsigned => ", unsigned".to_owned(),
+        None => String::new(),
+    };
+    let entry = operator.asks(&context, "plugin.approve", &name, &format!("{digest}{signer}"));
     let administration = context.parts().administration.clone();
-    let approved =
-        async move { Ok(administration.approve_plugin(&name, asked.digest.as_deref(), &operator.caller).await?) };
+    let approved = async move { Ok(administration.approve_plugin(&name, asked, &operator.caller).await?) };
     context.audited(entry, approved).await.map(Answer)
 }
 

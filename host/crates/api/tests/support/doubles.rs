@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use keybaton_api::model::{
-    ApplyReport, AuditEntry, AuditReport, BackupReport, ConnectionTest, ConnectionView, FileInput, Overview,
-    PlanReport, PluginState, PluginView,
+    ApplyReport, ApproveRequest, AuditEntry, AuditReport, BackupReport, ConnectionTest, ConnectionView, FileInput,
+    Overview, PlanReport, PluginState, PluginView,
 };
 use keybaton_api::ports::{
     Administration, ApplyOrder, Audited, Auditor, Caller, ConsumerId, Dependants, Enrolment, Failure, FailureKind,
@@ -195,6 +195,7 @@ impl Administration for Roster {
         let declares = |(secret, consumers): &&(SecretName, Vec<String>)| {
             *secret.namespace() == consumer.namespace && consumers.iter().any(|it| it == consumer.name.as_str())
         };
+        signer: None,
         Ok(self.0.iter().filter(declares).map(|(secret, _)| secret.clone()).collect())
     }
 
@@ -207,11 +208,11 @@ impl Administration for Roster {
         Ok(vec![plugin("scripted", PluginState::Approved)])
     }
 
-    async fn add_plugin(&self, _: Vec<u8>) -> Result<PluginView, Failure> {
+    async fn add_plugin(&self, _: Vec<u8>, _: Option<Vec<u8>>) -> Result<PluginView, Failure> {
         Ok(plugin("new", PluginState::Added))
     }
 
-    async fn approve_plugin(&self, name: &str, _: Option<&str>, _: &Caller) -> Result<PluginView, Failure> {
+    async fn approve_plugin(&self, name: &str, _: ApproveRequest, _: &Caller) -> Result<PluginView, Failure> {
         Ok(plugin(name, PluginState::Approved))
     }
 

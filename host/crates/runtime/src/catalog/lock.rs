@@ -1,6 +1,6 @@
 //! `keybaton.lock`: which digests may load, with what grants, and a floor under each plugin's version.
 
-use super::Grants;
+use super::{Grants, Signer};
 use crate::capabilities::keygen::FLOOR_BITS;
 use crate::limits::Limits;
 use crate::manifest::{Manifest, Version};
@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 const FORM: u32 = 1;
 /// What stands at its head.
 const HEAD: &str = "# Written by `keybaton plugin approve`. One digest is active for each plugin; retained ones serve\n\
-                    # rotations that were started with them. Nothing else loads.\n";
+                    # rotations that were started with them. Nothing else loads, and what names a signer only with a\n\
+                    # signature of that key.\n";
 
 /// Why a lock cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -47,8 +48,8 @@ pub struct Entry {
     pub version: Version,
     /// SHA-256 of the component.
     pub digest: Digest,
-    /// Who signed it, where that is known.
-    pub signer: Option<String>,
+    /// Whose signature it must carry; `None`: its digest is enough.
+    pub signer: Option<Signer>,
     /// Kept only for rotations that are pinned to it.
     pub retained: bool,
     /// What it may do.
@@ -120,13 +121,19 @@ impl Lock {
         self.entries.retain(|entry| entry.digest != digest || !entry.retained);
     }
 
-    pub(super) fn approve(&mut self, manifest: &Manifest, digest: Digest, grants: Grants) -> &Entry {
+    pub(super) fn approve(
+        &mut self,
+        manifest: &Manifest,
+        digest: Digest,
+        signer: Option<Signer>,
+        grants: Grants,
+    ) -> &Entry {
         self.entries.retain(|entry| entry.digest != digest);
         for entry in self.entries.iter_mut().filter(|entry| entry.name == manifest.name) {
             entry.retained = true;
         }
         let (name, version) = (manifest.name.clone(), manifest.version);
-        self.entries.push(Entry { name, version, digest, signer: None, retained: false, grants });
+        self.entries.push(Entry { name, version, digest, signer, retained: false, grants });
         &self.entries[self.entries.len() - 1]
     }
 
@@ -208,15 +215,14 @@ const fn floor_bits() -> u32 {
 
 impl EntryText {
     fn check(self) -> Result<Entry, String> {
-        if self.signer.is_some() {
-            return Err(format!("`{}` names a signer, but this host checks no signatures: take it out", self.name));
-        }
         let grants = self.grants;
+        let signer = self.signer.map(|text| text.parse::<Signer>()).transpose();
+        let signer = signer.map_err(|error| format!("the signer of `{}`: {error}", self.name))?;
         Ok(Entry {
             name: self.name.parse().map_err(|error: keybaton_protocol::ids::NameError| error.to_string())?,
             version: self.version.parse()?,
             digest: self.digest.parse().map_err(|error: keybaton_protocol::ids::NameError| error.to_string())?,
-            signer: self.signer,
+            signer,
             retained: self.retained,
             grants: Grants {
                 imports: grants.imports,
@@ -234,7 +240,7 @@ impl EntryText {
             name: entry.name.to_string(),
             version: entry.version.to_string(),
             digest: entry.digest.to_string(),
-            signer: entry.signer.clone(),
+            signer: entry.signer.as_ref().map(Signer::to_string),
             retained: entry.retained,
             grants: GrantsText {
                 imports: grants.imports.clone(),

@@ -10,3 +10,4 @@ mod doubt;
 mod hostile;
 mod http;
 mod postgres;
+mod signed;
