@@ -13,6 +13,7 @@ pub(crate) mod identities;
 pub(crate) mod keys;
 mod logins;
 mod managed;
+mod proposals;
 mod running;
 mod written;
 

@@ -6,6 +6,7 @@ use super::connections;
 use super::host::{Host, InForce};
 use super::identities::StoreIdentities;
 use super::managed::Link;
+use super::proposals::StoreProposals;
 use super::{keys, logins};
 use crate::commands::CA_SEALED_AS;
 use crate::config::Installation;
@@ -200,6 +201,7 @@ async fn listen(host: &Arc<Host>) -> Result<Server, Failure> {
     let context = Context::new(keybaton_api::Parts {
         engine: host.engine.clone(),
         identities,
+        proposals: Arc::new(StoreProposals(host.store.clone())),
         administration: host.clone(),
         auditor: Arc::new(StoreAuditor(host.store.clone())),
         clock: host.clock.clone(),

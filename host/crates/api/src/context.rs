@@ -1,17 +1,16 @@
 //! What every route shares: the engine, the ports and the counters. Built once by the host; decides nothing.
 
 use crate::ca::Pin;
-use crate::ports::{Administration, Audited, Auditor, Identities, Verdict};
+use crate::ports::{Administration, Audited, Auditor, Identities, Proposals, Verdict};
 use crate::problem::{Kind, Problem};
-use crate::proposals::Proposal;
 use crate::throttle::Throttle;
 use keybaton_engine::Engine;
 use keybaton_engine::ports::clock::Clock;
 use keybaton_protocol::ids::Millis;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 
 /// How long identities live.
@@ -34,6 +33,8 @@ pub struct Parts {
     pub engine: Engine,
     /// Who may call.
     pub identities: Arc<dyn Identities>,
+    /// Words of people that wait for somebody else's approval.
+    pub proposals: Arc<dyn Proposals>,
     /// The host's own business.
     pub administration: Arc<dyn Administration>,
     /// Where audit entries go.
@@ -58,8 +59,8 @@ struct Inner {
     parts: Parts,
     throttle: Throttle,
     streams: Mutex<HashMap<String, usize>>,
-    /// Words of people that wait for somebody else's approval, by id.
-    proposals: Mutex<BTreeMap<String, Proposal>>,
+    /// Held while a word is kept, approved or withdrawn: of two approvals, one counts.
+    proposals: tokio::sync::Mutex<()>,
     /// Held while operators are added or removed: of two, each must not take the other for the last one.
     operators: tokio::sync::Mutex<()>,
     stopping: watch::Sender<bool>,
@@ -102,7 +103,7 @@ impl Context {
             parts,
             throttle: Throttle::default(),
             streams: Mutex::default(),
-            proposals: Mutex::default(),
+            proposals: tokio::sync::Mutex::default(),
             operators: tokio::sync::Mutex::default(),
             stopping: watch::Sender::new(false),
         };
@@ -117,8 +118,9 @@ impl Context {
         &self.inner.parts.engine
     }
 
-    pub(crate) fn proposals(&self) -> MutexGuard<'_, BTreeMap<String, Proposal>> {
-        self.inner.proposals.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Nobody else changes what waits for an approval meanwhile.
+    pub(crate) async fn proposals_alone(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.inner.proposals.lock().await
     }
 
     /// Nobody else changes who the operators are meanwhile.

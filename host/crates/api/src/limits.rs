@@ -46,7 +46,7 @@ pub const FAILED_AUTH_REFILL_MS: u64 = 3_000;
 pub const MAX_THROTTLED_ADDRESSES: usize = 10_000;
 /// Identities remembered as good, which an address's failures do not lock out.
 pub const MAX_KNOWN_GOOD: usize = 10_000;
-/// Attestations that may wait for an approval; they are kept in memory alone.
+/// Attestations that may wait for an approval.
 pub const MAX_PROPOSALS: usize = 256;
 /// An attestation that nobody approved is forgotten after this long.
 pub const PROPOSAL_LIFE_MS: u64 = 24 * 3_600_000;

@@ -4,10 +4,12 @@
 mod administration;
 mod audit;
 mod identities;
+mod proposals;
 
 pub use administration::{Administration, ApplyOrder, Caller, Dependants};
 pub use audit::{Audited, Auditor, Verdict};
 pub use identities::{ConsumerId, Enrolment, Identities, Identity, Subject, Taken};
+pub use proposals::Proposals;
 
 use keybaton_protocol::fault::Blame;
 

@@ -1,59 +1,77 @@
-//! Words of people that wait for somebody else's approval. In memory alone and bounded: what a restart forgets is asked
-//! for anew, and nothing counts before it is approved.
+//! Words of people that wait for somebody else's approval: what may be kept, who may approve, and until when. They are
+//! bounded, outlive the process, and count for nothing before they are approved.
 
+use crate::context::Context;
 use crate::limits::{MAX_PROPOSALS, PROPOSAL_LIFE_MS};
 use crate::model::AttestationProposal;
 use crate::problem::{Kind, Problem};
-use keybaton_engine::Word;
-use keybaton_protocol::ids::{Author, Millis, Replica, SecretName};
-use std::collections::BTreeMap;
+use keybaton_engine::Proposal;
+use keybaton_protocol::ids::{Author, Millis, SecretName, Seq};
 
-/// A word about a secret, not approved yet. Its approver is filled in when somebody approves.
-#[derive(Debug, Clone)]
-pub(crate) struct Proposal {
-    pub(crate) secret: SecretName,
-    pub(crate) word: Word,
-    pub(crate) replica: Replica,
-    pub(crate) proposed_at: Millis,
+fn is_open(one: &Proposal, now: Millis) -> bool {
+    now.since(one.proposed_at) < PROPOSAL_LIFE_MS && one.word.expires_at > now
 }
 
-/// Those that can still be approved.
-pub(crate) fn tidy(all: &mut BTreeMap<String, Proposal>, now: Millis) {
-    all.retain(|_, one| now.since(one.proposed_at) < PROPOSAL_LIFE_MS && one.word.expires_at > now);
+/// Those about this secret that can still be approved, oldest first.
+pub(crate) async fn about(context: &Context, secret: &SecretName) -> Result<Vec<(String, Proposal)>, Problem> {
+    let mut all = context.parts().proposals.list().await?;
+    all.retain(|(_, one)| one.secret == *secret && is_open(one, context.now()));
+    all.sort_by_key(|(_, one)| one.proposed_at);
+    Ok(all)
 }
 
-/// Keeps one.
-pub(crate) fn keep(all: &mut BTreeMap<String, Proposal>, id: String, one: Proposal) -> Result<(), Problem> {
-    tidy(all, one.proposed_at);
-    if all.len() >= MAX_PROPOSALS {
+/// Keeps one; those that have ended make room.
+pub(crate) async fn keep(context: &Context, id: &str, one: &Proposal) -> Result<(), Problem> {
+    let _alone = context.proposals_alone().await;
+    let port = &context.parts().proposals;
+    let (open, ended): (Vec<_>, Vec<_>) =
+        port.list().await?.into_iter().partition(|(_, kept)| is_open(kept, one.proposed_at));
+    for (id, _) in &ended {
+        port.remove(id).await?;
+    }
+    if open.len() >= MAX_PROPOSALS {
         return Err(Problem::new(Kind::Overloaded, "too many attestations wait for an approval")
             .help("approve or withdraw some"));
     }
-    all.insert(id, one);
-    Ok(())
+    Ok(port.put(id, one).await?)
 }
 
-/// Takes one out to approve it. Nobody approves his own word.
-pub(crate) fn take(
-    all: &mut BTreeMap<String, Proposal>,
+/// Puts one on record. Nobody approves his own word; one that is not recorded may be approved again when it is in
+/// question.
+pub(crate) async fn approve(
+    context: &Context,
     (secret, id): (&SecretName, &str),
-    approver: &Author,
-    now: Millis,
-) -> Result<Proposal, Problem> {
-    tidy(all, now);
-    let found = all.get(id).filter(|one| one.secret == *secret);
-    let found = found.ok_or_else(|| {
-        Problem::new(Kind::NotFound, "no such attestation waits for an approval")
-            .help("it was approved, withdrawn, or has ended; a restart of the host forgets them: propose it again")
-    })?;
-    if found.word.author == *approver {
+    approver: Author,
+) -> Result<Seq, Problem> {
+    let _alone = context.proposals_alone().await;
+    let mut word = found(context, secret, id).await?.word;
+    if word.author == approver {
         return Err(
             Problem::new(Kind::Refused, "nobody approves his own word").help("have another operator approve it")
         );
     }
-    let mut taken = all.remove(id).ok_or_else(|| Problem::new(Kind::Internal, "an attestation vanished"))?;
-    taken.word.approver = approver.clone();
-    Ok(taken)
+    word.approver = approver;
+    let seq = context.engine().attest(secret, word).await?;
+    if let Err(error) = context.parts().proposals.remove(id).await {
+        tracing::warn!(%secret, id, %error, "an approved attestation still waits for an approval; withdraw it");
+    }
+    Ok(seq)
+}
+
+/// Takes one back.
+pub(crate) async fn withdraw(context: &Context, secret: &SecretName, id: &str) -> Result<Proposal, Problem> {
+    let _alone = context.proposals_alone().await;
+    let gone = found(context, secret, id).await?;
+    context.parts().proposals.remove(id).await?;
+    Ok(gone)
+}
+
+async fn found(context: &Context, secret: &SecretName, id: &str) -> Result<Proposal, Problem> {
+    let found = about(context, secret).await?.into_iter().find(|(own, _)| own == id);
+    found.map(|(_, one)| one).ok_or_else(|| {
+        Problem::new(Kind::NotFound, "no such attestation waits for an approval")
+            .help("it was approved, withdrawn, or has ended; propose it again")
+    })
 }
 
 /// As it is shown.

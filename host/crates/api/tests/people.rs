@@ -129,7 +129,7 @@ fn word(purpose: &str) -> Value {
 
 #[tokio::test]
 async fn a_word_counts_once_another_operator_has_approved_it() {
-    let fixture = waiting().await;
+    let mut fixture = waiting().await;
     let grace = operator(&fixture.identities, "grace", Some(&["payments"])).await;
     let stranger = operator(&fixture.identities, "mallory", Some(&["other"])).await;
     let path = format!("{DB}/attestations");
@@ -139,6 +139,8 @@ async fn a_word_counts_once_another_operator_has_approved_it() {
         assert_eq!(proposed.status, 200, "{}", proposed.text);
         let id = proposed.json()["id"].as_str().unwrap().to_owned();
         assert_eq!(proposed.json()["replica"], "web-0", "the only one is meant");
+        fixture.stop().await;
+        fixture.start().await;
         assert_eq!(fixture.get(&path, &grace).await.json()["proposals"][0]["id"], *id);
         let approve = format!("{path}/{id}/approve");
         let own = fixture.post(&approve, &fixture.operator, &json!({})).await;

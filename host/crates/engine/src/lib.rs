@@ -33,4 +33,4 @@ pub use declared::{Anchor, Cadence, Declared, Stagger};
 pub use engine::{Engine, Import, ListQuery, Parts};
 pub use error::EngineError;
 pub use options::Options;
-pub use people::{Change, Word};
+pub use people::{Change, Proposal, Word};

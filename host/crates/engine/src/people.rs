@@ -46,6 +46,19 @@ pub struct Word {
     pub expires_at: Millis,
 }
 
+/// A word that waits for somebody else's approval. Its approver is filled in by whoever approves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proposal {
+    /// About which secret.
+    pub secret: SecretName,
+    /// What is said.
+    pub word: Word,
+    /// The replica that is meant.
+    pub replica: Replica,
+    /// When it was said.
+    pub proposed_at: Millis,
+}
+
 /// The life that a word speaks of where the replica was never heard of.
 const UNHEARD: &str = "attested";
 

@@ -4,12 +4,13 @@
 
 mod support;
 
-use keybaton_engine::harness::{Consumers, Temper};
+use keybaton_engine::harness::{Consumers, Plan, Temper};
 use keybaton_engine::views::StatusView;
 use keybaton_engine::{Change, Declared, EngineError, Word};
 use keybaton_protocol::command::Command;
 use keybaton_protocol::event::Event;
 use keybaton_protocol::evidence::{EvidenceKind, Purpose};
+use keybaton_protocol::generation::Liveness;
 use keybaton_protocol::ids::{Digest, Generation, Place};
 use keybaton_protocol::policy::{AtDeadline, Policy, Stragglers};
 use keybaton_protocol::state::Secret;
@@ -199,6 +200,34 @@ async fn places_come_and_go_by_name_and_the_last_one_stays() {
     assert!(left.iter().any(|place| place.place == "replica-b" && !place.present), "what is left there is still named");
     let last = bench.engine.change_place(&secret, Place::only(), Change::Drop, author()).await;
     assert_eq!(code(last), "conflict", "a target without a place is none");
+}
+
+#[tokio::test(start_paused = true)]
+async fn places_changed_by_hand_outlive_the_host_and_the_rotation() {
+    let mut bench = Bench::new(ALTERNATE).await;
+    let secret = bench.secret();
+    bench.begin(PlanKind::Issue).await;
+    bench.rest().await;
+    let second: Place = "replica-b".parse().unwrap();
+    bench.engine.change_place(&secret, second.clone(), Change::Add, author()).await.unwrap();
+    bench.engine.change_place(&secret, Place::only(), Change::Drop, author()).await.unwrap();
+    let present = async |bench: &Bench| {
+        let places = bench.engine.places(&bench.secret()).await.unwrap();
+        places.into_iter().filter(|place| place.present).map(|place| place.place).collect::<Vec<_>>()
+    };
+    bench.reincarnate(Plan::default()).await;
+    assert_eq!(present(&bench).await, ["replica-b"], "another host knows it");
+    bench.begin(PlanKind::Rotate).await;
+    bench.rest().await;
+    assert_eq!(present(&bench).await, ["replica-b"], "the declaration's own place is not taken back by a rotation");
+    let current = bench.replay().current().unwrap();
+    assert_eq!(bench.replay().generation(current).unwrap().liveness(&second), Liveness::Live);
+    assert_eq!(bench.replay().generation(current).unwrap().liveness(&Place::only()), Liveness::Absent);
+    bench.engine.change_place(&secret, Place::only(), Change::Add, author()).await.unwrap();
+    bench.reincarnate(Plan::default()).await;
+    bench.begin(PlanKind::Rotate).await;
+    bench.rest().await;
+    assert_eq!(present(&bench).await, ["-", "replica-b"], "until a person takes it back");
 }
 
 /// What is told beforehand, and what then follows.

@@ -125,7 +125,7 @@ pub enum Command {
         /// Which authority.
         author: Author,
     },
-    /// The target consists of other places.
+    /// The target consists of other places, from now on.
     Places {
         /// As they are now.
         places: Vec<Place>,

@@ -1,5 +1,6 @@
 //! Arms of the transition table: what a rotation runs on, changed by name and on the record, and who consumes.
 
+use crate::event::Pins;
 use crate::ids::{ConsumerName, Digest, Place};
 use crate::policy::{ConsumerPolicy, Members, Policy};
 use crate::state::Secret;
@@ -40,12 +41,28 @@ impl Secret {
             return Err("the target has no place");
         }
         let mut pins = self.pins().cloned().ok_or("nothing has been pinned yet")?;
+        let gone = pins.places.iter().filter(|place| !places.contains(place)).map(|place| (place.clone(), false));
+        let new = places.iter().filter(|place| !pins.places.contains(place)).map(|place| (place.clone(), true));
+        self.places_by_hand.extend(gone.chain(new));
         Arc::make_mut(&mut pins).places = places.to_vec();
         if let Some(rotation) = self.rotation.as_mut() {
             rotation.pins = Arc::clone(&pins);
         }
         self.pins = Some(pins);
         Ok(())
+    }
+
+    /// What a rotation that starts now runs on: a place that a person dropped stays away, one that a person took in
+    /// stays, whatever is declared, until a person says otherwise.
+    pub(crate) fn with_places_by_hand(&self, pins: &Pins) -> Box<Pins> {
+        let mut pins = Box::new(pins.clone());
+        pins.places.retain(|place| self.places_by_hand.get(place) != Some(&false));
+        for (place, _) in self.places_by_hand.iter().filter(|(_, there)| **there) {
+            if !pins.places.contains(place) {
+                pins.places.push(place.clone());
+            }
+        }
+        pins
     }
 
     pub(crate) fn consumer_added(&mut self, consumer: &ConsumerPolicy) -> Verdict {

@@ -52,6 +52,8 @@ pub struct Secret {
     pub(crate) restored: Option<Restored>,
     pub(crate) setbacks: u32,
     pub(crate) managed: bool,
+    /// Places that a person took in or dropped, and whether each is there: later rotations keep to it.
+    pub(crate) places_by_hand: BTreeMap<Place, bool>,
     pub(crate) finished: Option<(Millis, Ending, String)>,
 }
 
@@ -136,6 +138,7 @@ impl Secret {
             restored: None,
             setbacks: 0,
             managed: true,
+            places_by_hand: BTreeMap::new(),
             finished: None,
         }
     }

@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 const VERSION: u32 = 1;
 
 /// How many collections there are.
-pub(crate) const COLLECTIONS: usize = 5;
+pub(crate) const COLLECTIONS: usize = 6;
 
 /// A set of records of one kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,11 +25,12 @@ pub(crate) enum Collection {
     Enrolments,
     Freezes,
     Values,
+    Proposals,
 }
 
 impl Collection {
     pub(crate) const ALL: [Self; COLLECTIONS] =
-        [Self::Specs, Self::Identities, Self::Enrolments, Self::Freezes, Self::Values];
+        [Self::Specs, Self::Identities, Self::Enrolments, Self::Freezes, Self::Values, Self::Proposals];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -38,6 +39,7 @@ impl Collection {
             Self::Enrolments => "enrolments",
             Self::Freezes => "freezes",
             Self::Values => "values",
+            Self::Proposals => "proposals",
         }
     }
 

@@ -21,6 +21,7 @@ mod journal;
 mod kek;
 mod leases;
 mod open;
+mod proposals;
 mod reader;
 mod recent;
 pub mod record;

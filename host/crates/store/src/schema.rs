@@ -15,8 +15,10 @@ pub(crate) struct Migration {
 }
 
 /// All steps, in order, from 1.
-pub(crate) const MIGRATIONS: &[Migration] =
-    &[Migration { number: 1, sql: include_str!("../migrations/0001_initial.sql") }];
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    Migration { number: 1, sql: include_str!("../migrations/0001_initial.sql") },
+    Migration { number: 2, sql: include_str!("../migrations/0002_proposals.sql") },
+];
 
 /// The newest schema that this binary knows.
 pub const SCHEMA: u32 = MIGRATIONS[MIGRATIONS.len() - 1].number;

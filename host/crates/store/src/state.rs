@@ -6,7 +6,8 @@ use crate::crypto::{self, Hash, Integrity, KEY_LEN};
 use crate::documents::COLLECTIONS;
 use crate::error::StoreError;
 use rusqlite::{Connection, OptionalExtension, params};
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// Version of the state's JSON.
 const VERSION: &str = "keybaton-state-v1";
@@ -65,8 +66,19 @@ pub(crate) struct State {
     pub(crate) audit: ChainHead,
     /// Heads of journals.
     pub(crate) heads: Sum,
-    /// Collections of documents, in the order of `Collection`.
+    /// Collections of documents, in the order of `Collection`. A state of an older schema has fewer.
+    #[serde(deserialize_with = "grown")]
     pub(crate) documents: [Sum; COLLECTIONS],
+}
+
+/// Collections that a schema after the one that wrote this has added hold nothing yet.
+fn grown<'de, D: Deserializer<'de>>(from: D) -> Result<[Sum; COLLECTIONS], D::Error> {
+    let mut sums = Vec::<Sum>::deserialize(from)?;
+    if sums.len() < COLLECTIONS {
+        sums.resize(COLLECTIONS, Sum::EMPTY);
+    }
+    sums.try_into()
+        .map_err(|more: Vec<Sum>| D::Error::invalid_length(more.len(), &"no more collections than are known"))
 }
 
 impl State {
@@ -105,5 +117,30 @@ impl State {
         conn.prepare_cached("INSERT INTO state (only, sealed) VALUES (1, ?1) ON CONFLICT DO UPDATE SET sealed = ?1")?
             .execute(params![sealed])?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Deserialize)]
+    struct Only {
+        #[serde(deserialize_with = "grown")]
+        documents: [Sum; COLLECTIONS],
+    }
+
+    #[test]
+    fn a_state_of_an_older_schema_has_fewer_collections_and_none_has_more() {
+        let full = Sum { rows: 3, sum: [7; KEY_LEN] };
+        for (count, reads) in [(COLLECTIONS - 1, true), (COLLECTIONS, true), (COLLECTIONS + 1, false)] {
+            let text = serde_json::json!({ "documents": vec![full.clone(); count] }).to_string();
+            let read = serde_json::from_str::<Only>(&text);
+            assert_eq!(read.is_ok(), reads, "{count} collections");
+            let Ok(Only { documents }) = read else { continue };
+            let expected: Vec<Sum> =
+                (0..COLLECTIONS).map(|at| if at < count { full.clone() } else { Sum::EMPTY }).collect();
+            assert_eq!(documents.to_vec(), expected, "what is new holds nothing");
+        }
     }
 }

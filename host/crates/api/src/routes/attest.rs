@@ -7,11 +7,11 @@ use crate::context::Context;
 use crate::limits::MAX_WORD_MINUTES;
 use crate::model::{AttestationProposal, AttestationProposals, AttestationRequest, Recorded};
 use crate::problem::{Kind, Problem, ProblemDetails};
-use crate::proposals::{self, Proposal};
+use crate::proposals;
 use crate::tokens::{Token, TokenKind};
 use axum::Json as Answer;
 use axum::extract::State;
-use keybaton_engine::Word;
+use keybaton_engine::{Proposal, Word};
 use keybaton_protocol::evidence::Purpose;
 use keybaton_protocol::ids::{Generation, Millis};
 use utoipa_axum::router::OpenApiRouter;
@@ -44,9 +44,8 @@ async fn propose(
     let proposed = async move {
         let replica = inner.engine().may_attest(&secret, word.clone()).await?;
         let one = Proposal { secret, word, replica, proposed_at: now };
-        let shown = proposals::shown(&id, &one);
-        proposals::keep(&mut inner.proposals(), id, one)?;
-        Ok(shown)
+        proposals::keep(&inner, &id, &one).await?;
+        Ok(proposals::shown(&id, &one))
     };
     context.audited(entry, proposed).await.map(Answer)
 }
@@ -91,11 +90,8 @@ async fn waiting(
     Names((namespace, name)): Names<(String, String)>,
 ) -> Done<AttestationProposals> {
     let secret = operator.secret(&namespace, &name)?;
-    let mut all = context.proposals();
-    proposals::tidy(&mut all, context.now());
-    let own = all.iter().filter(|(_, one)| one.secret == secret);
-    let mut proposals: Vec<_> = own.map(|(id, one)| proposals::shown(id, one)).collect();
-    proposals.sort_by_key(|one| one.proposed_at);
+    let all = proposals::about(&context, &secret).await?;
+    let proposals = all.iter().map(|(id, one)| proposals::shown(id, one)).collect();
     Ok(Answer(AttestationProposals { proposals }))
 }
 
@@ -113,16 +109,8 @@ async fn approve(
     let entry = operator.asks(&context, "attest.approve", &secret, &format!("attestation {id}"));
     let (inner, approver) = (context.clone(), operator.author());
     let approved = async move {
-        let taken = proposals::take(&mut inner.proposals(), (&secret, &id), &approver, inner.now())?;
-        let word = taken.word.clone();
-        match inner.engine().attest(&secret, word).await {
-            Ok(seq) => Ok(Recorded { secret: secret.to_string(), seq: seq.0 }),
-            Err(error) => {
-                // Not recorded: it may be approved again when it is in question.
-                proposals::keep(&mut inner.proposals(), id, taken)?;
-                Err(error.into())
-            }
-        }
+        let seq = proposals::approve(&inner, (&secret, &id), approver).await?;
+        Ok(Recorded { secret: secret.to_string(), seq: seq.0 })
     };
     context.audited(entry, approved).await.map(Answer)
 }
@@ -141,10 +129,7 @@ async fn withdraw(
     let entry = operator.asks(&context, "attest.withdraw", &secret, &format!("attestation {id}"));
     let inner = context.clone();
     let withdrawn = async move {
-        let mut all = inner.proposals();
-        let own = all.get(&id).is_some_and(|one| one.secret == secret);
-        let gone = own.then(|| all.remove(&id)).flatten();
-        let gone = gone.ok_or_else(|| Problem::new(Kind::NotFound, "no such attestation waits for an approval"))?;
+        let gone = proposals::withdraw(&inner, &secret, &id).await?;
         Ok(AttestationProposals { proposals: vec![proposals::shown(&id, &gone)] })
     };
     context.audited(entry, withdrawn).await.map(Answer)

@@ -7,9 +7,10 @@ use keybaton_api::model::{
 };
 use keybaton_api::ports::{
     Administration, ApplyOrder, Audited, Auditor, Caller, ConsumerId, Dependants, Enrolment, Failure, FailureKind,
-    Identities, Identity, Taken,
+    Identities, Identity, Proposals, Taken,
 };
 use keybaton_api::tokens::TokenHash;
+use keybaton_engine::Proposal;
 use keybaton_engine::declared::Declared;
 use keybaton_engine::ports::clock::{Clock, Random};
 use keybaton_engine::ports::secret::SecretBytes;
@@ -33,6 +34,26 @@ impl Clock for ShiftedClock {
     fn wall(&self) -> Millis {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
         Millis(u64::try_from(now).unwrap() + self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// What waits for an approval; it outlives a host.
+#[derive(Default)]
+pub struct MemoryProposals(Mutex<BTreeMap<String, Proposal>>);
+
+#[async_trait]
+impl Proposals for MemoryProposals {
+    async fn put(&self, id: &str, proposal: &Proposal) -> Result<(), Failure> {
+        self.0.lock().unwrap().insert(id.to_owned(), proposal.clone());
+        Ok(())
+    }
+
+    async fn list(&self) -> Result<Vec<(String, Proposal)>, Failure> {
+        Ok(self.0.lock().unwrap().clone().into_iter().collect())
+    }
+
+    async fn remove(&self, id: &str) -> Result<bool, Failure> {
+        Ok(self.0.lock().unwrap().remove(id).is_some())
     }
 }
 

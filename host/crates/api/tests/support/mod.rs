@@ -8,7 +8,7 @@ pub mod memory;
 #[path = "../../../engine/tests/support/target.rs"]
 pub mod target;
 
-use doubles::{MemoryAuditor, MemoryIdentities, OsRandom, Roster, ShiftedClock};
+use doubles::{MemoryAuditor, MemoryIdentities, MemoryProposals, OsRandom, Roster, ShiftedClock};
 use keybaton_api::ca::Authority;
 use keybaton_api::ports::{Identities, Identity, Subject};
 use keybaton_api::serve::{Patience, Server};
@@ -50,6 +50,7 @@ pub struct Fixture {
     pub journal: Arc<MemoryJournal>,
     pub target: Arc<Target>,
     pub identities: Arc<MemoryIdentities>,
+    pub proposals: Arc<MemoryProposals>,
     pub auditor: Arc<MemoryAuditor>,
     pub clock: Arc<ShiftedClock>,
     pub certificate: Arc<ServerCertificate>,
@@ -103,6 +104,7 @@ impl Fixture {
             journal: Arc::default(),
             target: Target::new(Arc::clone(&clock) as _),
             identities,
+            proposals: Arc::default(),
             auditor: Arc::default(),
             clock,
             certificate,
@@ -233,6 +235,7 @@ fn context(fixture: &Fixture, engine: Engine) -> Context {
     Context::new(Parts {
         engine,
         identities: Arc::clone(&fixture.identities) as _,
+        proposals: Arc::clone(&fixture.proposals) as _,
         administration: Arc::new(Roster::new(&fixture.declared)),
         auditor: Arc::clone(&fixture.auditor) as _,
         clock: Arc::clone(&fixture.clock) as _,

@@ -41,7 +41,8 @@ pub(super) fn start(secret: &Secret, command: &Command) -> Answer {
         PlanKind::Retire => secret.current.unwrap_or(secret.next),
         PlanKind::Issue | PlanKind::Adopt | PlanKind::Rotate => secret.next,
     };
-    let blocked = room(secret, *kind, pins);
+    let pins = secret.with_places_by_hand(pins);
+    let blocked = room(secret, *kind, &pins);
     if let Some(why) = blocked {
         return Err(Refusal::new(
             "conflict",
@@ -56,7 +57,7 @@ pub(super) fn start(secret: &Secret, command: &Command) -> Answer {
         slot,
         cause: cause.clone(),
         author: author.clone(),
-        pins: pins.clone(),
+        pins,
     }])
 }
 
@@ -134,7 +135,7 @@ pub(super) fn import(secret: &Secret, command: &Command) -> Answer {
         slot: slot.clone().or(first),
         cause: "import".to_owned(),
         author: author.clone(),
-        pins: pins.clone(),
+        pins: secret.with_places_by_hand(pins),
     };
     Ok(vec![started, Event::Supplied { generation, minted: minted.clone(), author: author.clone() }])
 }

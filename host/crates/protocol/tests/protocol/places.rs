@@ -242,3 +242,27 @@ fn a_soft_end_that_fails_is_tried_again_under_its_own_back_off() {
     let Action::Call(again) = sim.decide() else { panic!("{:?}", sim.decide()) };
     assert_eq!((again.attempt, again.operation), (2, call.operation));
 }
+
+#[test]
+fn what_a_person_changed_holds_for_the_rotations_after_it() {
+    let start = |sim: &mut Sim, name: &str, declared: &[&str]| {
+        let mut pins = crate::common::pins(alternate(), policy(Vec::new()));
+        pins.places = places(declared);
+        let kind = if name == "first" { PlanKind::Issue } else { PlanKind::Rotate };
+        sim.command(&Command::Start { rotation: id(name), kind, cause: "operator".to_owned(), author: author(), pins });
+        sim.run_for(3_600_000);
+        assert!(sim.rotation_over(), "{name}: {:?}", sim.done);
+        sim.secret.pins().unwrap().places.clone()
+    };
+    let mut sim = Sim::new();
+    let declared = ["h1", "h2", "h3"];
+    start(&mut sim, "first", &declared);
+    sim.command(&Command::Places { places: places(&["h1", "h3", "h4"]), author: author() });
+    assert_eq!(start(&mut sim, "second", &declared), places(&["h1", "h3", "h4"]), "h2 is gone, h4 is there");
+    let current = sim.secret.current().unwrap();
+    assert_eq!(sim.secret.generation(current).map(|it| it.liveness(&id("h4"))), Some(Liveness::Live));
+    assert_eq!(start(&mut sim, "third", &["h1", "h5"]), places(&["h1", "h5", "h4"]), "what is declared has changed");
+    sim.command(&Command::Places { places: places(&["h1", "h2"]), author: author() });
+    assert_eq!(start(&mut sim, "fourth", &declared), places(&declared), "h2 is back, h4 is gone");
+    assert_eq!(start(&mut sim, "fifth", &["h4", "h5"]), places(&["h2"]), "what is gone stays away, declared or not");
+}

@@ -1,7 +1,7 @@
 //! A torn or edited database is named, and never read as truth.
 
 use crate::support::{Place, any_number, facts, seal, sealing, secret, wave};
-use crate::tables::{act, enrolment, identity, spec};
+use crate::tables::{act, enrolment, identity, proposal, spec};
 use keybaton_engine::ports::journal::{Freeze, Journal, JournalError, Mark, Recorded, Scope};
 use keybaton_engine::ports::secret::SecretBytes;
 use keybaton_protocol::ids::{Generation, Millis, Seq};
@@ -32,6 +32,7 @@ async fn furnished() -> Place {
     let freeze = Freeze { scope: Scope::Host, author: "ada".parse().unwrap(), at: Millis(1) };
     store.freeze(freeze).await.unwrap();
     store.verify().await.unwrap();
+    store.put_proposal("p-1", &proposal(None)).await.unwrap();
     place
 }
 
@@ -146,6 +147,7 @@ const EDITS: &[(&str, &str, &str)] = &[
     ),
     ("an enrolment gone", "DELETE FROM documents WHERE collection = 'enrolments'", "0 enrolments and 1 were written"),
     ("a freeze gone", "DELETE FROM documents WHERE collection = 'freezes'", "0 freezes and 1 were written"),
+    ("a proposal gone", "DELETE FROM documents WHERE collection = 'proposals'", "0 proposals and 1 were written"),
     (
         "the host's values swapped",
         "UPDATE documents AS mine SET (body, wrapped) = (SELECT body, wrapped FROM documents

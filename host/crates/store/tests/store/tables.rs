@@ -1,8 +1,10 @@
-//! Declarations, identities, enrolments, the host's own values, and the audit log.
+//! Declarations, identities, enrolments, proposals, the host's own values, and the audit log.
 
 use crate::support::Place;
 use keybaton_engine::ports::secret::SecretBytes;
-use keybaton_protocol::ids::{Digest, Millis};
+use keybaton_engine::{Proposal, Word};
+use keybaton_protocol::evidence::Purpose;
+use keybaton_protocol::ids::{Digest, Generation, Millis};
 use keybaton_store::{AuditEntry, AuditOutcome, Enrolment, EnrolmentRefused, Identity, Spec, Subject, TokenHash};
 
 const FAR: Millis = Millis(9_000_000_000_000);
@@ -14,6 +16,24 @@ pub(crate) fn spec(name: &str, body: &str) -> Spec {
         digest: Digest([5; 32]),
         applied_at: Millis(7),
         by: "ada".parse().unwrap(),
+    }
+}
+
+pub(crate) fn proposal(named: Option<&str>) -> Proposal {
+    Proposal {
+        secret: "a/one".parse().unwrap(),
+        word: Word {
+            consumer: "web".parse().unwrap(),
+            replica: named.map(|name| name.parse().unwrap()),
+            generation: Generation(2),
+            purpose: Purpose::Adopted,
+            reason: "seen on its console".to_owned(),
+            author: "ada".parse().unwrap(),
+            approver: "ada".parse().unwrap(),
+            expires_at: FAR,
+        },
+        replica: "web-0".parse().unwrap(),
+        proposed_at: Millis(7),
     }
 }
 
@@ -70,6 +90,22 @@ async fn specs_are_kept_replaced_listed_and_removed() {
     assert!(store.remove_spec(&expected[0].name).await.unwrap());
     assert!(!store.remove_spec(&expected[0].name).await.unwrap(), "there is nothing left to remove");
     assert_eq!(store.list_specs().await.unwrap(), expected[1..]);
+}
+
+#[tokio::test]
+async fn proposals_outlive_the_process_until_they_are_removed() {
+    let place = Place::new();
+    let store = place.create();
+    let (named, only) = (proposal(Some("web-0")), proposal(None));
+    store.put_proposal("p-1", &named).await.unwrap();
+    store.put_proposal("p-2", &only).await.unwrap();
+    drop(store);
+    let store = place.open().unwrap();
+    let expected = vec![("p-1".to_owned(), named), ("p-2".to_owned(), only.clone())];
+    assert_eq!(store.list_proposals().await.unwrap(), expected);
+    assert!(store.remove_proposal("p-1").await.unwrap());
+    assert!(!store.remove_proposal("p-1").await.unwrap(), "there is nothing left to remove");
+    assert_eq!(store.list_proposals().await.unwrap(), [("p-2".to_owned(), only)]);
 }
 
 #[tokio::test]

@@ -1,0 +1,2 @@
+-- Schema 2: `documents` has a collection `proposals`, which the state adds up like the others. No table changes; the
+-- number keeps a binary that does not know the collection from opening the store.
