@@ -7,6 +7,7 @@ use crate::error::StoreError;
 use crate::reader::View;
 use crate::state::State;
 use crate::{Store, append, audit, leases, seals, sql};
+use keybaton_engine::ports::journal::Wanted;
 use keybaton_protocol::ids::{Generation, SecretName};
 use rusqlite::params;
 use std::collections::BTreeMap;
@@ -91,9 +92,10 @@ fn journal(view: &View<'_>, secret: &SecretName, head: &Head, sealed: &mut u64) 
     *sealed += expected.len() as u64;
     for ((generation, label), digest) in expected {
         let generation = Generation(generation);
-        if seals::open(view, secret, generation, &label)?.is_none()
-            || seals::open_salt(view, secret, generation)?.is_none()
-        {
+        let named = label.parse();
+        let named = named.map_err(|_| StoreError::damaged(format!("{secret}: `{label}` is no label")))?;
+        let wanted = Wanted { generation, labels: vec![named], salt: true };
+        if seals::open_all(view, secret, &[wanted])?.is_err() {
             let detail = format!("the value `{label}` of {secret} generation {} is missing", generation.0);
             return Err(StoreError::damaged(detail));
         }
