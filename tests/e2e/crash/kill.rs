@@ -12,7 +12,7 @@ use keybaton_engine::ports::rotator::{
 use keybaton_engine::ports::secret::Seal;
 use keybaton_protocol::event::{HostAnswer, Outcome};
 use keybaton_protocol::fault::Fault;
-use keybaton_protocol::ids::{Author, CallId, Digest, Epoch, Generation, Millis, Ordinal, PluginName, SecretName, Seq};
+use keybaton_protocol::ids::{Author, CallId, Digest, Epoch, Millis, Ordinal, PluginName, SecretName, Seq};
 use rustix::process::{Signal, getpid, kill_process};
 use std::fs::File;
 use std::io::Write;
@@ -103,14 +103,6 @@ impl Journal for FusedJournal {
 
     async fn replies(&self, secret: &SecretName, call: CallId) -> Result<Vec<Reply>, JournalError> {
         self.inner.replies(secret, call).await
-    }
-
-    async fn unseal(&self, secret: &SecretName, generation: Generation, label: &str) -> Result<Seal, JournalError> {
-        self.inner.unseal(secret, generation, label).await
-    }
-
-    async fn salt(&self, secret: &SecretName, generation: Generation) -> Result<Seal, JournalError> {
-        self.inner.salt(secret, generation).await
     }
 
     async fn open(&self, secret: &SecretName, wanted: Vec<Wanted>) -> Result<Vec<Opened>, JournalError> {

@@ -12,13 +12,9 @@ use async_trait::async_trait;
 use keybaton_engine::ports::journal::{
     Append, Freeze, Indexed, Journal, JournalError, Lease, Opened, Recorded, Reply, Scope, Wanted,
 };
-use keybaton_engine::ports::secret::{Seal, SecretBytes};
 use keybaton_protocol::event::Event;
-use keybaton_protocol::ids::{Author, CallId, Epoch, Generation, Millis, SealLabel, SecretName, Seq};
+use keybaton_protocol::ids::{Author, CallId, Epoch, Millis, SecretName, Seq};
 use std::ops::ControlFlow;
-
-/// Label under which a missing salt is named.
-const SALT_LABEL: &str = "salt";
 
 impl Store {
     /// Appends to a journal and to the audit log in one transaction.
@@ -124,32 +120,6 @@ impl Journal for Store {
         })
         .await
         .map_err(|error| error.for_journal())
-    }
-
-    async fn unseal(&self, secret: &SecretName, generation: Generation, label: &str) -> Result<Seal, JournalError> {
-        let missing =
-            |label: &str| JournalError::NoSeal { secret: secret.clone(), generation, label: label.to_owned() };
-        let parsed: SealLabel = label.parse().map_err(|_| missing(label))?;
-        let (name, of) = (secret.clone(), label.to_owned());
-        let found = self
-            .read_view(move |view| seals::open(view, &name, generation, &of))
-            .await
-            .map_err(|error| error.for_journal())?;
-        found.map(|bytes| Seal { label: parsed, bytes }).ok_or_else(|| missing(label))
-    }
-
-    async fn salt(&self, secret: &SecretName, generation: Generation) -> Result<Seal, JournalError> {
-        let name = secret.clone();
-        let found: Option<SecretBytes> = self
-            .read_view(move |view| seals::open_salt(view, &name, generation))
-            .await
-            .map_err(|error| error.for_journal())?;
-        let label = SALT_LABEL.parse().expect("`salt` is a label");
-        found.map(|bytes| Seal { label, bytes }).ok_or_else(|| JournalError::NoSeal {
-            secret: secret.clone(),
-            generation,
-            label: SALT_LABEL.to_owned(),
-        })
     }
 
     async fn open(&self, secret: &SecretName, wanted: Vec<Wanted>) -> Result<Vec<Opened>, JournalError> {

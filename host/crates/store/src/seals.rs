@@ -140,27 +140,6 @@ pub(crate) fn erase(tx: &mut Tx<'_>, id: u64, generation: Generation) -> Result<
     Ok(())
 }
 
-/// Opens one value; `None` if it was erased or never sealed, which the journal itself must confirm.
-pub(crate) fn open(
-    view: &View<'_>,
-    secret: &SecretName,
-    generation: Generation,
-    label: &str,
-) -> Result<Option<SecretBytes>, StoreError> {
-    let Some(id) = view.id(secret)? else { return Ok(None) };
-    Look::at(view, secret, id, generation)?.value(label)
-}
-
-/// Opens the salt; `None` if the generation has no data key, which the journal itself must confirm.
-pub(crate) fn open_salt(
-    view: &View<'_>,
-    secret: &SecretName,
-    generation: Generation,
-) -> Result<Option<SecretBytes>, StoreError> {
-    let Some(id) = view.id(secret)? else { return Ok(None) };
-    Look::at(view, secret, id, generation)?.salt()
-}
-
 /// What is not there.
 pub(crate) struct Missing {
     pub(crate) generation: Generation,

@@ -4,8 +4,7 @@ use async_trait::async_trait;
 use keybaton_engine::ports::journal::{
     Append, Freeze, Indexed, Journal, JournalError, Lease, Opened, Recorded, Reply, Scope, Wanted,
 };
-use keybaton_engine::ports::secret::Seal;
-use keybaton_protocol::ids::{Author, CallId, Epoch, Generation, Millis, SecretName, Seq};
+use keybaton_protocol::ids::{Author, CallId, Epoch, Millis, SecretName, Seq};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -69,14 +68,6 @@ impl Journal for Counted {
 
     async fn replies(&self, secret: &SecretName, call: CallId) -> Result<Vec<Reply>, JournalError> {
         self.inner.replies(secret, call).await
-    }
-
-    async fn unseal(&self, secret: &SecretName, generation: Generation, label: &str) -> Result<Seal, JournalError> {
-        self.inner.unseal(secret, generation, label).await
-    }
-
-    async fn salt(&self, secret: &SecretName, generation: Generation) -> Result<Seal, JournalError> {
-        self.inner.salt(secret, generation).await
     }
 
     async fn open(&self, secret: &SecretName, wanted: Vec<Wanted>) -> Result<Vec<Opened>, JournalError> {

@@ -2,7 +2,7 @@
 
 use crate::actor::{Fact, Item};
 use crate::board::SecretId;
-use crate::ports::journal::Reply;
+use crate::ports::journal::{Reply, Wanted};
 use crate::ports::rotator::{CallRecorder, RecordError, RecordedReply};
 use crate::ports::secret::Seal;
 use crate::shared::Shared;
@@ -31,6 +31,18 @@ impl Recorder {
         self.shared.deliver(self.id, Item::Fact(fact)).await;
         told.await.unwrap_or_else(|_| Err(RecordError::Unavailable("the engine has ended".to_owned())))
     }
+
+    /// What a host call on record yielded.
+    async fn yielded(&self, labels: Vec<SealLabel>) -> Result<Vec<Seal>, RecordError> {
+        if labels.is_empty() {
+            return Ok(Vec::new());
+        }
+        let wanted = Wanted { generation: self.generation, labels: labels.clone(), salt: false };
+        let opened = self.shared.journal.open(&self.name, vec![wanted]).await;
+        let opened = opened.map_err(|error| RecordError::Unavailable(error.to_string()))?;
+        let values = opened.into_iter().flat_map(|one| one.values);
+        Ok(labels.into_iter().zip(values).map(|(label, bytes)| Seal { label, bytes }).collect())
+    }
 }
 
 #[async_trait]
@@ -43,12 +55,7 @@ impl CallRecorder for Recorder {
         let (labels, body) = open_envelope(&reply.body).ok_or_else(|| {
             RecordError::Unavailable(format!("the reply on record for host call {} is damaged", ordinal.0))
         })?;
-        let mut seals = Vec::with_capacity(labels.len());
-        for label in labels {
-            let seal = self.shared.journal.unseal(&self.name, self.generation, label.as_str()).await;
-            seals.push(seal.map_err(|error| RecordError::Unavailable(error.to_string()))?);
-        }
-        Ok(Some(RecordedReply { body: body.to_vec(), seals }))
+        Ok(Some(RecordedReply { body: body.to_vec(), seals: self.yielded(labels).await? }))
     }
 
     async fn sent(

@@ -4,9 +4,8 @@ use super::faults::{Dead, Moment, Trace};
 use crate::ports::journal::{
     Append, Freeze, Indexed, Journal, JournalError, Lease, Opened, Recorded, Reply, Scope, Wanted,
 };
-use crate::ports::secret::Seal;
 use async_trait::async_trait;
-use keybaton_protocol::ids::{Author, CallId, Epoch, Generation, Millis, SecretName, Seq};
+use keybaton_protocol::ids::{Author, CallId, Epoch, Millis, SecretName, Seq};
 use std::sync::Arc;
 
 /// The journal of one life of a host.
@@ -68,16 +67,6 @@ impl Journal for FaultyJournal {
     async fn replies(&self, secret: &SecretName, call: CallId) -> Result<Vec<Reply>, JournalError> {
         self.alive()?;
         self.inner.replies(secret, call).await
-    }
-
-    async fn unseal(&self, secret: &SecretName, generation: Generation, label: &str) -> Result<Seal, JournalError> {
-        self.alive()?;
-        self.inner.unseal(secret, generation, label).await
-    }
-
-    async fn salt(&self, secret: &SecretName, generation: Generation) -> Result<Seal, JournalError> {
-        self.alive()?;
-        self.inner.salt(secret, generation).await
     }
 
     async fn open(&self, secret: &SecretName, wanted: Vec<Wanted>) -> Result<Vec<Opened>, JournalError> {

@@ -197,23 +197,9 @@ pub trait Journal: Send + Sync {
     async fn thaw(&self, scope: Scope, author: Author, at: Millis) -> Result<(), JournalError>;
     /// Replies of the host calls within one plugin call, by ordinal.
     async fn replies(&self, secret: &SecretName, call: CallId) -> Result<Vec<Reply>, JournalError>;
-    /// Opens one sealed value.
-    async fn unseal(&self, secret: &SecretName, generation: Generation, label: &str) -> Result<Seal, JournalError>;
-    /// The random 32-byte salt of a generation, for proofs of possession; made with its data key.
-    async fn salt(&self, secret: &SecretName, generation: Generation) -> Result<Seal, JournalError>;
-    /// Opens several values at one look at the store; all of them or none. By default one after another.
-    async fn open(&self, secret: &SecretName, wanted: Vec<Wanted>) -> Result<Vec<Opened>, JournalError> {
-        let mut opened = Vec::with_capacity(wanted.len());
-        for Wanted { generation, labels, salt } in wanted {
-            let mut values = Vec::with_capacity(labels.len());
-            for label in &labels {
-                values.push(self.unseal(secret, generation, label.as_str()).await?.bytes);
-            }
-            let salt = if salt { Some(self.salt(secret, generation).await?.bytes) } else { None };
-            opened.push(Opened { values, salt });
-        }
-        Ok(opened)
-    }
+    /// Opens sealed values at one look at the store: all of them or none. Each generation's salt, 32 random bytes for
+    /// proofs of possession, is made with its data key.
+    async fn open(&self, secret: &SecretName, wanted: Vec<Wanted>) -> Result<Vec<Opened>, JournalError>;
     /// Takes or renews the lease on a secret; a new holder gets a higher fence.
     async fn lease(&self, secret: &SecretName, holder: &str, for_ms: u64) -> Result<Lease, JournalError>;
     /// The installation's epoch: 0 until the first restore, higher after each, also after two of one backup.

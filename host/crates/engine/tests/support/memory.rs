@@ -2,11 +2,11 @@
 
 use async_trait::async_trait;
 use keybaton_engine::ports::journal::{
-    Append, Freeze, Indexed, Journal, JournalError, Lease, Mark, Recorded, Reply, Scope,
+    Append, Freeze, Indexed, Journal, JournalError, Lease, Mark, Opened, Recorded, Reply, Scope, Wanted,
 };
-use keybaton_engine::ports::secret::{Seal, SecretBytes};
+use keybaton_engine::ports::secret::SecretBytes;
 use keybaton_protocol::event::Event;
-use keybaton_protocol::ids::{Author, CallId, Epoch, Fence, Generation, Millis, SecretName, Seq};
+use keybaton_protocol::ids::{Author, CallId, Epoch, Fence, Generation, Millis, SealLabel, SecretName, Seq};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Mutex;
 
@@ -162,19 +162,19 @@ impl Journal for MemoryJournal {
         Ok(replies.iter().filter(|reply| reply.call == call).cloned().collect())
     }
 
-    async fn unseal(&self, secret: &SecretName, generation: Generation, label: &str) -> Result<Seal, JournalError> {
+    async fn open(&self, secret: &SecretName, wanted: Vec<Wanted>) -> Result<Vec<Opened>, JournalError> {
         let inner = self.0.lock().unwrap();
-        let value = inner.books.get(secret).and_then(|it| it.seals.get(&(generation, label.to_owned())));
-        let Some(value) = value else {
-            let (secret, label) = (secret.clone(), label.to_owned());
-            return Err(JournalError::NoSeal { secret, generation, label });
+        let value = |generation: Generation, label: &SealLabel| {
+            let value = inner.books.get(secret).and_then(|it| it.seals.get(&(generation, label.to_string())));
+            let missing = || JournalError::NoSeal { secret: secret.clone(), generation, label: label.to_string() };
+            value.map(|value| SecretBytes::new(value.clone())).ok_or_else(missing)
         };
-        Ok(Seal { label: label.parse().unwrap(), bytes: SecretBytes::new(value.clone()) })
-    }
-
-    async fn salt(&self, _: &SecretName, generation: Generation) -> Result<Seal, JournalError> {
-        let salt = [u8::try_from(generation.0 % 251).unwrap(); 32];
-        Ok(Seal { label: "salt".parse().unwrap(), bytes: SecretBytes::new(salt.to_vec()) })
+        let one = |Wanted { generation, labels, salt }| {
+            let values = labels.iter().map(|label| value(generation, label)).collect::<Result<_, _>>()?;
+            let bytes = || SecretBytes::new(vec![u8::try_from(generation.0 % 251).unwrap(); 32]);
+            Ok(Opened { values, salt: salt.then(bytes) })
+        };
+        wanted.into_iter().map(one).collect()
     }
 
     async fn lease(&self, secret: &SecretName, holder: &str, for_ms: u64) -> Result<Lease, JournalError> {

@@ -4,6 +4,7 @@ use crate::support::{Place, facts, seal, sealing, secret, wave};
 use keybaton_engine::ports::journal::{Append, Journal, JournalError};
 use keybaton_protocol::event::Event;
 use keybaton_protocol::ids::{Epoch, Generation, Seq};
+use keybaton_store::conformance::unseal;
 use keybaton_store::{Kek, Mode, Store, StoreError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -72,8 +73,8 @@ async fn a_restored_store_lives_in_a_new_epoch_and_says_whose_journal_does_not_k
         epochs.push(epoch);
         let restored = Store::open(&dir, place.kek(), Mode::ReadWrite).unwrap();
         assert_eq!(restored.epoch().await.unwrap(), epoch);
-        let value = restored.unseal(&secret("a/two"), Generation(1), "password").await.unwrap();
-        assert_eq!(value.bytes.expose(), b"a/two");
+        let value = unseal(&restored, &secret("a/two"), Generation(1), "password").await.unwrap();
+        assert_eq!(value.expose(), b"a/two");
         let stale = Append { fence: Some(lease.fence), ..facts("a/one", vec![wave(1)]) };
         assert!(matches!(restored.append(stale).await, Err(JournalError::Fenced { .. })), "old leases are void");
         let fresh = restored.lease(&secret("a/one"), "host", 1_000).await.unwrap();

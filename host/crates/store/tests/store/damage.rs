@@ -5,6 +5,7 @@ use crate::tables::{act, enrolment, identity, proposal, spec};
 use keybaton_engine::ports::journal::{Freeze, Journal, JournalError, Mark, Recorded, Scope};
 use keybaton_engine::ports::secret::SecretBytes;
 use keybaton_protocol::ids::{Generation, Millis, Seq};
+use keybaton_store::conformance::unseal;
 use keybaton_store::{Store, StoreError};
 use rusqlite::Connection;
 
@@ -228,7 +229,7 @@ async fn a_damaged_journal_is_neither_read_nor_written_and_others_go_on() {
     };
     damaged(store.read(&secret("a/one"), Seq(0)).await.map(drop), "a/one at sequence 1");
     damaged(store.read(&secret("a/two"), Seq(0)).await.map(drop), "the head of a/two");
-    damaged(store.unseal(&secret("a/two"), Generation(1), "pin").await.map(drop), "the head of a/two");
+    damaged(unseal(&store, &secret("a/two"), Generation(1), "pin").await.map(drop), "the head of a/two");
     damaged(store.append(facts("a/two", vec![wave(6)])).await.map(drop), "the head of a/two");
     damaged(store.index().await.map(drop), "the head of a/two");
     assert_eq!(store.read(&secret("a/three"), Seq(0)).await.unwrap().len(), 1);
