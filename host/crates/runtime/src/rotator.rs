@@ -233,6 +233,9 @@ fn unloadable(error: &LoadError) -> Fault {
         LoadError::Catalog(CatalogError::BelowFloor { .. }) => ("plugin.below-floor", Blame::Operator),
         LoadError::Catalog(CatalogError::Changed { .. }) => ("plugin.changed", Blame::Operator),
         LoadError::Catalog(CatalogError::File { .. }) => ("plugin.file", Blame::Host),
+        LoadError::Catalog(
+            CatalogError::Unsigned { .. } | CatalogError::SignatureGone { .. } | CatalogError::Signature { .. },
+        ) => ("plugin.signature", Blame::Operator),
         LoadError::Catalog(CatalogError::Disagrees { .. }) | LoadError::Link { .. } => {
             ("plugin.disagrees", Blame::Guest)
         }
@@ -256,9 +259,6 @@ impl CallRecorder for Unrecorded {
 
     async fn answered(
         &self,
-        LoadError::Catalog(
-            CatalogError::Unsigned { .. } | CatalogError::SignatureGone { .. } | CatalogError::Signature { .. },
-        ) => ("plugin.signature", Blame::Operator),
         _: Ordinal,
         _: Digest,
         _: HostAnswer,

@@ -195,6 +195,7 @@ fn plugin(name: &str, state: PluginState) -> PluginView {
         asks: Vec::new(),
         grants: Vec::new(),
         differences: Vec::new(),
+        signer: None,
         used_by: 1,
     }
 }
@@ -216,7 +217,6 @@ impl Administration for Roster {
         let declares = |(secret, consumers): &&(SecretName, Vec<String>)| {
             *secret.namespace() == consumer.namespace && consumers.iter().any(|it| it == consumer.name.as_str())
         };
-        signer: None,
         Ok(self.0.iter().filter(declares).map(|(secret, _)| secret.clone()).collect())
     }
 

@@ -32,8 +32,8 @@ async fn furnished() -> Place {
     store.put_enrolment(enrolment("e-1", Millis(9_000_000_000_000))).await.unwrap();
     let freeze = Freeze { scope: Scope::Host, author: "ada".parse().unwrap(), at: Millis(1) };
     store.freeze(freeze).await.unwrap();
-    store.verify().await.unwrap();
     store.put_proposal("p-1", &proposal(None)).await.unwrap();
+    store.verify().await.unwrap();
     place
 }
 
@@ -147,8 +147,8 @@ const EDITS: &[(&str, &str, &str)] = &[
         "identities `evil` was edited",
     ),
     ("an enrolment gone", "DELETE FROM documents WHERE collection = 'enrolments'", "0 enrolments and 1 were written"),
-    ("a freeze gone", "DELETE FROM documents WHERE collection = 'freezes'", "0 freezes and 1 were written"),
     ("a proposal gone", "DELETE FROM documents WHERE collection = 'proposals'", "0 proposals and 1 were written"),
+    ("a freeze gone", "DELETE FROM documents WHERE collection = 'freezes'", "0 freezes and 1 were written"),
     (
         "the host's values swapped",
         "UPDATE documents AS mine SET (body, wrapped) = (SELECT body, wrapped FROM documents
