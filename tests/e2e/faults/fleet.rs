@@ -115,7 +115,7 @@ pub(super) struct Times {
 /// One host and its secrets.
 pub(super) struct Fleet {
     pub(super) site: Site,
-    pub(super) plugins: Arc<Plugins>,
+    pub(super) plugins: Plugins,
     pub(super) engine: Engine,
     world: World,
     policy: Policy,
@@ -136,9 +136,9 @@ impl Fleet {
             plugin: site.plugin().to_owned(),
             identities: vec!["*".to_owned()],
         };
-        let plugins = Arc::new(Plugins::new(Arc::new(site::sandbox(&world, times.host_call_ms))));
-        let journal = Arc::new(site::store(&world));
-        let engine = site::connect(journal, Arc::clone(&plugins) as _, Vec::new()).await;
+        let plugins = Plugins::default();
+        let rotator = plugins.around(Arc::new(site::sandbox(&world, times.host_call_ms)));
+        let engine = site::connect(Arc::new(site::store(&world)), rotator, Vec::new()).await;
         let policy = Policy { call_timeout_ms: times.call_ms, ..course.policy(site::policy(site.quiet_ms())) };
         let turns = Arc::new(Semaphore::new(site.at_once()));
         Arc::new(Self { site, plugins, engine, world, policy, declared: Mutex::default(), turns, _folder: folder })

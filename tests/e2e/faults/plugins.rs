@@ -2,14 +2,11 @@
 //! to be. It makes up how a call ended, never what it did.
 
 use async_trait::async_trait;
-use keybaton_engine::harness::{FaultyRotator, Trace};
-use keybaton_engine::ports::rotator::{
-    CallRecorder, CallRequest, Description, Finding, Profiled, RecordError, RecordedReply, Rotator,
-};
+use keybaton_engine::harness::{Answered, Around, Beside, Calls, FaultyCalls, HostCalls, Trace};
+use keybaton_engine::ports::rotator::{CallRecorder, CallRequest, Rotator};
 use keybaton_engine::ports::secret::Seal;
-use keybaton_protocol::event::{HostAnswer, Outcome};
-use keybaton_protocol::fault::Fault;
-use keybaton_protocol::ids::{Digest, Generation, Millis, OperationId, Ordinal, PluginName, SecretName};
+use keybaton_protocol::event::Outcome;
+use keybaton_protocol::ids::{Generation, OperationId, SecretName};
 use keybaton_protocol::step::CallKind;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -37,17 +34,20 @@ struct Note {
 }
 
 type Notes = Arc<Mutex<HashMap<SecretName, Note>>>;
+type Traces = Arc<Mutex<HashMap<SecretName, Arc<Trace>>>>;
 
-/// The plugins of one host.
+/// What becomes of the calls of one host's plugins.
+#[derive(Default)]
 pub(super) struct Plugins {
-    /// Notes what it calls.
-    noting: Arc<Noting>,
-    traces: Mutex<HashMap<SecretName, Arc<Trace>>>,
+    notes: Notes,
+    traces: Traces,
 }
 
 impl Plugins {
-    pub(super) fn new(inner: Arc<dyn Rotator>) -> Self {
-        Self { noting: Arc::new(Noting { inner, notes: Notes::default() }), traces: Mutex::default() }
+    /// These plugins, with calls that go wrong, and a note of those that are made.
+    pub(super) fn around(&self, inner: Arc<dyn Rotator>) -> Arc<dyn Rotator> {
+        let noting = Around::new(inner, Noting(Arc::clone(&self.notes)));
+        Arc::new(Around::new(Arc::new(noting), Failing(Arc::clone(&self.traces))))
     }
 
     /// From here on a secret's calls go by this trace, counted from 0.
@@ -57,106 +57,53 @@ impl Plugins {
 
     /// Calls of a secret that reached its plugin.
     pub(super) fn made(&self, secret: &SecretName) -> Vec<Made> {
-        self.noting.notes.lock().unwrap().get(secret).map(|note| note.made.clone()).unwrap_or_default()
+        self.notes.lock().unwrap().get(secret).map(|note| note.made.clone()).unwrap_or_default()
     }
 
     /// Every value that a host call yielded for a secret, in order.
     pub(super) fn seen(&self, secret: &SecretName) -> Vec<String> {
-        self.noting.notes.lock().unwrap().get(secret).map(|note| note.seen.clone()).unwrap_or_default()
+        self.notes.lock().unwrap().get(secret).map(|note| note.seen.clone()).unwrap_or_default()
     }
 }
+
+struct Failing(Traces);
 
 #[async_trait]
-impl Rotator for Plugins {
-    async fn describe(&self, plugin: &PluginName) -> Result<Description, Fault> {
-        self.noting.describe(plugin).await
-    }
-
-    async fn profile(&self, plugin: &PluginName, settings: &str) -> Result<Profiled, Fault> {
-        self.noting.profile(plugin, settings).await
-    }
-
-    async fn validate(&self, plugin: &PluginName, settings: &str) -> Result<Vec<Finding>, Fault> {
-        self.noting.validate(plugin, settings).await
-    }
-
-    async fn preflight(&self, request: CallRequest) -> Result<Vec<Finding>, Fault> {
-        self.noting.preflight(request).await
-    }
-
-    async fn call(&self, request: CallRequest, recorder: Arc<dyn CallRecorder>) -> Outcome {
-        let trace = self.traces.lock().unwrap().get(&request.secret).cloned();
-        let Some(trace) = trace else { return self.noting.call(request, recorder).await };
-        FaultyRotator::new(Arc::clone(&self.noting) as _, trace).call(request, recorder).await
+impl Calls for Failing {
+    async fn call(&self, inner: &dyn Rotator, request: CallRequest, recorder: Arc<dyn CallRecorder>) -> Outcome {
+        let trace = self.0.lock().unwrap().get(&request.secret).cloned();
+        match trace {
+            Some(trace) => FaultyCalls(trace).call(inner, request, recorder).await,
+            None => inner.call(request, recorder).await,
+        }
     }
 }
 
-struct Noting {
-    inner: Arc<dyn Rotator>,
-    notes: Notes,
-}
+struct Noting(Notes);
 
 #[async_trait]
-impl Rotator for Noting {
-    async fn describe(&self, plugin: &PluginName) -> Result<Description, Fault> {
-        self.inner.describe(plugin).await
-    }
-
-    async fn profile(&self, plugin: &PluginName, settings: &str) -> Result<Profiled, Fault> {
-        self.inner.profile(plugin, settings).await
-    }
-
-    async fn validate(&self, plugin: &PluginName, settings: &str) -> Result<Vec<Finding>, Fault> {
-        self.inner.validate(plugin, settings).await
-    }
-
-    async fn preflight(&self, request: CallRequest) -> Result<Vec<Finding>, Fault> {
-        self.inner.preflight(request).await
-    }
-
-    async fn call(&self, request: CallRequest, recorder: Arc<dyn CallRecorder>) -> Outcome {
+impl Calls for Noting {
+    async fn call(&self, inner: &dyn Rotator, request: CallRequest, recorder: Arc<dyn CallRecorder>) -> Outcome {
         let made = Made { kind: request.kind, generation: request.generation, operation: request.operation.clone() };
-        self.notes.lock().unwrap().entry(request.secret.clone()).or_default().made.push(made);
-        let recorder =
-            NotingRecorder { inner: recorder, secret: request.secret.clone(), notes: Arc::clone(&self.notes) };
-        self.inner.call(request, Arc::new(recorder)).await
+        self.0.lock().unwrap().entry(request.secret.clone()).or_default().made.push(made);
+        let values = Values { secret: request.secret.clone(), notes: Arc::clone(&self.0) };
+        inner.call(request, Arc::new(Beside::new(recorder, values))).await
     }
 }
 
-struct NotingRecorder {
-    inner: Arc<dyn CallRecorder>,
+/// Notes what host calls yield.
+struct Values {
     secret: SecretName,
     notes: Notes,
 }
 
 #[async_trait]
-impl CallRecorder for NotingRecorder {
-    async fn recorded(&self, ordinal: Ordinal, request: Digest) -> Result<Option<RecordedReply>, RecordError> {
-        self.inner.recorded(ordinal, request).await
-    }
-
-    async fn sent(
-        &self,
-        ordinal: Ordinal,
-        request: Digest,
-        deadline: Millis,
-        summary: &str,
-    ) -> Result<(), RecordError> {
-        self.inner.sent(ordinal, request, deadline, summary).await
-    }
-
-    async fn answered(
-        &self,
-        ordinal: Ordinal,
-        request: Digest,
-        answer: HostAnswer,
-        reply: Vec<u8>,
-        seals: Vec<Seal>,
-    ) -> Result<(), RecordError> {
+impl HostCalls for Values {
+    async fn ended(&self, answered: Answered) -> Answered {
         let text = |seal: &Seal| String::from_utf8(seal.bytes.expose().to_vec()).unwrap();
         if let Some(note) = self.notes.lock().unwrap().get_mut(&self.secret) {
-            note.seen.extend(seals.iter().map(text));
+            note.seen.extend(answered.seals.iter().map(text));
         }
-        self.inner.answered(ordinal, request, answer, reply, seals).await
+        answered
     }
 }

@@ -4,12 +4,14 @@
 //! Only for tests (feature `test-harness`): with doubles in this crate's own tests, with the real store and real
 //! plugins in the end-to-end tests. It changes when and whether things answer, never what they do.
 
+mod around;
 mod consumer;
 mod faults;
 mod journal;
 mod rotator;
 
+pub use around::{Answered, Around, Beside, Calls, HostCalls};
 pub use consumer::{Consumers, Presented, Temper, acknowledgement};
 pub use faults::{Crash, Dead, Fault, Moment, Plan, Trace};
 pub use journal::FaultyJournal;
-pub use rotator::FaultyRotator;
+pub use rotator::FaultyCalls;

@@ -3,7 +3,7 @@
 use super::memory::MemoryJournal;
 use super::target::{Scripted, Target};
 use keybaton_engine::declared::Declared;
-use keybaton_engine::harness::{Consumers, FaultyJournal, FaultyRotator, Plan, Presented, Temper, Trace};
+use keybaton_engine::harness::{Around, Consumers, FaultyCalls, FaultyJournal, Plan, Presented, Temper, Trace};
 use keybaton_engine::ports::clock::{Clock, Random};
 use keybaton_engine::ports::journal::Journal;
 use keybaton_engine::ports::rotator::Rotator;
@@ -354,7 +354,7 @@ async fn start(
     let rotator: Arc<dyn Rotator> = Arc::new(Scripted { target: Arc::clone(target) });
     Engine::start(Parts {
         journal: Arc::new(FaultyJournal::new(journal, Arc::clone(trace))),
-        rotator: Arc::new(FaultyRotator::new(rotator, Arc::clone(trace))),
+        rotator: Arc::new(Around::new(rotator, FaultyCalls(Arc::clone(trace)))),
         clock: Arc::clone(clock) as _,
         random: Arc::clone(random) as _,
         options: Options { restart_base_ms: 1_000, ..Options::default() },
