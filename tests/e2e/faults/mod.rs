@@ -37,6 +37,12 @@ install/0  completed  held,completed   held,completed   held,completed   complet
 verify/0   completed  held,completed   held,completed   held,completed   completed  completed  completed       held,completed   held,completed
 ";
 
+/// One role, given back: nothing has come to the target by then, and nothing has to go.
+const ONE_ROLE_REFUSED: &str = "
+           retryable    permanent    denied       unsupported  ambiguous    lost         twice        trap         trap-after
+create/0   rolled-back  rolled-back  rolled-back  rolled-back  rolled-back  rolled-back  rolled-back  rolled-back  rolled-back
+";
+
 /// One role, put back.
 const ONE_ROLE_BACK: &str = "
            retryable  permanent        denied           unsupported      ambiguous  lost       twice           trap             trap-after
@@ -201,6 +207,12 @@ fn same(course: Course, expected: &str, found: &str) {
 async fn whatever_fails_while_one_role_is_rotated_the_journal_names_its_password() {
     let course = Course::Through;
     same(course, ONE_ROLE, &table(Site::one_role().await, "faults-one", course).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_fails_while_one_role_is_given_back_the_journal_names_its_password() {
+    let course = Course::Refused;
+    same(course, ONE_ROLE_REFUSED, &table(Site::one_role().await, "faults-one-refused", course).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
