@@ -25,7 +25,7 @@ use keybaton_protocol::ids::{Digest, Millis, Ordinal, PluginName};
 use keybaton_protocol::step::CallKind;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use wasmtime::Store;
+use wasmtime::{MemoryCreator, Store};
 
 /// Compiled plugins kept at once.
 const LOADED: usize = 64;
@@ -57,7 +57,30 @@ impl Runtime {
     /// # Errors
     /// When wasmtime cannot run here.
     pub fn new(catalog: Catalog, connections: Arc<Connections>, clock: Arc<dyn Clock>) -> Result<Self, SetupError> {
-        let machine = Machine::new().map_err(|error| SetupError(format!("{error:#}")))?;
+        Self::on(None, catalog, connections, clock)
+    }
+
+    /// The same, with guests' linear memories made by the caller, who can look into them while they live and when they
+    /// end: for tests that no secret is ever in one. The host gives none, and no option, file or variable makes it.
+    ///
+    /// # Errors
+    /// When wasmtime cannot run here.
+    pub fn with_memories(
+        memories: Arc<dyn MemoryCreator>,
+        catalog: Catalog,
+        connections: Arc<Connections>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, SetupError> {
+        Self::on(Some(memories), catalog, connections, clock)
+    }
+
+    fn on(
+        memories: Option<Arc<dyn MemoryCreator>>,
+        catalog: Catalog,
+        connections: Arc<Connections>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, SetupError> {
+        let machine = Machine::new(memories).map_err(|error| SetupError(format!("{error:#}")))?;
         let catalog = RwLock::new(Arc::new(catalog));
         Ok(Self { machine, clock, catalog, connections, loaded: Mutex::default(), cache: None })
     }
@@ -75,7 +98,7 @@ impl Runtime {
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// The connections, to be replaced when their files change.
+    /// The connections, to be changed when their files do.
     #[must_use]
     pub fn connections(&self) -> &Arc<Connections> {
         &self.connections
@@ -137,7 +160,7 @@ impl Runtime {
             subject: request.generation,
             proved: false,
             ledger: ledger.clone(),
-            connections: Arc::clone(&self.connections),
+            connections: self.connections.snapshot(),
         };
         let state = CallState::new(stage, Arc::clone(&plugin.allowed), limits, Some(business));
         let mut store =

@@ -4,7 +4,7 @@ use crate::limits;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use wasmtime::{Config, Engine};
+use wasmtime::{Config, Engine, MemoryCreator};
 
 /// Virtual bytes kept for each linear memory; small, so that a fresh instance is cheap to map and unmap.
 const MEMORY_RESERVATION_BYTES: u64 = 64 << 20;
@@ -20,12 +20,17 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// Sets up the engine.
+    /// Sets up the engine, with linear memories that wasmtime maps, or those of `memories`.
     ///
     /// # Errors
     /// When this processor or operating system cannot run it.
-    pub(crate) fn new() -> wasmtime::Result<Self> {
-        let engine = Engine::new(&config())?;
+    pub(crate) fn new(memories: Option<Arc<dyn MemoryCreator>>) -> wasmtime::Result<Self> {
+        let mut config = config();
+        if let Some(memories) = memories {
+            // Copy-on-write images go only onto memory that wasmtime has mapped itself.
+            config.with_host_memory(memories).memory_init_cow(false);
+        }
+        let engine = Engine::new(&config)?;
         let stop = Arc::new(AtomicBool::new(false));
         let (ticking, stopped) = (engine.weak(), Arc::clone(&stop));
         std::thread::Builder::new().name("keybaton-epoch".to_owned()).spawn(move || {

@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
+use wasmtime::MemoryCreator;
 
 pub(crate) struct WallClock;
 
@@ -134,13 +135,22 @@ impl Bench {
     }
 
     pub(crate) fn unconnected(plugin: &str) -> Self {
+        Self::of(plugin, |catalog| Runtime::new(catalog, Arc::new(Connections::new()), Arc::new(WallClock)).unwrap())
+    }
+
+    /// A runtime whose guests' memories can be looked into.
+    pub(crate) fn watched(plugin: &str, memories: Arc<dyn MemoryCreator>) -> Self {
+        Self::of(plugin, |catalog| {
+            Runtime::with_memories(memories, catalog, Arc::new(Connections::new()), Arc::new(WallClock)).unwrap()
+        })
+    }
+
+    fn of(plugin: &str, runtime: impl FnOnce(Catalog) -> Runtime) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut catalog = Catalog::new(folder.path(), Lock::default());
         let entry = catalog.approve(&component(plugin), None).unwrap();
         let (digest, name) = (entry.digest, entry.name.to_string());
-        let connections = Arc::new(Connections::new());
-        let runtime = Runtime::new(catalog, connections, Arc::new(WallClock)).unwrap();
-        Self { runtime: Arc::new(runtime), digest, name, _folder: folder }
+        Self { runtime: Arc::new(runtime(catalog)), digest, name, _folder: folder }
     }
 
     pub(crate) fn request(&self, kind: CallKind, generation: u32, settings: &serde_json::Value) -> CallRequest {

@@ -32,7 +32,7 @@ fn endpoints() -> Vec<Endpoint> {
     .collect()
 }
 
-fn hub(origin: &str, token: &Path, addresses: &[&str], identities: &[&str]) -> Connection {
+pub(crate) fn hub(origin: &str, token: &Path, addresses: &[&str], identities: &[&str]) -> Connection {
     let target = HttpTarget {
         base_url: origin.parse().unwrap(),
         dial: None,
@@ -47,7 +47,7 @@ fn hub(origin: &str, token: &Path, addresses: &[&str], identities: &[&str]) -> C
     connection
 }
 
-fn settings() -> serde_json::Value {
+pub(crate) fn settings() -> serde_json::Value {
     let text = std::fs::read(root().join("plugins/http-token/tests/jupyterhub.json")).unwrap();
     serde_json::from_slice(&text).unwrap()
 }

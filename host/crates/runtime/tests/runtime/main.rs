@@ -9,5 +9,7 @@ mod double;
 mod doubt;
 mod hostile;
 mod http;
+mod linear;
+mod memories;
 mod postgres;
 mod signed;

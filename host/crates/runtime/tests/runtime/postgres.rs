@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 const PLUGIN: &str = "postgres-password";
 
-fn postgres(server: &Postgres, identities: &[&str]) -> Connection {
+pub(crate) fn postgres(server: &Postgres, identities: &[&str]) -> Connection {
     let source = Arc::new(FileSource(server.admin_password_file().to_owned()));
     let target = PostgresTarget::here(server.port(), "postgres", server.admin_user(), source);
     connection("main", PLUGIN, identities, Target::Postgres(target))
