@@ -93,6 +93,11 @@ impl Installation {
         assert!(ended.success(), "{ended}: {}", process.tail());
     }
 
+    /// SIGKILL.
+    pub(crate) fn killed(&mut self) {
+        self.process.take().expect("it is up").kill().unwrap();
+    }
+
     /// The process that serves.
     pub(crate) fn pid(&self) -> u32 {
         self.process.as_ref().expect("it is up").id()

@@ -9,6 +9,7 @@ mod cli;
 mod crash;
 mod faults;
 mod host;
+mod lies;
 mod load;
 mod logins;
 mod signed;
