@@ -110,7 +110,12 @@ impl Shelf {
 
     fn replace(&self, text: &[u8]) -> io::Result<()> {
         let beside = self.directory.join(format!("{FILE}.{}", std::process::id()));
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+        // One that is there was left behind, or laid there by somebody else, with a mode of its own.
+        match fs::remove_file(&beside) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
         file.write_all(text)?;
         file.sync_all()?;
         fs::rename(&beside, self.path())?;
@@ -161,6 +166,20 @@ mod tests {
         assert_eq!(back.name(), "api");
         assert_eq!(fs::metadata(shelf.path()).unwrap().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(&shelf.directory).unwrap().count(), 1, "something was left behind");
+    }
+
+    #[test]
+    fn what_lies_where_an_identity_is_written_first_is_not_written_into() {
+        let directory = tempfile::tempdir().unwrap();
+        let shelf = Shelf::new(directory.path()).unwrap();
+        let (beside, elsewhere) = (format!("{FILE}.{}", std::process::id()), directory.path().join("elsewhere"));
+        fs::write(&elsewhere, "").unwrap();
+        fs::set_permissions(&elsewhere, fs::Permissions::from_mode(0o644)).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, directory.path().join(&beside)).unwrap();
+        shelf.store(&identity()).unwrap();
+        assert_eq!(fs::read(&elsewhere).unwrap(), b"", "the token went where a link led");
+        assert_eq!(fs::symlink_metadata(shelf.path()).unwrap().mode() & 0o777, 0o600);
+        assert!(shelf.load().is_ok());
     }
 
     #[test]
