@@ -4,8 +4,10 @@ use crate::cli::Common;
 use crate::exit::{Context, Exit, Failure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use futures::StreamExt;
 use keybaton_protocol::fault::Blame;
+use reqwest::header::{AUTHORIZATION, HeaderValue, InvalidHeaderValue};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -23,7 +25,8 @@ const EVENT_LINE_LIMIT: usize = 1 << 20;
 pub(crate) struct Client {
     http: reqwest::Client,
     base: String,
-    token: Zeroizing<String>,
+    /// The token, where nothing prints it: made once, and zeroized with its last request.
+    authorization: HeaderValue,
 }
 
 /// What the API says when it does not do what it was asked (RFC 9457).
@@ -43,6 +46,7 @@ impl Client {
     pub(crate) fn new(common: &Common) -> Result<Self, Failure> {
         let token_file = common.token_file.clone().unwrap_or_else(|| common.dir.join("operator.token"));
         let token = std::fs::read_to_string(&token_file)
+            .map(Zeroizing::new)
             .failed(Exit::Unreachable, format!("cannot read the operator's token in {}", token_file.display()))
             .map_err(|failure| failure.help("`keybaton init` writes one; `--token-file` names another"))?;
         let mut builder = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).no_proxy();
@@ -58,11 +62,12 @@ impl Client {
             "http://keybaton".to_owned()
         };
         let http = builder.build().failed(Exit::Failed, "cannot set up the client")?;
-        Ok(Self { http, base, token: Zeroizing::new(token.trim().to_owned()) })
+        let authorization = bearer(token.trim()).failed(Exit::Invalid, "the token file holds no token")?;
+        Ok(Self { http, base, authorization })
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http.request(method, format!("{}{path}", self.base)).bearer_auth(self.token.as_str())
+        self.http.request(method, format!("{}{path}", self.base)).header(AUTHORIZATION, self.authorization.clone())
     }
 
     /// Reads a resource.
@@ -159,6 +164,17 @@ impl Client {
     }
 }
 
+/// The value of an `authorization` header.
+fn bearer(token: &str) -> Result<HeaderValue, InvalidHeaderValue> {
+    const SCHEME: &[u8] = b"Bearer ";
+    let mut text = Zeroizing::new(Vec::with_capacity(SCHEME.len() + token.len()));
+    text.extend_from_slice(SCHEME);
+    text.extend_from_slice(token.as_bytes());
+    let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(text))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
 /// A problem document as a failure with the right exit code.
 fn failure(status: StatusCode, body: &[u8]) -> Failure {
     let exit = match status {
@@ -199,6 +215,14 @@ mod tests {
             assert_eq!(failure.blame, Some(Blame::Operator));
             assert_eq!(failure.help.as_deref(), Some("abandon it"));
         }
+    }
+
+    #[test]
+    fn a_token_goes_out_in_a_header_that_nobody_prints() {
+        let value = bearer("kb_0123456789abcdef_00").unwrap();
+        assert_eq!(value.to_str().unwrap(), "Bearer kb_0123456789abcdef_00");
+        assert!(!format!("{value:?}").contains("0123"), "{value:?}");
+        assert!(bearer("kb_\n").is_err(), "a file with anything else in it is refused");
     }
 
     #[test]

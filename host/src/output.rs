@@ -1,4 +1,5 @@
-//! What a person or a program sees: tables, lines, JSON, colour. Respects NO_COLOR and pipes; never prints a secret.
+//! What a person or a program sees: tables, lines, JSON, colour. Respects NO_COLOR and pipes; prints no secret, save a
+//! token that is shown once.
 
 use crate::cli::Common;
 use crate::exit::Failure;
@@ -7,6 +8,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
+use zeroize::Zeroizing;
 
 /// Where a command's results go.
 #[derive(Debug, Clone, Copy)]
@@ -83,6 +85,16 @@ impl Output {
         } else {
             human(self, value);
         }
+    }
+
+    /// Prints what is shown this once and never again: a document with a token in it, or a token's text for people.
+    /// A whole line goes past the standard library's buffer, which nobody zeroizes.
+    pub(crate) fn once(&self, document: impl FnOnce() -> Zeroizing<Vec<u8>>, text: &str) {
+        let shown = if self.json { document() } else { Zeroizing::new(text.as_bytes().to_vec()) };
+        let mut line = Zeroizing::new(Vec::with_capacity(shown.len() + 1));
+        line.extend_from_slice(&shown);
+        line.push(b'\n');
+        let _closed = std::io::stdout().lock().write_all(&line);
     }
 
     /// Prints one JSON document on a line of its own.

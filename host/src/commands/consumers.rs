@@ -12,13 +12,9 @@ pub(crate) async fn run(common: &Common, output: &Output, asked: ConsumerArgs) -
     match asked.command {
         ConsumerCommand::Enrol { consumer, minutes } => {
             let grant: EnrolmentGrant = client.post("/v1/enrolments", &EnrolmentRequest { consumer, minutes }).await?;
-            output.result(&grant, |output, grant| {
-                output.line(&grant.token);
-                output.note(format!(
-                    "single use, for {}, within {minutes} minutes; it carries the CA's pin",
-                    grant.consumer
-                ));
-            });
+            output.once(|| grant.reveal(), grant.token.expose());
+            output
+                .note(format!("single use, for {}, within {minutes} minutes; it carries the CA's pin", grant.consumer));
         }
         ConsumerCommand::List => {
             let all: IdentityList = client.get("/v1/identities").await?;

@@ -14,11 +14,9 @@ pub(crate) async fn run(common: &Common, output: &Output, asked: OperatorArgs) -
         OperatorCommand::Add { name, namespaces, days } => {
             let request = OperatorRequest { name, namespaces, days };
             let grant: OperatorGrant = client.post("/v1/operators", &request).await?;
-            output.result(&grant, |output, grant| {
-                output.line(&grant.token);
-                let until = grant.expires_at.map(|at| format!(", ends {}", ahead(Some(at)))).unwrap_or_default();
-                output.note(format!("the token of operator {}{until}; it is not shown again", grant.name));
-            });
+            output.once(|| grant.reveal(), grant.token.expose());
+            let until = grant.expires_at.map(|at| format!(", ends {}", ahead(Some(at)))).unwrap_or_default();
+            output.note(format!("the token of operator {}{until}; it is not shown again", grant.name));
         }
         OperatorCommand::List => {
             let all: Operators = client.get("/v1/operators").await?;

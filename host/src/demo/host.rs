@@ -1,7 +1,7 @@
 //! The demo's host: a real `keybaton serve` of its own, driven by the same binary's commands. Reads no credential.
 
 use crate::exit::{Context, Exit, Failure};
-use keybaton_api::model::{Begun, EnrolmentGrant, History, HistoryEvent, SecretStatus};
+use keybaton_api::model::{Begun, EnrolmentGrant, History, HistoryEvent, SecretStatus, TokenText};
 use keybaton_test_support::{Launch, Process, Signal};
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
@@ -102,8 +102,8 @@ impl Host {
     }
 
     /// A single-use token for one replica of a consumer.
-    pub(super) async fn enrol(&self, consumer: &str) -> Result<String, Failure> {
-        Ok(self.command::<EnrolmentGrant>(&["consumer", "enrol", consumer]).await?.token.clone())
+    pub(super) async fn enrol(&self, consumer: &str) -> Result<TokenText, Failure> {
+        Ok(self.command::<EnrolmentGrant>(&["consumer", "enrol", consumer]).await?.token)
     }
 
     /// Where a secret stands.

@@ -154,7 +154,8 @@ impl<'o> Story<'o> {
             ("demo/export", "export-0", &token),
         ] {
             let enrolment = self.host.enrol(consumer).await?;
-            let workload = Workload::start(&self.host.url, &enrolment, replica, self.scratch.path(), job).await?;
+            let workload =
+                Workload::start(&self.host.url, enrolment.expose(), replica, self.scratch.path(), job).await?;
             self.workloads.push(workload);
         }
         let end = Instant::now() + ROTATION;

@@ -3,9 +3,11 @@
 
 use crate::Error;
 use crate::pin::{Pin, client_config};
+use crate::token::Token;
 use crate::wire::Problem;
+use bytes::Bytes;
 use futures::StreamExt;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use reqwest::{Client, Method, RequestBuilder, Response, Url, redirect};
 use serde::Serialize;
 use std::time::Duration;
@@ -19,6 +21,8 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(40);
 const STREAM_SILENCE: Duration = Duration::from_secs(50);
 /// Largest answer that is read.
 const MAX_ANSWER_BYTES: usize = 4 * 1_024 * 1_024;
+/// Room for what is sent: more than an enrolment takes.
+const BODY_BYTES: usize = 1_024;
 /// Largest text of a problem that is kept.
 const MAX_DETAIL_CHARS: usize = 500;
 
@@ -50,7 +54,7 @@ impl Http {
         &self,
         path: &str,
         query: &[(&str, &str)],
-        token: &str,
+        token: &Token,
     ) -> Result<Zeroizing<Vec<u8>>, Error> {
         let request = self.request(Method::GET, path, query, Some(token))?;
         collect(request.timeout(REQUEST_TIMEOUT)).await
@@ -60,15 +64,18 @@ impl Http {
         &self,
         path: &str,
         body: &impl Serialize,
-        token: Option<&str>,
+        token: Option<&Token>,
     ) -> Result<Zeroizing<Vec<u8>>, Error> {
-        let body = serde_json::to_vec(body).map_err(|_| Error::Answer("a request can't be written"))?;
+        // One body carries an enrolment token: reserved in full, and zeroized with its last user.
+        let mut text = Zeroizing::new(Vec::with_capacity(BODY_BYTES));
+        serde_json::to_writer(&mut *text, body).map_err(|_| Error::Answer("a request can't be written"))?;
+        let body = Bytes::from_owner(text);
         let request = self.request(Method::POST, path, &[], token)?.header(CONTENT_TYPE, "application/json").body(body);
         collect(request.timeout(REQUEST_TIMEOUT)).await
     }
 
     /// Opens a stream of server-sent events.
-    pub(crate) async fn stream(&self, path: &str, token: &str) -> Result<Response, Error> {
+    pub(crate) async fn stream(&self, path: &str, token: &Token) -> Result<Response, Error> {
         let request = self.request(Method::GET, path, &[], Some(token))?.header(ACCEPT, "text/event-stream");
         let response = tokio::time::timeout(REQUEST_TIMEOUT, request.send()).await;
         let response = response.map_err(|_| Error::Answer("nothing came in time"))?.map_err(Error::Unreachable)?;
@@ -80,7 +87,7 @@ impl Http {
         method: Method,
         path: &str,
         query: &[(&str, &str)],
-        token: Option<&str>,
+        token: Option<&Token>,
     ) -> Result<RequestBuilder, Error> {
         let mut url = self.base.join(path).map_err(|_| Error::Address(path.to_owned()))?;
         if !query.is_empty() {
@@ -88,10 +95,7 @@ impl Http {
         }
         let mut request = self.client.request(method, url);
         if let Some(token) = token {
-            let text = Zeroizing::new(format!("Bearer {token}"));
-            let mut value = HeaderValue::from_str(&text).map_err(|_| Error::Token)?;
-            value.set_sensitive(true);
-            request = request.header(AUTHORIZATION, value);
+            request = request.header(AUTHORIZATION, token.authorization()?);
         }
         Ok(request)
     }

@@ -3,6 +3,7 @@
 
 use crate::Error;
 use crate::pin::Pin;
+use crate::token::Token;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -19,12 +20,13 @@ pub(crate) struct Identity {
     pub(crate) pin: Pin,
     /// `namespace/name`.
     pub(crate) consumer: String,
-    pub(crate) token: Zeroizing<String>,
+    pub(crate) token: Token,
     /// By this machine's own clock; never compared with the host's.
     pub(crate) received_at_s: u64,
     pub(crate) renew_in_s: u64,
 }
 
+/// The file's text: written into, and read out of, zeroized memory alone.
 #[derive(Serialize, Deserialize)]
 struct Stored<'a> {
     url: String,
@@ -86,7 +88,7 @@ impl Shelf {
             pin: Pin::parse(&stored.pin).ok_or_else(|| self.unusable("its pin is none"))?,
             url: stored.url,
             consumer: stored.consumer,
-            token: Zeroizing::new(stored.token.to_owned()),
+            token: Token::new(stored.token),
             received_at_s: stored.received_at_s,
             renew_in_s: stored.renew_in_s,
         })
@@ -98,7 +100,7 @@ impl Shelf {
             url: identity.url.clone(),
             pin: identity.pin.to_string(),
             consumer: identity.consumer.clone(),
-            token: &identity.token,
+            token: identity.token.expose(),
             received_at_s: identity.received_at_s,
             renew_in_s: identity.renew_in_s,
         };
@@ -145,7 +147,7 @@ mod tests {
             url: "https://localhost:8844".to_owned(),
             pin: Pin::parse(&"0a".repeat(32)).unwrap(),
             consumer: "payments/api".to_owned(),
-            token: Zeroizing::new("kb_0123456789abcdef_00".to_owned()),
+            token: Token::new("kb_0123456789abcdef_00"),
             received_at_s: now_s(),
             renew_in_s: 100,
         }
@@ -160,8 +162,8 @@ mod tests {
         shelf.store(&identity()).unwrap();
         let back = shelf.load().unwrap();
         assert_eq!(
-            (&back.url, &back.consumer, &*back.token),
-            (&identity().url, &identity().consumer, &*identity().token)
+            (&back.url, &back.consumer, back.token.expose()),
+            (&identity().url, &identity().consumer, identity().token.expose())
         );
         assert_eq!(back.name(), "api");
         assert_eq!(fs::metadata(shelf.path()).unwrap().mode() & 0o777, 0o600);

@@ -8,7 +8,7 @@ use crate::events::{Event, Events};
 use crate::http::Http;
 use crate::identity::{Identity, Shelf, now_s};
 use crate::pin::Pin;
-use crate::token::EnrolmentToken;
+use crate::token::{EnrolmentToken, Token};
 use crate::wire::{Acknowledge, Challenge, Challenged, Changed, Delivery, EnrolRequest, Enrolled};
 use serde::Serialize;
 use std::collections::HashMap;
@@ -37,7 +37,7 @@ impl Session {
     pub(crate) async fn enrol(url: &str, token: &str, shelf: &Shelf) -> Result<(), Error> {
         let enrolment = EnrolmentToken::parse(token)?;
         let http = Http::new(url, enrolment.pin)?;
-        let body = http.post("/v1/enrol", &EnrolRequest { token: &enrolment.token }, None).await?;
+        let body = http.post("/v1/enrol", &EnrolRequest { token: enrolment.token.expose() }, None).await?;
         shelf.store(&received(&body, url.to_owned(), enrolment.pin)?)
     }
 
@@ -93,7 +93,7 @@ impl Session {
 
     /// The identity on disk, if it is another one than was refused: a process beside this one has renewed it.
     fn reload(&self, refused: &Identity) -> Option<Arc<Identity>> {
-        let found = self.shelf.load().ok().filter(|found| *found.token != *refused.token)?;
+        let found = self.shelf.load().ok().filter(|found| found.token.expose() != refused.token.expose())?;
         let found = Arc::new(found);
         *self.identity.write().unwrap_or_else(PoisonError::into_inner) = found.clone();
         Some(found)
@@ -190,7 +190,7 @@ fn received(body: &[u8], url: String, pin: Pin) -> Result<Identity, Error> {
         url,
         pin,
         consumer: enrolled.consumer,
-        token: Zeroizing::new(enrolled.token.to_owned()),
+        token: Token::new(enrolled.token),
         received_at_s: now_s(),
         renew_in_s: enrolled.renew_in_s,
     })

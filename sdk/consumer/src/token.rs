@@ -1,12 +1,47 @@
-//! The enrolment string: a single-use token and the pin of the host's authority. Parsed once; zeroized on drop.
+//! Tokens as a workload holds them: the one it enrols with, and the one it is known by. No Clone, no Display, no
+//! Serialize; zeroized on drop. What leaves is a header or a body that was asked for by name, zeroized with its last user.
 
 use crate::Error;
 use crate::pin::Pin;
+use bytes::Bytes;
+use reqwest::header::HeaderValue;
+use std::fmt;
 use zeroize::Zeroizing;
 
-/// What `keybaton consumer enrol` printed.
+/// A token's text.
+pub(crate) struct Token(Zeroizing<String>);
+
+impl Token {
+    pub(crate) fn new(text: &str) -> Self {
+        Self(Zeroizing::new(text.to_owned()))
+    }
+
+    /// The text, for the request or the file that is to carry it.
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// The value of an `authorization` header, marked so that nobody prints it.
+    pub(crate) fn authorization(&self) -> Result<HeaderValue, Error> {
+        const SCHEME: &[u8] = b"Bearer ";
+        let mut text = Zeroizing::new(Vec::with_capacity(SCHEME.len() + self.0.len()));
+        text.extend_from_slice(SCHEME);
+        text.extend_from_slice(self.0.as_bytes());
+        let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(text)).map_err(|_| Error::Token)?;
+        value.set_sensitive(true);
+        Ok(value)
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(redacted)")
+    }
+}
+
+/// What `keybaton consumer enrol` printed: a single-use token and the pin of the host's authority.
 pub(crate) struct EnrolmentToken {
-    pub(crate) token: Zeroizing<String>,
+    pub(crate) token: Token,
     pub(crate) pin: Pin,
 }
 
@@ -17,7 +52,7 @@ impl EnrolmentToken {
         let (token, pin) = text.rsplit_once('_').ok_or(Error::Token)?;
         let shaped = token.strip_prefix("kbe_").is_some_and(|rest| rest.split('_').count() == 2);
         let pin = Pin::parse(pin).filter(|_| shaped).ok_or(Error::Token)?;
-        Ok(Self { token: Zeroizing::new(token.to_owned()), pin })
+        Ok(Self { token: Token::new(token), pin })
     }
 }
 
@@ -34,5 +69,15 @@ mod tests {
         {
             assert!(EnrolmentToken::parse(bad).is_err(), "`{bad}` was taken");
         }
+    }
+
+    #[test]
+    fn a_token_goes_out_in_a_header_and_nowhere_else() {
+        let token = Token::new("kb_0123456789abcdef_00");
+        let value = token.authorization().unwrap();
+        assert_eq!(value.to_str().unwrap(), "Bearer kb_0123456789abcdef_00");
+        let shown = format!("{token:?} {value:?}");
+        assert!(!shown.contains("0123"), "{shown}");
+        assert!(Token::new("kb_\n").authorization().is_err(), "a header cannot carry it");
     }
 }

@@ -88,6 +88,7 @@ fn decode(text: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
     Ok(bytes)
 }
 
+/// Carries a token, and is written into zeroized memory alone.
 #[derive(Serialize)]
 pub(crate) struct EnrolRequest<'a> {
     pub(crate) token: &'a str,

@@ -1,5 +1,6 @@
 //! The API's wire types: what routes take and answer, what the CLI sends and prints with `--json`.
-//! Nothing here that is serialized can hold a secret value; the two types that carry one say so and write themselves.
+//! Nothing here that is serialized can hold a secret: types that carry a value or a token do not serialize, say so, and
+//! write themselves into zeroized memory.
 //!
 //! Times are Unix milliseconds by the host's clock; spans are seconds or milliseconds, as their names end.
 
@@ -11,6 +12,7 @@ mod operator;
 mod people;
 mod plan;
 mod secret;
+mod token;
 mod workload;
 
 pub use host::*;
@@ -21,4 +23,5 @@ pub use operator::*;
 pub use people::*;
 pub use plan::*;
 pub use secret::*;
+pub use token::*;
 pub use workload::*;

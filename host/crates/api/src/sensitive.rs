@@ -46,7 +46,8 @@ impl<'a> Draft<'a> {
 
     /// Adds secret text that needs no escapes (a token) as a string.
     pub(crate) fn quoted(&mut self, secret: &'a str) -> &mut Self {
-        debug_assert!(secret.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'), "needs escapes");
+        let plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
+        debug_assert!(secret.bytes().all(plain), "needs escapes");
         self.pieces.push(Piece::Quoted(secret));
         self
     }

@@ -1,4 +1,4 @@
-//! Enrolment, renewal and the list of who may call. Tokens are answered once, to whoever is to hold them.
+//! Rights to enrol and the list of who may call; without tokens, which have a module of their own.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -16,19 +16,6 @@ pub struct EnrolmentRequest {
 
 const fn fifteen() -> u32 {
     15
-}
-
-/// A right to enrol, with its token: shown once, to the operator who made it.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct EnrolmentGrant {
-    /// As whom.
-    pub consumer: String,
-    /// Names it, for `enrolments` and for withdrawing it.
-    pub id: String,
-    /// `kbe_<id>_<secret>_<pin>`: the single-use token and the pin of the host's authority.
-    pub token: String,
-    /// Until when it may be used.
-    pub expires_at: u64,
 }
 
 /// A right to enrol that has not been used.
@@ -51,27 +38,6 @@ pub struct OpenEnrolment {
 pub struct Enrolments {
     /// Each.
     pub enrolments: Vec<OpenEnrolment>,
-}
-
-/// An enrolment token is exchanged.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct EnrolRequest {
-    /// As it was given, with or without the pin.
-    pub token: String,
-}
-
-/// An identity, for its holder alone. Spans rather than instants: the holder's clock may differ.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Enrolled {
-    /// `namespace/name`.
-    pub consumer: String,
-    /// The bearer token.
-    pub token: String,
-    /// It ends after this long.
-    pub expires_in_s: u64,
-    /// It should be renewed after this long.
-    pub renew_in_s: u64,
 }
 
 /// An identity that may call.
@@ -104,29 +70,3 @@ pub struct Withdrawn {
     /// Unused enrolments that are good no longer.
     pub enrolments: u64,
 }
-
-macro_rules! redacted {
-    ($($type:ident { $($shown:ident),* })+) => {$(
-        impl std::fmt::Debug for $type {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.debug_struct(stringify!($type))$(.field(stringify!($shown), &self.$shown))*.finish_non_exhaustive()
-            }
-        }
-    )+};
-}
-redacted! {
-    EnrolmentGrant { consumer, id, expires_at }
-    EnrolRequest {}
-    Enrolled { consumer, expires_in_s, renew_in_s }
-}
-
-macro_rules! wiped {
-    ($($type:ident),+) => {$(
-        impl Drop for $type {
-            fn drop(&mut self) {
-                zeroize::Zeroize::zeroize(&mut self.token);
-            }
-        }
-    )+};
-}
-wiped!(EnrolmentGrant, EnrolRequest, Enrolled);

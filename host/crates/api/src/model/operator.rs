@@ -1,4 +1,4 @@
-//! Operators: names, where each may act, and until when. A token is answered once, to whoever made the operator.
+//! Operators: names, where each may act, and until when; without tokens, which have a module of their own.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -15,19 +15,6 @@ pub struct OperatorRequest {
     /// After how many days its token ends; absent: never.
     #[serde(default)]
     pub days: Option<u32>,
-}
-
-/// An operator with its token: shown once.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct OperatorGrant {
-    /// Its name.
-    pub name: String,
-    /// The public part of the token.
-    pub id: String,
-    /// `kb_<id>_<secret>`.
-    pub token: String,
-    /// Until when it may be used, if it ends.
-    pub expires_at: Option<u64>,
 }
 
 /// An operator.
@@ -50,16 +37,4 @@ pub struct OperatorView {
 pub struct Operators {
     /// By name.
     pub operators: Vec<OperatorView>,
-}
-
-impl std::fmt::Debug for OperatorGrant {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("OperatorGrant").field("name", &self.name).field("id", &self.id).finish_non_exhaustive()
-    }
-}
-
-impl Drop for OperatorGrant {
-    fn drop(&mut self) {
-        zeroize::Zeroize::zeroize(&mut self.token);
-    }
 }

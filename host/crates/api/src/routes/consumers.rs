@@ -6,11 +6,11 @@ use crate::auth::Operator;
 use crate::context::Context;
 use crate::limits::MAX_ENROLMENT_MINUTES;
 use crate::model::{
-    EnrolmentGrant, EnrolmentRequest, Enrolments, IdentityList, IdentityView, OpenEnrolment, Withdrawn,
+    EnrolmentGrant, EnrolmentRequest, Enrolments, IdentityList, IdentityView, OpenEnrolment, TokenText, Withdrawn,
 };
 use crate::ports::{ConsumerId, Enrolment, Identity, Subject};
 use crate::problem::{Kind, Problem, ProblemDetails};
-use crate::sensitive::{Draft, answer};
+use crate::sensitive::answer;
 use crate::tokens::{Token, TokenKind};
 use axum::Json as Answer;
 use axum::extract::State;
@@ -55,11 +55,13 @@ async fn create(
     let entry = operator.asks(&context, "consumer.enrol", &consumer, &detail);
     let identities = context.parts().identities.clone();
     context.audited(entry, async move { Ok(identities.put_enrolment(enrolment).await?) }).await?;
-    let text = token.reveal_with_pin(context.parts().pin);
-    let mut draft = Draft::default();
-    draft.text("{\"consumer\":").json(&consumer.to_string()).text(",\"id\":").json(&token.id());
-    draft.text(",\"token\":").quoted(&text).text(",\"expires_at\":").json(&expires_at.0).text("}");
-    Ok(answer(draft.finish()))
+    let granted = EnrolmentGrant {
+        consumer: consumer.to_string(),
+        id: token.id().to_owned(),
+        token: TokenText::new(token.reveal_with_pin(context.parts().pin)),
+        expires_at: expires_at.0,
+    };
+    Ok(answer(granted.reveal()))
 }
 
 /// Rights to enrol that have not been used.

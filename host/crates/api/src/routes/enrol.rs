@@ -5,10 +5,10 @@ use super::extract::SecretJson;
 use crate::auth::{Workload, admit, peer_of, unauthenticated};
 use crate::context::{Context, Peer};
 use crate::limits::REQUEST_TIMEOUT;
-use crate::model::{EnrolRequest, Enrolled};
+use crate::model::{EnrolRequest, Enrolled, TokenText};
 use crate::ports::{Audited, ConsumerId, Enrolment, Identity, Subject, Taken, Verdict};
 use crate::problem::{Kind, Problem, ProblemDetails};
-use crate::sensitive::{Draft, answer};
+use crate::sensitive::answer;
 use crate::tokens::{Token, TokenKind};
 use axum::extract::{FromRequest, Request, State};
 use axum::response::Response;
@@ -31,7 +31,7 @@ async fn enrol(State(context): State<Context>, request: Request) -> Result<Respo
     let request = Request::from_parts(parts, body);
     let SecretJson(request) = SecretJson::<EnrolRequest>::from_request(request, &()).await?;
     let now = context.now();
-    let token = Token::parse(&request.token).filter(|token| token.kind() == TokenKind::Enrolment);
+    let token = Token::parse(request.token.expose()).filter(|token| token.kind() == TokenKind::Enrolment);
     admit(&context, peer.address(), None, now)?;
     let taken = match &token {
         Some(token) => context.parts().identities.take_enrolment(token.id(), &token.hash(), now).await?,
@@ -107,16 +107,11 @@ async fn issue(context: &Context, consumer: ConsumerId, supersedes: Option<Strin
         supersedes,
     };
     context.parts().identities.put(identity).await?;
-    Ok(enrolled(&consumer, &token, life_s))
-}
-
-/// Written by hand, so that the token is in zeroized memory alone.
-fn enrolled(consumer: &ConsumerId, token: &Token, life_s: u64) -> Response {
-    let text = token.reveal();
-    let mut draft = Draft::default();
-    draft.text("{\"consumer\":").json(&consumer.to_string());
-    draft.text(",\"token\":").quoted(&text);
-    draft.text(",\"expires_in_s\":").json(&life_s);
-    draft.text(",\"renew_in_s\":").json(&(life_s / RENEW_DIVISOR)).text("}");
-    answer(draft.finish())
+    let enrolled = Enrolled {
+        consumer: consumer.to_string(),
+        token: TokenText::new(token.reveal()),
+        expires_in_s: life_s,
+        renew_in_s: life_s / RENEW_DIVISOR,
+    };
+    Ok(answer(enrolled.reveal()))
 }

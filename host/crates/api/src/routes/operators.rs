@@ -4,10 +4,10 @@ use super::extract::{Json, Names};
 use crate::auth::Operator;
 use crate::context::Context;
 use crate::limits::MAX_OPERATOR_DAYS;
-use crate::model::{OperatorGrant, OperatorRequest, OperatorView, Operators, Withdrawn};
+use crate::model::{OperatorGrant, OperatorRequest, OperatorView, Operators, TokenText, Withdrawn};
 use crate::ports::{Identity, Subject};
 use crate::problem::{Kind, Problem, ProblemDetails};
-use crate::sensitive::{Draft, answer};
+use crate::sensitive::answer;
 use crate::tokens::{Token, TokenKind};
 use axum::Json as Answer;
 use axum::extract::State;
@@ -77,11 +77,13 @@ async fn add(
         Ok(inner.parts().identities.put(identity).await?)
     };
     context.audited(entry, added).await?;
-    let text = token.reveal();
-    let mut draft = Draft::default();
-    draft.text("{\"name\":").json(&name.as_str()).text(",\"id\":").json(&token.id());
-    draft.text(",\"token\":").quoted(&text).text(",\"expires_at\":").json(&expires_at.map(|at| at.0)).text("}");
-    Ok(answer(draft.finish()))
+    let granted = OperatorGrant {
+        name: name.to_string(),
+        id: token.id().to_owned(),
+        token: TokenText::new(token.reveal()),
+        expires_at: expires_at.map(|at| at.0),
+    };
+    Ok(answer(granted.reveal()))
 }
 
 /// Removes an operator: its tokens are good no longer. Refused for oneself, and for the last one who may act everywhere
