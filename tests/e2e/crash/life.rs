@@ -4,7 +4,7 @@
 
 use super::kill::{Fuse, FusedJournal, FusedRotator};
 use super::order::{Kill, LINE, Orders};
-use crate::site::{self, Course};
+use crate::site::{self, Course, Watch};
 use keybaton_engine::Engine;
 use keybaton_engine::harness::Consumers;
 use keybaton_engine::views::{HistoryEntry, StatusView};
@@ -19,8 +19,6 @@ use std::time::{Duration, Instant};
 const SECRET: &str = "team/app";
 /// How long a rotation may take to end, the doubt about its calls included.
 const ENDS: Duration = Duration::from_secs(60);
-/// Pause between two rounds of the consumer.
-const ROUND: Duration = Duration::from_millis(20);
 
 /// Lives until it is killed or told to stop.
 pub(super) async fn live(orders: &Orders) {
@@ -81,6 +79,7 @@ impl Life {
     /// The operator first, then the consumer, until nothing is open.
     async fn settle(&mut self) {
         let until = Instant::now() + ENDS;
+        let mut watch = Watch::of(&self.engine, &self.secret);
         loop {
             let status = self.status().await;
             self.course.act(&self.engine, &self.secret, &status, &mut self.consumer).await;
@@ -95,7 +94,7 @@ impl Life {
                     self.history().await.iter().rev().take(25).map(|it| format!("{} {}", it.seq, it.text)).collect();
                 panic!("it does not end: {status:#?}\n{last:#?}");
             }
-            tokio::time::sleep(ROUND).await;
+            watch.next().await;
         }
     }
 

@@ -2,7 +2,7 @@
 //! credentials at the target are those that the journal names.
 
 use super::plugins::{Made, Plugins};
-use crate::site::{self, Census, Course, Server, Target, World};
+use crate::site::{self, Census, Course, Server, Target, Watch, World};
 use keybaton_engine::Engine;
 use keybaton_engine::declared::Declared;
 use keybaton_engine::harness::{Consumers, Plan, Trace};
@@ -19,8 +19,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// How long one thing may take to come to rest, all others at work beside it.
 const ENDS: Duration = Duration::from_secs(90);
-/// Pause between two rounds of a consumer.
-const ROUND: Duration = Duration::from_millis(50);
 /// How much later than a host call was given up a token may come to be, in milliseconds.
 const SETTLES_MS: u64 = 2_000;
 /// What status says of a call that is tried no more.
@@ -74,7 +72,7 @@ impl Site {
 
     /// Secrets that are rotated at once: a server that answers too late is another test's.
     const fn at_once(&self) -> usize {
-        if matches!(self, Self::Tokens(_)) { 6 } else { 16 }
+        if matches!(self, Self::Tokens(_)) { 6 } else { 24 }
     }
 
     /// Sessions of two roles in turn are watched; for the others the consumer's word is all there is.
@@ -217,6 +215,7 @@ impl Case {
     /// Goes on until nothing is open. A person lets go of what is held or stuck, once; answers what that was.
     pub(super) async fn settle(&mut self, course: Course) -> Option<&'static str> {
         let until = Instant::now() + ENDS;
+        let mut watch = Watch::of(&self.fleet.engine, &self.secret);
         let mut helped = None;
         loop {
             let status = self.round(course).await;
@@ -233,7 +232,7 @@ impl Case {
                 self.command(Command::Release { author: "ada".parse().unwrap() }).await;
             }
             assert!(Instant::now() < until, "{}: no end: {status:#?}\n{:#?}", self.name, self.last().await);
-            tokio::time::sleep(ROUND).await;
+            watch.next().await;
         }
     }
 

@@ -25,6 +25,7 @@ use keybaton_store::{Kek, Mode, Store};
 use serde_json::Value;
 use std::fs::File;
 use std::io::Read;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -80,7 +81,8 @@ pub(crate) fn sandbox(world: &World, patience_ms: u64) -> Runtime {
         limits: ConnectionLimits { timeout_ms: patience_ms, ..ConnectionLimits::default() },
         target: target(&world.server),
     }]);
-    let cache = Cache::new(&world.shared.join("cache"), &[7; 32]);
+    // A component is compiled once for all tests, and their hosts in processes of their own.
+    let cache = Cache::new(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled"), &[7; 32]);
     Runtime::new(catalog, connections, Arc::new(WallClock)).unwrap().with_cache(cache)
 }
 

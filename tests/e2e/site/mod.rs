@@ -5,12 +5,14 @@ mod census;
 mod course;
 mod engine;
 mod history;
+mod watch;
 mod world;
 
 pub(crate) use census::{Census, Target};
 pub(crate) use course::Course;
 pub(crate) use engine::{CALL_MS, connect, declared, policy, sandbox, store, willing_consumer};
 pub(crate) use history::{only_retirements_follow, part};
+pub(crate) use watch::Watch;
 pub(crate) use world::{Server, World};
 
 use keybaton_runtime::catalog::{Catalog, Lock};

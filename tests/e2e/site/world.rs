@@ -18,7 +18,7 @@ pub(crate) struct World {
     pub(crate) server: Server,
     /// The store, its key, and what was seen.
     pub(crate) folder: PathBuf,
-    /// Approved components, compiled once for all hosts of a test.
+    /// Components that are approved for all hosts of a test.
     pub(crate) shared: PathBuf,
     pub(crate) plugin: String,
     /// Roles or users that the connection lets the plugin name.
