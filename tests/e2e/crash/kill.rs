@@ -1,18 +1,20 @@
 //! A host that kills itself: decorators around the journal's and the plugins' ports that count moments and, at the one
 //! that was ordered, send this very process SIGKILL. They change nothing else, and are in no product.
+//!
+//! Before a journal write, while no host call is on its way, disk and target are as they were at the moment before it:
+//! after the write before that one, or after a host call. That is a moment of its own kind, so that a host which is
+//! killed there has been killed here too. [`FusedJournal`] holds it to that: nothing was written in between.
 
-use super::order::{Kill, Moment};
+use super::order::{Kill, MOMENTS, Moment};
 use async_trait::async_trait;
+use keybaton_engine::harness::{Answered, Around, Beside, Calls, HostCalls};
 use keybaton_engine::ports::journal::{
     Append, Freeze, Indexed, Journal, JournalError, Lease, Opened, Recorded, Reply, Scope, Wanted,
 };
-use keybaton_engine::ports::rotator::{
-    CallRecorder, CallRequest, Description, Finding, Profiled, RecordError, RecordedReply, Rotator,
-};
+use keybaton_engine::ports::rotator::{CallRecorder, CallRequest, Rotator};
 use keybaton_engine::ports::secret::Seal;
-use keybaton_protocol::event::{HostAnswer, Outcome};
-use keybaton_protocol::fault::Fault;
-use keybaton_protocol::ids::{Author, CallId, Digest, Epoch, Millis, Ordinal, PluginName, SecretName, Seq};
+use keybaton_protocol::event::Outcome;
+use keybaton_protocol::ids::{Author, CallId, Epoch, Millis, SecretName, Seq};
 use rustix::process::{Signal, getpid, kill_process};
 use std::fs::File;
 use std::io::Write;
@@ -28,7 +30,11 @@ pub(super) struct Fuse {
 #[derive(Default)]
 struct State {
     kill: Option<Kill>,
-    passed: [u64; 4],
+    passed: [u64; MOMENTS.len()],
+    /// Host calls that have left, or are about to, and have not been answered.
+    away: u32,
+    /// Where the journal ended after its last write.
+    written: Option<Seq>,
 }
 
 impl Fuse {
@@ -38,13 +44,14 @@ impl Fuse {
 
     /// From here on moments are counted, from 0.
     pub(super) fn arm(&self, kill: Kill) {
-        *self.state.lock().unwrap() = State { kill: Some(kill), passed: [0; 4] };
+        let mut state = self.state.lock().unwrap();
+        *state = State { kill: Some(kill), passed: [0; MOMENTS.len()], away: 0, written: state.written };
     }
 
     /// No longer; answers how many moments of the ordered kind there were.
     pub(super) fn disarm(&self) -> u64 {
-        let state = std::mem::take(&mut *self.state.lock().unwrap());
-        state.kill.map_or(0, |kill| state.passed[kill.moment as usize])
+        let mut state = self.state.lock().unwrap();
+        state.kill.take().map_or(0, |kill| state.passed[kill.moment as usize])
     }
 
     fn pass(&self, moment: Moment) {
@@ -57,6 +64,25 @@ impl Fuse {
             // The lock is kept: nothing else passes while the signal is on its way.
             std::thread::park();
         }
+    }
+
+    fn leaves(&self) {
+        self.state.lock().unwrap().away += 1;
+    }
+
+    fn is_back(&self) {
+        let mut state = self.state.lock().unwrap();
+        state.away = state.away.saturating_sub(1);
+    }
+
+    /// Whether a host call is on its way, and where the journal ended after its last write.
+    fn since(&self) -> (bool, Option<Seq>) {
+        let state = self.state.lock().unwrap();
+        (state.away > 0, state.written)
+    }
+
+    fn wrote(&self, seq: Seq) {
+        self.state.lock().unwrap().written = Some(seq);
     }
 
     fn note(&self, seals: &[Seal]) {
@@ -72,11 +98,29 @@ pub(super) struct FusedJournal {
     pub(super) fuse: Arc<Fuse>,
 }
 
+impl FusedJournal {
+    /// Nobody has written since the last write that was counted. A panic would end a task, and not this life.
+    async fn unmoved(&self, secret: &SecretName, written: Seq) {
+        let since = self.inner.read(secret, written).await;
+        if !since.as_ref().is_ok_and(Vec::is_empty) {
+            eprintln!("the journal has moved on from {written:?} between two moments: {since:?}");
+            std::process::abort();
+        }
+    }
+}
+
 #[async_trait]
 impl Journal for FusedJournal {
     async fn append(&self, append: Append) -> Result<Seq, JournalError> {
         self.fuse.pass(Moment::BeforeAppend);
+        let (away, written) = self.fuse.since();
+        match written {
+            _ if away => self.fuse.pass(Moment::AmidHostCall),
+            Some(written) => self.unmoved(&append.secret, written).await,
+            None => {}
+        }
         let seq = self.inner.append(append).await?;
+        self.fuse.wrote(seq);
         self.fuse.pass(Moment::AfterAppend);
         Ok(seq)
     }
@@ -119,72 +163,44 @@ impl Journal for FusedJournal {
 }
 
 /// Any plugins, in a host that ends around a host call.
-pub(super) struct FusedRotator {
-    pub(super) inner: Arc<dyn Rotator>,
-    pub(super) fuse: Arc<Fuse>,
+pub(super) fn fused(inner: Arc<dyn Rotator>, fuse: Arc<Fuse>) -> Around<FusedCalls> {
+    Around::new(inner, FusedCalls(fuse))
 }
+
+pub(super) struct FusedCalls(Arc<Fuse>);
 
 #[async_trait]
-impl Rotator for FusedRotator {
-    async fn describe(&self, plugin: &PluginName) -> Result<Description, Fault> {
-        self.inner.describe(plugin).await
-    }
-
-    async fn profile(&self, plugin: &PluginName, settings: &str) -> Result<Profiled, Fault> {
-        self.inner.profile(plugin, settings).await
-    }
-
-    async fn validate(&self, plugin: &PluginName, settings: &str) -> Result<Vec<Finding>, Fault> {
-        self.inner.validate(plugin, settings).await
-    }
-
-    async fn preflight(&self, request: CallRequest) -> Result<Vec<Finding>, Fault> {
-        self.inner.preflight(request).await
-    }
-
-    async fn call(&self, request: CallRequest, recorder: Arc<dyn CallRecorder>) -> Outcome {
-        let recorder = Arc::new(FusedRecorder { inner: recorder, fuse: Arc::clone(&self.fuse) });
-        self.inner.call(request, recorder).await
+impl Calls for FusedCalls {
+    async fn call(&self, inner: &dyn Rotator, request: CallRequest, recorder: Arc<dyn CallRecorder>) -> Outcome {
+        inner.call(request, Arc::new(Beside::new(recorder, FusedHostCalls(Arc::clone(&self.0))))).await
     }
 }
 
-struct FusedRecorder {
-    inner: Arc<dyn CallRecorder>,
-    fuse: Arc<Fuse>,
-}
+struct FusedHostCalls(Arc<Fuse>);
 
 #[async_trait]
-impl CallRecorder for FusedRecorder {
-    async fn recorded(&self, ordinal: Ordinal, request: Digest) -> Result<Option<RecordedReply>, RecordError> {
-        let recorded = self.inner.recorded(ordinal, request).await?;
-        if recorded.is_none() {
-            self.fuse.pass(Moment::BeforeHostCall);
+impl HostCalls for FusedHostCalls {
+    async fn asked(&self, on_record: bool) {
+        if !on_record {
+            self.0.pass(Moment::BeforeHostCall);
+            self.0.leaves();
         }
-        Ok(recorded)
     }
 
-    async fn sent(
-        &self,
-        ordinal: Ordinal,
-        request: Digest,
-        deadline: Millis,
-        summary: &str,
-    ) -> Result<(), RecordError> {
-        self.inner.sent(ordinal, request, deadline, summary).await?;
-        self.fuse.pass(Moment::BeforeHostCall);
-        Ok(())
+    /// One that has to be on record first has not left yet.
+    async fn sending(&self) {
+        self.0.is_back();
     }
 
-    async fn answered(
-        &self,
-        ordinal: Ordinal,
-        request: Digest,
-        answer: HostAnswer,
-        reply: Vec<u8>,
-        seals: Vec<Seal>,
-    ) -> Result<(), RecordError> {
-        self.fuse.note(&seals);
-        self.fuse.pass(Moment::AfterHostCall);
-        self.inner.answered(ordinal, request, answer, reply, seals).await
+    async fn sent(&self) {
+        self.0.pass(Moment::BeforeHostCall);
+        self.0.leaves();
+    }
+
+    async fn ended(&self, answered: Answered) -> Answered {
+        self.0.note(&answered.seals);
+        self.0.pass(Moment::AfterHostCall);
+        self.0.is_back();
+        answered
     }
 }

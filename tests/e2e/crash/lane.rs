@@ -1,10 +1,12 @@
-//! A lane: one secret through many lives of its host. Each rotation is killed at the next moment, the next life brings
-//! it to its end, and the census at the target must then equal the journal's.
+//! A lane: one secret through many lives of its host. Each rotation is killed at a point that no other lane has taken,
+//! the next life brings it to its end, and the census at the target must then equal the journal's.
 
 use super::order::{Kill, LINE, Moment, ORDERS, Orders};
+use super::points::Points;
 use crate::site::{Census, Course, Target};
 use keybaton_engine::views::StatusView;
 use keybaton_test_support::Canary;
+use std::fs::OpenOptions;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -17,76 +19,101 @@ use tokio::time::timeout;
 const SETTLES: Duration = Duration::from_secs(120);
 /// The number of SIGKILL.
 const KILLED: i32 = 9;
-/// Values tried again at each census, the newest first; earlier ones were refused at the censuses before.
-const TRIED: usize = 4;
 
 /// What a life says when nothing is open any more.
-pub(super) struct Report {
-    pub(super) status: StatusView,
+struct Report {
+    status: StatusView,
     /// The value that the consumer was told to use.
-    pub(super) uses: String,
+    uses: String,
     /// How the last rotation ended.
-    pub(super) ending: String,
+    ending: String,
     survived: Option<u64>,
 }
 
-/// Which moments a lane tries, and what came of it.
-pub(super) struct Lane {
-    pub(super) moment: Moment,
-    pub(super) first: u64,
-    /// How far it is from one to the next.
-    pub(super) step: u64,
-}
-
-/// What a lane saw.
-#[derive(Debug, Default)]
+/// How the rotations of a lane ended.
+#[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Tally {
-    pub(super) kills: u64,
-    /// Rotations that ended as their course has it.
+    /// As their course has it.
     pub(super) as_meant: u64,
-    /// Rotations that ended otherwise: given back after a kill, or past the point of return before the operator looked.
+    /// Otherwise: given back after a kill, or past the point of return before the operator looked.
     pub(super) otherwise: u64,
 }
 
+/// One secret, and the life of its host.
+pub(super) struct Lane {
+    orders: Orders,
+    target: Target,
+    life: Life,
+    last: Report,
+    tally: Tally,
+    /// How many of the values that were seen a census has tried.
+    tried: usize,
+}
+
 impl Lane {
-    /// Kills a rotation at each of the lane's moments until one has no such moment any more.
-    pub(super) async fn run(self, orders: Orders, target: Target) -> Tally {
-        let (folder, course) = (&orders.world.folder, orders.course);
-        let mut tally = Tally::default();
-        let mut nth = self.first;
+    /// Kills rotations at the points that are left, until there are none.
+    pub(super) async fn run(orders: Orders, target: Target, points: &Points) -> Tally {
+        std::fs::create_dir_all(&orders.world.folder).unwrap();
         let mut life = Life::start(&orders);
-        let mut last = life.settled().await.unwrap_or_else(|| panic!("the first life broke: {}", life.said()));
-        last.census(&orders, &target, "at first").await;
-        loop {
-            let kill = Kill { moment: self.moment, nth };
-            let what = format!("{kill:?} in {}", folder.display());
-            life.order(kill).await;
-            let report = match life.settled().await {
-                Some(report) => {
-                    let passed = report.survived.expect("it was ordered to end");
-                    assert!(passed <= nth, "{what}: {passed} moments, and it lives");
-                    tally.count(course, &report.ending, &what);
-                    report.census(&orders, &target, &what).await;
-                    life.end().await;
-                    nothing_in_clear(&orders);
-                    return tally;
-                }
-                None => {
-                    life.was_killed(&what).await;
-                    tally.kills += 1;
-                    last.somebody_gets_in(&orders, &target, &what).await;
-                    life = Life::start(&orders);
-                    life.settled().await.unwrap_or_else(|| panic!("{what}: the next life broke: {}", life.said()))
-                }
-            };
-            // Where nothing was written, what ended last is the rotation before this one.
-            if kill != (Kill { moment: Moment::BeforeAppend, nth: 0 }) {
-                tally.count(course, &report.ending, &what);
-            }
-            report.census(&orders, &target, &what).await;
-            last = report;
-            nth += self.step;
+        let last = life.settled().await.unwrap_or_else(|| panic!("the first life broke: {}", life.said()));
+        let mut lane = Self { orders, target, life, last, tally: Tally::default(), tried: 0 };
+        lane.census(None, "at first").await;
+        while let Some(kill) = points.take() {
+            let killed = lane.rotate(kill).await;
+            points.tried(kill, killed);
         }
+        let Self { orders, life, tally, .. } = lane;
+        life.end().await;
+        nothing_in_clear(&orders);
+        tally
+    }
+
+    /// One rotation, killed at this point and brought to its end. Answers whether it ever came to that.
+    async fn rotate(&mut self, kill: Kill) -> bool {
+        let what = format!("{kill:?} in {}", self.orders.world.folder.display());
+        self.life.order(kill).await;
+        let before = self.life.settled().await;
+        let killed = before.is_none();
+        let report = match before {
+            Some(report) => {
+                let passed = report.survived.expect("it was ordered to end");
+                assert!(passed <= kill.nth, "{what}: {passed} moments, and it lives");
+                report
+            }
+            None => {
+                self.life.was_killed(&what).await;
+                self.somebody_gets_in(&what).await;
+                self.life = Life::start(&self.orders);
+                let next = self.life.settled().await;
+                next.unwrap_or_else(|| panic!("{what}: the next life broke: {}", self.life.said()))
+            }
+        };
+        // Where nothing was written, what ended last is the rotation before this one.
+        if kill != (Kill { moment: Moment::BeforeAppend, nth: 0 }) {
+            self.tally.count(self.orders.course, &report.ending, &what);
+        }
+        let used = std::mem::replace(&mut self.last, report).uses;
+        self.census(Some(used), &what).await;
+        killed
+    }
+
+    /// What lives at the target is what the journal names. No value is in use that came to be since the last census, or
+    /// that was in use then, save the one that is now; all others were refused before.
+    async fn census(&mut self, used: Option<String>, what: &str) {
+        let seen = seen(&self.orders);
+        let mut values: Vec<String> = used.into_iter().chain(seen[self.tried..].iter().cloned()).collect();
+        values.retain(|value| *value != self.last.uses);
+        values.dedup();
+        self.tried = seen.len();
+        let census = Census { status: &self.last.status, uses: &self.last.uses, seen: &values, what };
+        self.target.census(&census).await;
+    }
+
+    /// Invariants 1 and 2, at the moment of a kill: what the consumer used works, or what came after it does.
+    async fn somebody_gets_in(&self, what: &str) {
+        let seen = seen(&self.orders);
+        let newer = seen.iter().rposition(|value| *value == self.last.uses).expect("what it uses was seen");
+        assert!(self.target.takes(&seen[newer..]).await, "{what}: no credential that a consumer could hold works");
     }
 }
 
@@ -98,20 +125,6 @@ impl Tally {
             "rolled-back" if course != Course::Refused => self.otherwise += 1,
             other => panic!("{what}: it ended as {other}"),
         }
-    }
-}
-
-impl Report {
-    async fn census(&self, orders: &Orders, target: &Target, what: &str) {
-        let seen = seen(orders).into_iter().rev().take(TRIED).collect::<Vec<_>>();
-        target.census(&Census { status: &self.status, uses: &self.uses, seen: &seen, what }).await;
-    }
-
-    /// Invariants 1 and 2, at the moment of a kill: what the consumer used works, or what came after it does.
-    async fn somebody_gets_in(&self, orders: &Orders, target: &Target, what: &str) {
-        let seen = seen(orders);
-        let newer = seen.iter().rposition(|value| *value == self.uses).expect("what it uses was seen");
-        assert!(target.takes(&seen[newer..]).await, "{what}: no credential that a consumer could hold works");
     }
 }
 
@@ -152,7 +165,7 @@ impl Life {
             .env(ORDERS, orders.text())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(std::fs::File::create(&errors).unwrap())
+            .stderr(OpenOptions::new().create(true).append(true).open(&errors).unwrap())
             .kill_on_drop(true)
             .spawn()
             .unwrap();

@@ -2,7 +2,7 @@
 //! at once, and an operator. It brings what it finds open to its end, tells the parent what the journal names, and
 //! begins rotations until it is killed or the parent closes the pipe.
 
-use super::kill::{Fuse, FusedJournal, FusedRotator};
+use super::kill::{Fuse, FusedJournal, fused};
 use super::order::{Kill, LINE, Orders};
 use crate::site::{self, Course, Watch};
 use keybaton_engine::Engine;
@@ -50,7 +50,7 @@ pub(super) async fn live(orders: &Orders) {
 async fn start(orders: &Orders, secret: &SecretName, fuse: &Arc<Fuse>) -> Engine {
     let world = &orders.world;
     let journal = FusedJournal { inner: Arc::new(site::store(world)), fuse: Arc::clone(fuse) };
-    let rotator = FusedRotator { inner: Arc::new(site::sandbox(world, site::CALL_MS)), fuse: Arc::clone(fuse) };
+    let rotator = fused(Arc::new(site::sandbox(world, site::CALL_MS)), Arc::clone(fuse));
     let policy = orders.course.policy(site::policy(orders.quiet_ms));
     let declared = site::declared(world, secret, &orders.settings, policy);
     site::connect(Arc::new(journal), Arc::new(rotator), vec![declared]).await

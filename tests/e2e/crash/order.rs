@@ -14,6 +14,8 @@ pub(super) const LINE: &str = "life: ";
 pub(super) enum Moment {
     /// A journal write was asked for and not made.
     BeforeAppend,
+    /// The same, while a host call is on its way.
+    AmidHostCall,
     /// A journal write is durable, and nobody heard of it.
     AfterAppend,
     /// A host call is about to be put on record, or is on record as sent, and has not left.
@@ -22,8 +24,8 @@ pub(super) enum Moment {
     AfterHostCall,
 }
 
-pub(super) const MOMENTS: [Moment; 4] =
-    [Moment::BeforeAppend, Moment::AfterAppend, Moment::BeforeHostCall, Moment::AfterHostCall];
+pub(super) const MOMENTS: [Moment; 5] =
+    [Moment::BeforeAppend, Moment::AmidHostCall, Moment::AfterAppend, Moment::BeforeHostCall, Moment::AfterHostCall];
 
 /// The nth such moment of a rotation, from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
