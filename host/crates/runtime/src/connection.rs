@@ -227,9 +227,19 @@ impl HttpAdmin {
     }
 }
 
-/// All connections, replaceable while calls run; a call keeps the one it began with.
+/// All connections, replaceable while calls run; a plugin's call keeps those it began with.
 #[derive(Debug, Default)]
-pub struct Connections(RwLock<HashMap<ConnectionName, Arc<Opened>>>);
+pub struct Connections(RwLock<Snapshot>);
+
+/// All connections, as they were at one moment.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Snapshot(Arc<HashMap<ConnectionName, Arc<Opened>>>);
+
+impl Snapshot {
+    pub(crate) fn get(&self, name: &str) -> Option<Arc<Opened>> {
+        self.0.get(&name.parse::<ConnectionName>().ok()?).cloned()
+    }
+}
 
 impl Connections {
     /// No connections.
@@ -241,7 +251,24 @@ impl Connections {
     /// Puts these in the place of all there were.
     pub fn replace(&self, connections: Vec<Connection>) {
         let opened = connections.into_iter().map(|c| (c.name.clone(), Arc::new(Opened::new(c)))).collect();
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = opened;
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Snapshot(Arc::new(opened));
+    }
+
+    /// Puts these in the place of those of the same names, takes the ones away that are gone, and keeps all others with
+    /// what they have open.
+    pub fn change(&self, connections: Vec<Connection>, gone: &[ConnectionName]) {
+        let mut now = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut all: HashMap<_, _> = now.0.iter().map(|(name, opened)| (name.clone(), Arc::clone(opened))).collect();
+        gone.iter().for_each(|name| drop(all.remove(name)));
+        for connection in connections {
+            let name = connection.name.clone();
+            let opened = match all.get(&name) {
+                Some(before) => Opened::after(connection, before),
+                None => Opened::new(connection),
+            };
+            all.insert(name, Arc::new(opened));
+        }
+        *now = Snapshot(Arc::new(all));
     }
 
     /// Logs in as the connection's admin and comes back; `None` where there is no such connection. Changes nothing.
@@ -280,7 +307,55 @@ impl Connections {
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<Arc<Opened>> {
-        let name = name.parse().ok()?;
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(&name).cloned()
+        self.snapshot().get(name)
+    }
+
+    /// What a call that begins now goes by.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::EnvironmentSource;
+
+    fn connection(name: &str, port: u16) -> Connection {
+        let source = Arc::new(EnvironmentSource("NOT_SET".to_owned()));
+        Connection {
+            name: name.parse().unwrap(),
+            access: Access::default(),
+            limits: ConnectionLimits::default(),
+            target: Target::Postgres(PostgresTarget::here(port, "postgres", "nobody", source)),
+        }
+    }
+
+    fn port(opened: &Opened) -> u16 {
+        match &opened.connection.target {
+            Target::Postgres(target) => target.port,
+            Target::Http(_) => 0,
+        }
+    }
+
+    #[test]
+    fn a_call_keeps_what_it_began_with_and_the_next_one_finds_the_change() {
+        let connections = Connections::new();
+        connections.replace(vec![connection("moved", 1), connection("gone", 2), connection("same", 3)]);
+        let call = connections.snapshot();
+        let login = call.get("moved").unwrap().in_use.enter(7);
+        connections.change(vec![connection("moved", 11), connection("new", 4)], &["gone".parse().unwrap()]);
+        let next = connections.snapshot();
+        for (name, before, after) in
+            [("moved", Some(1), Some(11)), ("gone", Some(2), None), ("same", Some(3), Some(3)), ("new", None, Some(4))]
+        {
+            assert_eq!(call.get(name).map(|it| port(&it)), before, "{name} for a call that was under way");
+            assert_eq!(next.get(name).map(|it| port(&it)), after, "{name} for the next one");
+        }
+        let (same, kept) = (call.get("same").unwrap(), next.get("same").unwrap());
+        assert!(Arc::ptr_eq(&same, &kept), "what did not change keeps its sessions and its limits");
+        assert!(!connections.left_all_but("moved", 8), "who logged in before the change is still waited for");
+        drop(login);
+        assert!(connections.left_all_but("moved", 8));
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::bindings::keybaton::rotator::types::Identity;
 use crate::catalog::Grants;
-use crate::connection::{Connections, Opened};
+use crate::connection::{Opened, Snapshot};
 use crate::limits::{self, Limits, Meter};
 use crate::manifest::{Manifest, Stage};
 use crate::record::{Break, Ledger};
@@ -28,7 +28,7 @@ pub(crate) struct Business {
     /// Whether a host call acted as that generation, and was let in.
     pub(crate) proved: bool,
     pub(crate) ledger: Ledger,
-    pub(crate) connections: Arc<Connections>,
+    pub(crate) connections: Snapshot,
 }
 
 /// The data of one store.

@@ -74,6 +74,11 @@ impl Opened {
         }
     }
 
+    /// In the place of another of the same name: host calls that are under way over that one are counted on.
+    pub(super) fn after(connection: Connection, before: &Self) -> Self {
+        Self { in_use: Arc::clone(&before.in_use), ..Self::new(connection) }
+    }
+
     /// Whether this plugin may use it for secrets of this namespace.
     pub(crate) fn admits(&self, namespace: &Namespace, plugin: &PluginName) -> Result<(), Refusal> {
         let (name, access) = (&self.connection.name, &self.connection.access);
