@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use keybaton_protocol::event::{Event, HostAnswer};
 use keybaton_protocol::ids::{CallId, Digest, Generation, Millis, Ordinal, SealLabel, SecretName};
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::oneshot;
 
 /// The recorder of one plugin call.
@@ -22,6 +22,8 @@ pub(super) struct Recorder {
     pub(super) generation: Generation,
     /// What earlier calls of the same step were answered; newest first where several answer one ordinal.
     pub(super) earlier: HashMap<Ordinal, Reply>,
+    /// The last host call of this call that left to change something at the target.
+    pub(super) left: Mutex<Option<Ordinal>>,
 }
 
 impl Recorder {
@@ -67,7 +69,9 @@ impl CallRecorder for Recorder {
     ) -> Result<(), RecordError> {
         tracing::debug!(ordinal = ordinal.0, summary, "a host call leaves");
         let event = Event::Sent { call: self.call, ordinal, request, deadline };
-        self.fact(event, Fact { leaves: Some(deadline), ..Fact::empty() }).await
+        self.fact(event, Fact { leaves: Some(deadline), ..Fact::empty() }).await?;
+        *self.left.lock().unwrap_or_else(PoisonError::into_inner) = Some(ordinal);
+        Ok(())
     }
 
     async fn answered(
@@ -84,11 +88,13 @@ impl CallRecorder for Recorder {
         let seals: Vec<_> = seals.into_iter().map(|seal| (self.generation, seal)).collect();
         // Only an answer can be given again; what was lost or not done is asked anew.
         let replies = if answer == HostAnswer::Answered { vec![reply] } else { Vec::new() };
-        if seals.is_empty() && answer == HostAnswer::Answered {
+        let minted = !seals.is_empty() && *self.left.lock().unwrap_or_else(PoisonError::into_inner) == Some(ordinal);
+        if answer == HostAnswer::Answered && !minted {
             // Whatever the guest makes of it reaches the target, or the journal, through the same mailbox after it: the
             // guest need not wait. If the host dies before it is written, the call counts as not answered, as it would
-            // have a moment earlier.
-            let fact = Fact { events: vec![event], replies, patient: true, ..Fact::empty() };
+            // have a moment earlier. A value that was made here has gone nowhere by then; one that the target minted
+            // is live there, and the guest waits for it to be safe.
+            let fact = Fact { events: vec![event], seals, replies, patient: true, ..Fact::empty() };
             self.shared.deliver(self.id, Item::Fact(fact)).await;
             return Ok(());
         }

@@ -10,7 +10,11 @@ use keybaton_protocol::event::{Event, Outcome};
 use keybaton_protocol::fault::{Blame, FailureClass, Fault};
 use keybaton_protocol::ids::{CallId, Generation, Ordinal, SealLabel, SecretName};
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use tokio::time::Instant;
 use tracing::Instrument;
 
@@ -79,6 +83,7 @@ async fn prepare(
         call: call.call,
         generation: call.generation,
         earlier,
+        left: Mutex::default(),
     };
     let request = CallRequest {
         secret: (**name).clone(),
@@ -135,13 +140,17 @@ async fn earlier(
     Ok(earlier)
 }
 
-/// Calls the plugin on a task of its own, so that a panic in the runtime becomes an outcome too.
+/// Calls the plugin. A panic in the runtime becomes an outcome too; what it held is dropped with the call.
 async fn ask(shared: &Arc<Shared>, request: CallRequest, recorder: Recorder) -> Outcome {
     let mutates = request.kind.mutates();
-    let rotator = Arc::clone(&shared.rotator);
-    let task = tokio::spawn(async move { rotator.call(request, Arc::new(recorder)).await }.in_current_span());
-    task.await.unwrap_or_else(|error| {
-        tracing::error!(%error, "the runtime broke off");
+    let mut call = pin!(shared.rotator.call(request, Arc::new(recorder)));
+    // Never polled again once it has panicked.
+    let outcome = poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(cx))) {
+        Ok(polled) => polled.map(Some),
+        Err(_) => Poll::Ready(None),
+    });
+    outcome.await.unwrap_or_else(|| {
+        tracing::error!("the runtime broke off");
         Outcome::Failed(Fault {
             class: if mutates { FailureClass::Ambiguous } else { FailureClass::Retryable },
             blame: Blame::Host,
