@@ -6,7 +6,7 @@ use super::message::Item;
 use super::{Actor, Loaded, Pause};
 use crate::ports::journal::JournalError;
 use keybaton_protocol::action::{Action, Waiting};
-use keybaton_protocol::decide::decide;
+use keybaton_protocol::decide;
 use keybaton_protocol::event::Event;
 use keybaton_protocol::ids::Millis;
 
@@ -121,7 +121,7 @@ impl Actor {
     async fn decide(&mut self, batch: &mut Batch) -> Result<Pause, Setback> {
         for _ in 0..DECISIONS {
             let now = self.now();
-            let action = decide(&self.state().secret, now);
+            let action = decide::next(&self.state().secret, now);
             let phase = self.state().secret.rotation().map(|rotation| rotation.phase.name());
             self.pace.note(&action, phase, now, &self.shared.metrics);
             match action {

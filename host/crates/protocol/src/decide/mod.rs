@@ -76,24 +76,21 @@ const ENDINGS: &[Rule] = &[
     retire::finish_rollback,
 ];
 
-/// The next thing to do for this secret.
+/// The next thing to do for this secret, with all the bookkeeping that follows from it: one durable write.
 #[must_use]
 pub fn decide(secret: &Secret, now: Millis) -> Action {
-    let now = now.max(secret.clock());
     let mut batch = Vec::new();
-    let mut ahead = None;
+    let mut ahead: Option<Secret> = None;
     loop {
-        let state: &Secret = ahead.as_ref().unwrap_or(secret);
-        match once(state, now) {
+        match next(ahead.as_ref().unwrap_or(secret), now) {
             Action::Record(events) if batch.len() < MAX_BATCH => {
-                let mut next = state.clone();
-                // Bookkeeping that follows from bookkeeping is one durable write.
-                let legal = events.iter().all(|event| next.record(now, event).is_ok());
+                let state = ahead.get_or_insert_with(|| secret.clone());
+                let at = now.max(state.clock());
+                let legal = events.iter().all(|event| state.record(at, event).is_ok());
                 if !legal {
                     return Action::Record(if batch.is_empty() { events } else { batch });
                 }
                 batch.extend(events);
-                ahead = Some(next);
             }
             action if batch.is_empty() => return action,
             _ => return Action::Record(batch),
@@ -101,7 +98,11 @@ pub fn decide(secret: &Secret, now: Millis) -> Action {
     }
 }
 
-fn once(secret: &Secret, now: Millis) -> Action {
+/// The same in single steps, for one who folds each into his state, asks again, and writes all of them at once: what
+/// [`decide`] does, without a state of its own.
+#[must_use]
+pub fn next(secret: &Secret, now: Millis) -> Action {
+    let now = now.max(secret.clock());
     let mut waits = Waits::default();
     for rule in ALWAYS {
         if let Some(action) = waits.hear(rule(secret, now)) {
