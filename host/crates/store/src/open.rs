@@ -35,7 +35,7 @@ const BUSY_MS: u32 = 5_000;
 /// SQLite's page cache, per connection, in KiB (its sign says so).
 const CACHE_KIB: i32 = -32_768;
 /// Pages in the write-ahead log before it is moved into the database: fewer, and hot pages are written twice as often.
-const CHECKPOINT_PAGES: u32 = 4_000;
+const CHECKPOINT_PAGES: u32 = 16_000;
 
 /// What a store is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
