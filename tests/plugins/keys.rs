@@ -5,7 +5,7 @@ use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, ED25519, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey,
     VerificationAlgorithm,
 };
-use keybaton_engine::ports::rotator::Rotator;
+use keybaton_engine::ports::rotator::{Rotator, Until};
 use keybaton_protocol::event::Outcome;
 use keybaton_protocol::fault::{Blame, FailureClass};
 use keybaton_protocol::step::CallKind::{Create, Install};
@@ -108,7 +108,7 @@ async fn a_guest_that_may_read_a_secret_does_so_on_record_and_cannot_say_it() {
         assert!(!fact(name).contains(line), "{name}: {}", fact(name));
     }
     let clear = record.in_clear();
-    assert_eq!(clear.matches("\"revealed\"").count(), 2, "each use is on record: {clear}");
+    assert_eq!(record.waited("\"revealed\""), [Until::Durable; 2], "each use is on record first: {clear}");
     assert!(!clear.contains(line), "and not what was read");
 }
 

@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 use keybaton_engine::ports::clock::Clock;
 use keybaton_engine::ports::rotator::{
-    CallRecorder, CallRequest, Finding, Known, RecordError, RecordedReply, Rotator, Value,
+    CallRecorder, CallRequest, Finding, Known, RecordError, RecordedReply, Rotator, Until, Value,
 };
 use keybaton_engine::ports::secret::{Seal, SecretBytes};
 use keybaton_protocol::event::{HostAnswer, Live, Minted, Outcome};
@@ -36,7 +36,7 @@ impl Clock for WallClock {
 /// A journal in memory, for one call; it remembers what was answered and answers nothing from memory.
 #[derive(Default)]
 pub(crate) struct Record {
-    bodies: Mutex<Vec<String>>,
+    bodies: Mutex<Vec<(String, Until)>>,
     seals: Mutex<BTreeMap<String, SecretBytes>>,
     /// Mutating calls that left.
     pub(crate) sent: Mutex<Vec<String>>,
@@ -45,7 +45,14 @@ pub(crate) struct Record {
 impl Record {
     /// Everything that a journal would keep in clear.
     pub(crate) fn in_clear(&self) -> String {
-        [self.bodies.lock().unwrap().join("\n"), self.sent.lock().unwrap().join("\n")].join("\n")
+        let bodies = self.bodies.lock().unwrap().iter().map(|(body, _)| body.clone()).collect::<Vec<_>>();
+        [bodies.join("\n"), self.sent.lock().unwrap().join("\n")].join("\n")
+    }
+
+    /// How long the guest waited for answers that say this, in their order.
+    pub(crate) fn waited(&self, with: &str) -> Vec<Until> {
+        let bodies = self.bodies.lock().unwrap();
+        bodies.iter().filter(|(body, _)| body.contains(with)).map(|(_, until)| *until).collect()
     }
 }
 
@@ -67,8 +74,9 @@ impl CallRecorder for Record {
         _: HostAnswer,
         body: Vec<u8>,
         seals: Vec<Seal>,
+        until: Until,
     ) -> Result<(), RecordError> {
-        self.bodies.lock().unwrap().push(String::from_utf8_lossy(&body).into_owned());
+        self.bodies.lock().unwrap().push((String::from_utf8_lossy(&body).into_owned(), until));
         let mut kept = self.seals.lock().unwrap();
         kept.extend(seals.into_iter().map(|seal| (seal.label.to_string(), seal.bytes)));
         Ok(())

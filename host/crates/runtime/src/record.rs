@@ -8,7 +8,7 @@ use crate::scrub::Scrubber;
 use crate::secret::Held;
 use aws_lc_rs::digest::{SHA256, digest};
 use keybaton_engine::ports::clock::Clock;
-use keybaton_engine::ports::rotator::{CallRecorder, RecordError};
+use keybaton_engine::ports::rotator::{CallRecorder, RecordError, Until};
 use keybaton_engine::ports::secret::Seal;
 use keybaton_protocol::event::HostAnswer;
 use keybaton_protocol::ids::{Digest, Millis, Ordinal, SealLabel};
@@ -151,12 +151,24 @@ impl Ledger {
         text.parse().expect("a prefix of hex, digits and dashes, and two numbers are a label")
     }
 
-    /// Records how a call ended that changes nothing: a read, a generated key, a refusal.
+    /// Records how a call ended that changes nothing: a read, a generated key, a refusal. What it yielded has gone
+    /// nowhere yet, and can be had again: the guest does not wait for the disk.
     pub(crate) async fn settle<T: Serialize + Clean>(
+        &self,
+        entry: &Entry,
+        yielded: Yield<T>,
+        scrubber: &mut Scrubber,
+    ) -> Result<Yield<T>, Break> {
+        self.settle_until(entry, yielded, scrubber, Until::InLine).await
+    }
+
+    /// The same for what must not reach the guest before it is durable.
+    pub(crate) async fn settle_until<T: Serialize + Clean>(
         &self,
         entry: &Entry,
         mut yielded: Yield<T>,
         scrubber: &mut Scrubber,
+        until: Until,
     ) -> Result<Yield<T>, Break> {
         yielded.tidy(scrubber);
         let answer = match &yielded.answer {
@@ -165,7 +177,7 @@ impl Ledger {
             Err(_) => HostAnswer::NotDone,
         };
         self.note(yielded.answer.as_ref().err());
-        self.answered(entry, answer, &yielded).await?;
+        self.answered(entry, answer, &yielded, until).await?;
         Ok(yielded)
     }
 
@@ -201,7 +213,9 @@ impl Ledger {
                 }
                 _ => HostAnswer::Answered,
             };
-            ledger.answered(&entry, answer, &yielded).await.map(|()| yielded)
+            // A secret that the target minted is live there: nothing goes on before it is safe here.
+            let until = if yielded.secrets.is_empty() { Until::InLine } else { Until::Durable };
+            ledger.answered(&entry, answer, &yielded, until).await.map(|()| yielded)
         });
         match task.await {
             Ok(Ok(yielded)) => Ok(yielded),
@@ -219,7 +233,14 @@ impl Ledger {
         }
     }
 
-    async fn answered<T: Serialize>(&self, entry: &Entry, answer: HostAnswer, yielded: &Yield<T>) -> Result<(), Break> {
+    async fn answered<T: Serialize>(
+        &self,
+        entry: &Entry,
+        answer: HostAnswer,
+        yielded: &Yield<T>,
+        until: Until,
+    ) -> Result<(), Break> {
+        let until = if answer == HostAnswer::Answered { until } else { Until::Durable };
         let body = reply::encode(&yielded.answer).map_err(|error| Break::Journal(error.to_string()))?;
         let seals = yielded
             .secrets
@@ -227,7 +248,7 @@ impl Ledger {
             .map(|held| Seal { label: held.label.clone(), bytes: held.bytes.duplicate() })
             .collect();
         self.recorder
-            .answered(entry.ordinal, entry.digest, answer, body, seals)
+            .answered(entry.ordinal, entry.digest, answer, body, seals, until)
             .await
             .map_err(|error| Break::Journal(error.to_string()))
     }

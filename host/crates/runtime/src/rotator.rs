@@ -16,7 +16,7 @@ use crate::state::{Business, CallState};
 use async_trait::async_trait;
 use keybaton_engine::ports::clock::Clock;
 use keybaton_engine::ports::rotator::{
-    CallRecorder, CallRequest, Description, Finding, Profiled, RecordError, RecordedReply, Rotator,
+    CallRecorder, CallRequest, Description, Finding, Profiled, RecordError, RecordedReply, Rotator, Until,
 };
 use keybaton_engine::ports::secret::Seal;
 use keybaton_protocol::event::{HostAnswer, Outcome};
@@ -287,6 +287,7 @@ impl CallRecorder for Unrecorded {
         _: HostAnswer,
         _: Vec<u8>,
         _: Vec<Seal>,
+        _: Until,
     ) -> Result<(), RecordError> {
         Ok(())
     }

@@ -5,7 +5,7 @@ use crate::stats::Samples;
 use crate::world::Wall;
 use async_trait::async_trait;
 use keybaton_engine::ports::clock::Clock;
-use keybaton_engine::ports::rotator::{CallRecorder, CallRequest, RecordError, RecordedReply, Rotator};
+use keybaton_engine::ports::rotator::{CallRecorder, CallRequest, RecordError, RecordedReply, Rotator, Until};
 use keybaton_engine::ports::secret::Seal;
 use keybaton_protocol::event::{HostAnswer, Outcome};
 use keybaton_protocol::ids::{Digest, Generation, Millis, Ordinal, Place};
@@ -36,6 +36,7 @@ impl CallRecorder for Memory {
         _: HostAnswer,
         reply: Vec<u8>,
         seals: Vec<Seal>,
+        _: Until,
     ) -> Result<(), RecordError> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push((reply, seals));
         Ok(())

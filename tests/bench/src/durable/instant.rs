@@ -5,7 +5,7 @@ use crate::world::Wall;
 use async_trait::async_trait;
 use keybaton_engine::ports::clock::Clock;
 use keybaton_engine::ports::rotator::{
-    CallRecorder, CallRequest, Description, Finding, Profiled, RecordError, Rotator,
+    CallRecorder, CallRequest, Description, Finding, Profiled, RecordError, Rotator, Until,
 };
 use keybaton_engine::ports::secret::{Seal, SecretBytes};
 use keybaton_protocol::event::{HostAnswer, Live, Minted, Outcome};
@@ -70,14 +70,14 @@ async fn answer(request: &CallRequest, recorder: &dyn CallRecorder) -> Result<Ou
         CallKind::Create => create(request, recorder).await,
         CallKind::Verify => {
             recorder.recorded(FIRST, REQUEST).await?;
-            recorder.answered(FIRST, REQUEST, HostAnswer::Answered, REPLY.to_vec(), Vec::new()).await?;
+            recorder.answered(FIRST, REQUEST, HostAnswer::Answered, REPLY.to_vec(), Vec::new(), Until::InLine).await?;
             Ok(Outcome::Works)
         }
         CallKind::Observe => Ok(observed(request)),
         CallKind::Install | CallKind::Promote | CallKind::Disable | CallKind::Enable | CallKind::Destroy => {
             recorder.recorded(FIRST, REQUEST).await?;
             recorder.sent(FIRST, REQUEST, request.deadline, "sql main: set-verifier as admin role=app").await?;
-            recorder.answered(FIRST, REQUEST, HostAnswer::Answered, REPLY.to_vec(), Vec::new()).await?;
+            recorder.answered(FIRST, REQUEST, HostAnswer::Answered, REPLY.to_vec(), Vec::new(), Until::InLine).await?;
             Ok(Outcome::Done(vec![("installed".to_owned(), "app".to_owned())]))
         }
     }
@@ -91,7 +91,7 @@ async fn create(request: &CallRequest, recorder: &dyn CallRecorder) -> Result<Ou
     let fields = vec![("password".to_owned(), seal.label.clone())];
     recorder.recorded(FIRST, REQUEST).await?;
     // Making a password sends nothing.
-    recorder.answered(FIRST, REQUEST, HostAnswer::Answered, REPLY.to_vec(), vec![seal]).await?;
+    recorder.answered(FIRST, REQUEST, HostAnswer::Answered, REPLY.to_vec(), vec![seal], Until::Durable).await?;
     let id = format!("app#{}", request.generation.0).parse().expect("printable");
     let attributes = vec![("username".to_owned(), "app".to_owned())];
     Ok(Outcome::Created(Minted { id: Some(id), attributes, facts: Vec::new(), fields }))

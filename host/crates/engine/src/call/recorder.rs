@@ -3,14 +3,14 @@
 use crate::actor::{Fact, Item};
 use crate::board::SecretId;
 use crate::ports::journal::{Reply, Wanted};
-use crate::ports::rotator::{CallRecorder, RecordError, RecordedReply};
+use crate::ports::rotator::{CallRecorder, RecordError, RecordedReply, Until};
 use crate::ports::secret::Seal;
 use crate::shared::Shared;
 use async_trait::async_trait;
 use keybaton_protocol::event::{Event, HostAnswer};
 use keybaton_protocol::ids::{CallId, Digest, Generation, Millis, Ordinal, SealLabel, SecretName};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use tokio::sync::oneshot;
 
 /// The recorder of one plugin call.
@@ -22,8 +22,6 @@ pub(super) struct Recorder {
     pub(super) generation: Generation,
     /// What earlier calls of the same step were answered; newest first where several answer one ordinal.
     pub(super) earlier: HashMap<Ordinal, Reply>,
-    /// The last host call of this call that left to change something at the target.
-    pub(super) left: Mutex<Option<Ordinal>>,
 }
 
 impl Recorder {
@@ -69,9 +67,7 @@ impl CallRecorder for Recorder {
     ) -> Result<(), RecordError> {
         tracing::debug!(ordinal = ordinal.0, summary, "a host call leaves");
         let event = Event::Sent { call: self.call, ordinal, request, deadline };
-        self.fact(event, Fact { leaves: Some(deadline), ..Fact::empty() }).await?;
-        *self.left.lock().unwrap_or_else(PoisonError::into_inner) = Some(ordinal);
-        Ok(())
+        self.fact(event, Fact { leaves: Some(deadline), ..Fact::empty() }).await
     }
 
     async fn answered(
@@ -81,6 +77,7 @@ impl CallRecorder for Recorder {
         answer: HostAnswer,
         reply: Vec<u8>,
         seals: Vec<Seal>,
+        until: Until,
     ) -> Result<(), RecordError> {
         let body = envelope(&seals, &reply);
         let reply = Reply { call: self.call, ordinal, request, body };
@@ -88,12 +85,9 @@ impl CallRecorder for Recorder {
         let seals: Vec<_> = seals.into_iter().map(|seal| (self.generation, seal)).collect();
         // Only an answer can be given again; what was lost or not done is asked anew.
         let replies = if answer == HostAnswer::Answered { vec![reply] } else { Vec::new() };
-        let minted = !seals.is_empty() && *self.left.lock().unwrap_or_else(PoisonError::into_inner) == Some(ordinal);
-        if answer == HostAnswer::Answered && !minted {
-            // Whatever the guest makes of it reaches the target, or the journal, through the same mailbox after it: the
-            // guest need not wait. If the host dies before it is written, the call counts as not answered, as it would
-            // have a moment earlier. A value that was made here has gone nowhere by then; one that the target minted
-            // is live there, and the guest waits for it to be safe.
+        if until == Until::InLine {
+            // Whatever the guest makes of it reaches the target, or the journal, through the same mailbox after it. If
+            // the host dies before it is written, the call counts as not answered, as it would have a moment earlier.
             let fact = Fact { events: vec![event], seals, replies, patient: true, ..Fact::empty() };
             self.shared.deliver(self.id, Item::Fact(fact)).await;
             return Ok(());

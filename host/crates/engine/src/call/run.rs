@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::Poll;
 use tokio::time::Instant;
 use tracing::Instrument;
@@ -83,7 +83,6 @@ async fn prepare(
         call: call.call,
         generation: call.generation,
         earlier,
-        left: Mutex::default(),
     };
     let request = CallRequest {
         secret: (**name).clone(),

@@ -2,7 +2,7 @@
 //! plugin says of itself passes unchanged, and so does all that nobody takes in hand.
 
 use crate::ports::rotator::{
-    CallRecorder, CallRequest, Description, Finding, Profiled, RecordError, RecordedReply, Rotator,
+    CallRecorder, CallRequest, Description, Finding, Profiled, RecordError, RecordedReply, Rotator, Until,
 };
 use crate::ports::secret::Seal;
 use async_trait::async_trait;
@@ -123,8 +123,10 @@ impl<H: HostCalls> CallRecorder for Beside<H> {
         answer: HostAnswer,
         reply: Vec<u8>,
         seals: Vec<Seal>,
+        until: Until,
     ) -> Result<(), RecordError> {
         let Answered { answer, reply, seals } = self.host_calls.ended(Answered { answer, reply, seals }).await;
-        self.inner.answered(ordinal, request, answer, reply, seals).await
+        let until = if answer == HostAnswer::Answered { until } else { Until::Durable };
+        self.inner.answered(ordinal, request, answer, reply, seals, until).await
     }
 }

@@ -115,8 +115,7 @@ pub trait CallRecorder: Send + Sync {
     /// Makes durable that a mutating host call is about to leave. `summary` is redacted, for people.
     async fn sent(&self, ordinal: Ordinal, request: Digest, deadline: Millis, summary: &str)
     -> Result<(), RecordError>;
-    /// Puts on record how it ended, what the guest is told, and every secret it yielded. Durable on return where it
-    /// yielded one, or was not answered; otherwise no later than anything that is put on record after it.
+    /// Puts on record how it ended, what the guest is told, and every secret it yielded.
     async fn answered(
         &self,
         ordinal: Ordinal,
@@ -124,7 +123,17 @@ pub trait CallRecorder: Send + Sync {
         answer: HostAnswer,
         reply: Vec<u8>,
         seals: Vec<Seal>,
+        until: Until,
     ) -> Result<(), RecordError>;
+}
+
+/// How long the guest waits for an answer to be put on record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// Until it is durable.
+    Durable,
+    /// Until it is in line: durable no later than anything that is put on record after it.
+    InLine,
 }
 
 /// An answer out of the journal.

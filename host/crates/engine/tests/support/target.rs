@@ -5,7 +5,7 @@
 use async_trait::async_trait;
 use keybaton_engine::ports::clock::Clock;
 use keybaton_engine::ports::rotator::{
-    CallRecorder, CallRequest, Description, EXPIRES_FACT, Finding, Profiled, RecordError, Rotator,
+    CallRecorder, CallRequest, Description, EXPIRES_FACT, Finding, Profiled, RecordError, Rotator, Until,
 };
 use keybaton_engine::ports::secret::{Seal, SecretBytes};
 use keybaton_protocol::event::{HostAnswer, Live, Minted, Outcome};
@@ -321,7 +321,9 @@ impl Call<'_> {
         } else {
             let seal = self.seal(&self.fresh());
             let label = seal.label.clone();
-            self.recorder.answered(FIRST, DIGEST, HostAnswer::Answered, b"made".to_vec(), vec![seal]).await?;
+            self.recorder
+                .answered(FIRST, DIGEST, HostAnswer::Answered, b"made".to_vec(), vec![seal], Until::Durable)
+                .await?;
             label
         };
         Ok(Outcome::Created(Minted {
@@ -355,7 +357,7 @@ impl Call<'_> {
                 });
             });
             let reply = id.clone().into_bytes();
-            self.recorder.answered(FIRST, DIGEST, HostAnswer::Answered, reply, vec![seal]).await?;
+            self.recorder.answered(FIRST, DIGEST, HostAnswer::Answered, reply, vec![seal], Until::Durable).await?;
             (id, label)
         };
         Ok(Outcome::Created(Minted {
@@ -394,7 +396,7 @@ impl Call<'_> {
                     created_at: now,
                 });
             });
-            self.recorder.answered(FIRST, DIGEST, HostAnswer::Answered, Vec::new(), Vec::new()).await?;
+            self.recorder.answered(FIRST, DIGEST, HostAnswer::Answered, Vec::new(), Vec::new(), Until::InLine).await?;
         }
         let mut facts = self.expiry("install");
         facts.push(("id".to_owned(), id));
@@ -440,7 +442,7 @@ impl Call<'_> {
             self.target.change(&format!("after {what} of {id}"), |state, _| {
                 state.creds.iter_mut().filter(|cred| self.own(cred) && cred.id == id).for_each(with);
             });
-            self.recorder.answered(FIRST, DIGEST, HostAnswer::Answered, Vec::new(), Vec::new()).await?;
+            self.recorder.answered(FIRST, DIGEST, HostAnswer::Answered, Vec::new(), Vec::new(), Until::InLine).await?;
         }
         Ok(Outcome::Done(Vec::new()))
     }
@@ -452,7 +454,7 @@ impl Call<'_> {
             self.target.change(&format!("after destroy of {id}"), |state, _| {
                 state.creds.retain(|cred| !self.own(cred) || cred.id != id);
             });
-            self.recorder.answered(FIRST, DIGEST, HostAnswer::Answered, Vec::new(), Vec::new()).await?;
+            self.recorder.answered(FIRST, DIGEST, HostAnswer::Answered, Vec::new(), Vec::new(), Until::InLine).await?;
         }
         Ok(Outcome::Done(Vec::new()))
     }

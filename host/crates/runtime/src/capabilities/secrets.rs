@@ -5,6 +5,7 @@ use crate::record::{Begun, Canon, Clean, Yield};
 use crate::scrub::Scrubber;
 use crate::secret::Held;
 use crate::state::CallState;
+use keybaton_engine::ports::rotator::Until;
 use serde::{Deserialize, Serialize};
 use wasmtime::component::Resource;
 
@@ -37,7 +38,7 @@ impl reveal::Host for CallState {
         if let Begun::Fresh(entry) = self.business()?.ledger.begin::<Revealed>(&canon).await? {
             let revealed = Yield::from(Ok(Revealed { revealed: held.name() }));
             let ledger = self.business()?.ledger.clone();
-            let _on_record = ledger.settle(&entry, revealed, &mut self.scrubber).await?;
+            let _on_record = ledger.settle_until(&entry, revealed, &mut self.scrubber, Until::Durable).await?;
         }
         let business = self.business()?;
         let secret = business.secret.clone();

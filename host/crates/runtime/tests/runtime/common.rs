@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use keybaton_engine::ports::clock::Clock;
-use keybaton_engine::ports::rotator::{CallRecorder, CallRequest, Known, RecordError, RecordedReply, Value};
+use keybaton_engine::ports::rotator::{CallRecorder, CallRequest, Known, RecordError, RecordedReply, Until, Value};
 use keybaton_engine::ports::secret::{Seal, SecretBytes};
 use keybaton_protocol::event::HostAnswer;
 use keybaton_protocol::ids::{Digest, Generation, Millis, Ordinal, Place, SealLabel};
@@ -33,6 +33,7 @@ pub(crate) struct Recorded {
     pub(crate) answer: HostAnswer,
     pub(crate) body: Vec<u8>,
     pub(crate) seals: Vec<Seal>,
+    pub(crate) until: Until,
 }
 
 /// A journal in memory.
@@ -61,6 +62,12 @@ impl Memory {
         let calls = self.calls.lock().unwrap();
         let bodies = calls.values().map(|call| String::from_utf8_lossy(&call.body).into_owned());
         bodies.chain(self.sent.lock().unwrap().iter().cloned()).collect::<Vec<_>>().join("\n")
+    }
+
+    /// How long the guest waited for answers that yielded a secret.
+    pub(crate) fn waited(&self) -> Vec<Until> {
+        let calls = self.calls.lock().unwrap();
+        calls.values().filter(|call| !call.seals.is_empty()).map(|call| call.until).collect()
     }
 
     pub(crate) fn sealed(&self, label: &SealLabel) -> SecretBytes {
@@ -96,9 +103,10 @@ impl CallRecorder for Memory {
         answer: HostAnswer,
         body: Vec<u8>,
         seals: Vec<Seal>,
+        until: Until,
     ) -> Result<(), RecordError> {
         self.takes(ordinal)?;
-        self.calls.lock().unwrap().insert(ordinal.0, Recorded { request, answer, body, seals });
+        self.calls.lock().unwrap().insert(ordinal.0, Recorded { request, answer, body, seals, until });
         Ok(())
     }
 }

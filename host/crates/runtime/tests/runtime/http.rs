@@ -2,7 +2,7 @@
 
 use crate::common::{Bench, Memory, addresses as addresses_of, connection, known, root, value};
 use crate::double::{Answer, Double};
-use keybaton_engine::ports::rotator::Rotator;
+use keybaton_engine::ports::rotator::{Rotator, Until};
 use keybaton_protocol::event::{Minted, Outcome};
 use keybaton_protocol::fault::FailureClass;
 use keybaton_protocol::step::CallKind;
@@ -153,6 +153,7 @@ async fn a_captured_token_is_nowhere_but_in_its_seal() {
     let created = minted(bench.runtime.call(bench.request(CallKind::Create, 1, &settings()), record.clone()).await);
     assert_eq!(created.id.unwrap().as_str(), "7");
     assert_eq!(record.sealed(&created.fields[0].1).expose(), TOKEN.as_bytes());
+    assert_eq!(record.waited(), [Until::Durable], "it is live at the target: nothing goes on before it is safe here");
     let calls = record.calls.lock().unwrap();
     for call in calls.values() {
         let reply: serde_json::Value = serde_json::from_slice(&call.body).unwrap();

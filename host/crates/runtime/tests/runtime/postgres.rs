@@ -1,7 +1,7 @@
 //! The postgres-password plugin, sandboxed, against a real server: what it can do, and that it never sees a secret.
 
 use crate::common::{Bench, Memory, connection, known, value};
-use keybaton_engine::ports::rotator::Rotator;
+use keybaton_engine::ports::rotator::{Rotator, Until};
 use keybaton_protocol::event::{HostAnswer, Minted, Outcome};
 use keybaton_protocol::fault::{Blame, FailureClass, Fault};
 use keybaton_protocol::profile::Overlap;
@@ -58,6 +58,7 @@ async fn a_role_is_created_installed_verified_and_resumed_from_the_record() {
     let (field, label) = &minted_first.fields[0];
     assert_eq!(field, "password");
     let password = record.sealed(label);
+    assert_eq!(record.waited(), [Until::InLine], "it was made here, and has gone nowhere");
     // … again from the record: the same label, nothing new at the target.
     let again = minted(bench.runtime.call(bench.request(CallKind::Create, 1, &settings), record.clone()).await);
     assert_eq!(again, minted_first);
