@@ -85,9 +85,13 @@ async fn run(arguments: &[String]) -> Result<(), Failure> {
     for name in named {
         rows.extend(bench(name, &scale).await?);
     }
+    // The table first: what was measured is shown even where it cannot be kept.
+    println!("{}", report::table(&rows));
     let path = world::target().join("bench.json");
-    std::fs::write(&path, format!("{:#}\n", report::json(&rows)))?;
-    println!("{}\n\nthe same in {}", report::table(&rows), path.display());
+    std::fs::create_dir_all(world::target())?;
+    std::fs::write(&path, format!("{:#}\n", report::json(&rows)))
+        .map_err(|error| format!("the table could not be kept in {}: {error}", path.display()))?;
+    println!("\nthe same in {}", path.display());
     Ok(())
 }
 
