@@ -8,10 +8,14 @@ mod config;
 mod demo;
 mod exit;
 mod output;
+mod wiping;
 mod wiring;
 
 use clap::Parser;
 use std::process::ExitCode;
+
+#[global_allocator]
+static HEAP: wiping::Wiping = wiping::Wiping;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
