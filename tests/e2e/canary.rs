@@ -202,7 +202,7 @@ async fn nothing_that_is_said_or_stored_in_clear_holds_a_secret() {
     assert!(metrics, "metrics were looked at: {:?}", answered[0].keys());
     let log = server.log().unwrap();
     assert!(log.contains("SCRAM-SHA-256$"), "statements were logged, verifiers in them");
-    for (log, level) in [("host-1.err", "TRACE"), ("host-2.err", "\"level\":\"TRACE\"")] {
+    for (log, level) in [("host-1.err", "DEBUG"), ("host-2.err", "\"level\":\"DEBUG\"")] {
         let log = std::fs::read_to_string(host.folder.join(log)).unwrap();
         assert!(log.contains(level), "the host logged everything: {level}");
     }

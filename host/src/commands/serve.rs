@@ -8,12 +8,16 @@ use crate::wiring::Running;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+/// Libraries of which nobody wants to know more, whatever the level: below `info` the first logs the text of statements,
+/// and with it SCRAM verifiers; the others, which compile components, log gigabytes for each.
+const QUIET: [&str; 4] = ["tokio_postgres=info", "cranelift=info", "regalloc2=info", "wasmtime=info"];
+
 /// Runs the host.
 pub(crate) fn serve(common: &Common, output: &Output, asked: &Serve) -> Result<Exit, Failure> {
-    let filter = EnvFilter::try_new(&asked.log).failed(Exit::Usage, format!("`{}` is no log filter", asked.log))?;
-    // Below `info` this library logs the text of statements, and with it SCRAM verifiers.
-    let quiet = "tokio_postgres=info".parse().failed(Exit::Failed, "a constant log directive is none")?;
-    let filter = filter.add_directive(quiet);
+    let mut filter = EnvFilter::try_new(&asked.log).failed(Exit::Usage, format!("`{}` is no log filter", asked.log))?;
+    for quiet in QUIET {
+        filter = filter.add_directive(quiet.parse().failed(Exit::Failed, "a constant log directive is none")?);
+    }
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if asked.log_json {
         builder.json().init();
