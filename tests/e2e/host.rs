@@ -98,6 +98,11 @@ impl Installation {
         self.process.take().expect("it is up").kill().unwrap();
     }
 
+    /// SIGHUP: it reads its connection files again.
+    pub(crate) fn hang_up(&mut self) {
+        self.process.as_mut().expect("it is up").signal(Signal::HUP).unwrap();
+    }
+
     /// The process that serves.
     pub(crate) fn pid(&self) -> u32 {
         self.process.as_ref().expect("it is up").id()

@@ -3,6 +3,15 @@
 use crate::host::{Installation, generation};
 use keybaton_test_support::{JupyterHub, JupyterHubOptions, Postgres, PostgresOptions};
 use serde_json::Value;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// How long the host may take to read its files again.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// `DONE` of `keybaton --help`.
+const DONE: i32 = 0;
+/// `NOT_FOUND` of the same.
+const NOT_FOUND: i32 = 6;
 
 const ADMIN: &str = "team/admin";
 const APP: &str = "team/app";
@@ -111,6 +120,46 @@ async fn the_admin_is_rotated_and_then_rotates_with_what_it_was_given() {
     turned(&mut host, ADMIN).await;
     assert!(logged_in(&mut host).await.contains("admin_a"));
     assert_eq!(live(&server).await, ["admin_a", "app_a", "postgres"], "the census is what the journals name");
+    host.down().await;
+}
+
+/// Has the host read these files, until a login over `via` ends so.
+async fn reloaded(host: &mut Installation, files: &str, code: i32) {
+    std::fs::write(host.dir.join("connections/all.yaml"), files).unwrap();
+    host.hang_up();
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let tested = host.run(&["connection", "test", "via"]).await;
+        if tested.code == code {
+            return;
+        }
+        assert!(Instant::now() < until, "{}{}", tested.out, tested.err);
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_comes_with_a_reload_is_waited_for_until_it_goes_with_another() {
+    let server = server().await;
+    let all = connections(&server);
+    let (main, _) = all.split_once("  - name: via\n").unwrap();
+    let mut host = Installation::init("logins-reload", main).await;
+    host.up(&[]).await;
+    host.install("postgres-password").await;
+    host.apply(&format!("secrets:\n{}", secret(ADMIN, "main", "admin"))).await;
+    turned(&mut host, ADMIN).await;
+
+    reloaded(&mut host, &all, DONE).await;
+    assert!(logged_in(&mut host).await.contains("admin_a"));
+    turned(&mut host, ADMIN).await;
+    let history = host.done(&["history", ADMIN]).await;
+    let adopted = |parts: &Value| parts["consumer"] == "connections" && parts["purpose"] == "adopted";
+    assert!(found(history["events"].as_array().unwrap(), "stated", adopted).is_some(), "{history:#}");
+    assert!(logged_in(&mut host).await.contains("admin_b"));
+
+    reloaded(&mut host, main, NOT_FOUND).await;
+    turned(&mut host, ADMIN).await;
+    assert_eq!(live(&server).await, ["admin_a", "postgres"]);
     host.down().await;
 }
 

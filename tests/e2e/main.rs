@@ -12,6 +12,7 @@ mod host;
 mod lies;
 mod load;
 mod logins;
+mod reload;
 mod signed;
 mod site;
 mod workload;

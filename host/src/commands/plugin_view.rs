@@ -16,7 +16,7 @@ pub(super) fn in_full(plugin: &PluginView) -> String {
         text.push_str(&format!("  contract    {}\n", plugin.contract));
     }
     if let Some(signer) = &plugin.signer {
-        text.push_str(&format!("  signed by   {}   {}", signer.fingerprint, comment(&signer.key)).trim_end());
+        text.push_str(format!("  signed by   {}   {}", signer.fingerprint, comment(&signer.key)).trim_end());
         text.push('\n');
     }
     let asks: Vec<Ask<'_>> = plugin.asks.iter().map(|ask| Ask::of(ask)).collect();

@@ -1,4 +1,5 @@
-//! `serve`: runs the host until it is told to stop. Not dumpable, logs to standard error, never cuts a step in half.
+//! `serve`: runs the host until it is told to stop; at SIGHUP it reads its connection files again. Not dumpable, logs to
+//! standard error, never cuts a step in half.
 
 use crate::cli::{Common, Serve};
 use crate::config::Installation;
@@ -33,8 +34,9 @@ pub(crate) fn serve(common: &Common, output: &Output, asked: &Serve) -> Result<E
 async fn run(output: &Output, installation: Installation) -> Result<Exit, Failure> {
     let mut terminate = signal(SignalKind::terminate()).failed(Exit::Failed, "cannot listen for signals")?;
     let mut interrupt = signal(SignalKind::interrupt()).failed(Exit::Failed, "cannot listen for signals")?;
+    let mut hangup = signal(SignalKind::hangup()).failed(Exit::Failed, "cannot listen for signals")?;
     let socket = installation.socket();
-    let host = Running::start(installation).await?;
+    let mut host = Running::start(installation).await?;
     let up = serde_json::json!({
         "listening": host.address(), "socket": socket, "secrets": host.secrets, "connections": host.connections,
     });
@@ -42,9 +44,12 @@ async fn run(output: &Output, installation: Installation) -> Result<Exit, Failur
         output.line(format!("{} https://{} and {}", paint(Tone::Good, "serving"), host.address(), socket.display()));
         output.note(format!("{} secrets, {} connections", host.secrets, host.connections));
     });
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => host.reload().await,
+        }
     }
     output.note("stopping: calls that have left are waited for");
     if host.stop().await {

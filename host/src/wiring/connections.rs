@@ -4,6 +4,7 @@
 use super::managed::{Link, Managed};
 use crate::exit::{Context, Exit, Failure};
 use keybaton_protocol::fault::Blame;
+use keybaton_protocol::ids::ConnectionName;
 use keybaton_runtime::connection::{
     Access, ClientCertificate, Connection, ConnectionLimits, HttpAdmin, HttpTarget, PostgresAdmin, PostgresTarget,
     Target, Tls, Trust,
@@ -12,14 +13,20 @@ use keybaton_runtime::identity::{EnvironmentSource, FileSource, PublicFile, Secr
 use keybaton_runtime::manifest as runtime;
 use keybaton_schedule::connection::{self as declared, Admin, Endpoint, LoadedConnections, Source, TlsMode, load};
 use keybaton_schedule::declaration::Input;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Reads every connection file of the directory.
-pub(crate) fn read_dir(dir: &Path) -> Result<LoadedConnections, Failure> {
+/// Reads every connection file of the directory; what is wrong with them is among what was read.
+pub(crate) fn read_files(dir: &Path) -> Result<LoadedConnections, Failure> {
     let texts = crate::commands::read_yaml(&[dir.to_owned()])?;
     let inputs: Vec<Input<'_>> = texts.iter().map(|file| Input { name: &file.path, text: &file.text }).collect();
-    let loaded = load(&inputs);
+    Ok(load(&inputs))
+}
+
+/// The same, and fails with all that is wrong.
+pub(crate) fn read_dir(dir: &Path) -> Result<LoadedConnections, Failure> {
+    let loaded = read_files(dir)?;
     if loaded.diagnostics.is_empty() {
         return Ok(loaded);
     }
@@ -56,20 +63,36 @@ fn url(endpoint: &Endpoint, host: &str) -> String {
     }
 }
 
+/// The authorities that were read, by connection.
+pub(crate) type Authorities = BTreeMap<ConnectionName, Vec<u8>>;
+
 /// Connections as the runtime takes them, and those among them that log in with a managed secret.
 #[derive(Default)]
 pub(crate) struct Opened {
     pub(crate) connections: Vec<Connection>,
     pub(crate) managed: Vec<Arc<Managed>>,
+    pub(crate) authorities: Authorities,
 }
 
 impl Opened {
-    /// Opens all of them. Authorities are read here; identities and keys at each use.
-    pub(crate) fn new(all: &[declared::Connection], dir: &Path, link: &Arc<Link>) -> Result<Self, Failure> {
+    /// Opens all of them. Authorities are read here; identities and keys at each use. `known` are those that log in with
+    /// a managed secret already: who still does goes on as it is.
+    pub(crate) fn new(
+        all: &[declared::Connection],
+        dir: &Path,
+        link: &Arc<Link>,
+        known: &[Arc<Managed>],
+    ) -> Result<Self, Failure> {
         let mut opened = Self::default();
         for connection in all {
-            let mut opening = Opening { connection, dir, link, managed: None };
-            opened.connections.push(opening.open()?);
+            let mut opening = Opening { connection, dir, link, known, managed: None };
+            let open = opening.open()?;
+            if let Target::Postgres(PostgresTarget { tls, .. }) | Target::Http(HttpTarget { tls, .. }) = &open.target
+                && let Trust::Roots(pem) = &tls.trust
+            {
+                opened.authorities.insert(open.name.clone(), pem.clone());
+            }
+            opened.connections.push(open);
             opened.managed.extend(opening.managed);
         }
         Ok(opened)
@@ -81,6 +104,7 @@ struct Opening<'a> {
     connection: &'a declared::Connection,
     dir: &'a Path,
     link: &'a Arc<Link>,
+    known: &'a [Arc<Managed>],
     managed: Option<Arc<Managed>>,
 }
 
@@ -163,8 +187,10 @@ impl Opening<'_> {
             Source::Env(name) => Arc::new(EnvironmentSource(name.clone())),
             Source::Systemd(name) => Arc::new(SystemdSource(name.clone())),
             Source::Secret(name) => {
-                let managed = Managed::new(self.link.clone(), name.clone(), self.connection.replica(), field);
-                let managed = Arc::new(managed);
+                let replica = self.connection.replica();
+                let known = self.known.iter().find(|known| known.is(name, &replica, field)).cloned();
+                let managed =
+                    known.unwrap_or_else(|| Arc::new(Managed::new(self.link.clone(), name.clone(), replica, field)));
                 self.managed = Some(managed.clone());
                 managed
             }

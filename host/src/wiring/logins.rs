@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
 /// How often a connection looks at its secret without being told to.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -23,20 +23,50 @@ const LOOK_AGAIN: Duration = Duration::from_millis(200);
 /// Trials of one generation that fail before that is said: a network may be down for a moment.
 const TRIALS: u32 = 5;
 
-/// Lets each of these connections be the consumer that it is, until the set is dropped.
-pub(crate) fn consume(all: &[Arc<Managed>], connections: &Arc<Connections>, engine: &Engine) -> JoinSet<()> {
-    let mut tasks = JoinSet::new();
-    for managed in all {
-        let login = Login {
-            managed: Arc::clone(managed),
-            connections: Arc::clone(connections),
-            engine: engine.clone(),
-            told: None,
-            trials: HashMap::new(),
-        };
-        tasks.spawn(login.run());
+/// Connections as the consumers that they are, until this is dropped.
+pub(crate) struct Logins {
+    connections: Arc<Connections>,
+    engine: Engine,
+    tasks: JoinSet<()>,
+    running: Vec<(Arc<Managed>, AbortHandle)>,
+}
+
+impl Logins {
+    /// None yet.
+    pub(crate) fn new(connections: Arc<Connections>, engine: Engine) -> Self {
+        Self { connections, engine, tasks: JoinSet::new(), running: Vec::new() }
     }
-    tasks
+
+    /// Those that answer.
+    pub(crate) fn all(&self) -> Vec<Arc<Managed>> {
+        self.running.iter().map(|(managed, _)| Arc::clone(managed)).collect()
+    }
+
+    /// Lets these answer from here on. Who does already goes on; who is not among them any more stops.
+    pub(crate) fn set(&mut self, all: &[Arc<Managed>]) {
+        let stays = |one: &Arc<Managed>| all.iter().any(|other| Arc::ptr_eq(one, other));
+        self.running.iter().filter(|(managed, _)| !stays(managed)).for_each(|(_, task)| task.abort());
+        self.running.retain(|(managed, _)| stays(managed));
+        for managed in all {
+            if self.running.iter().any(|(known, _)| Arc::ptr_eq(known, managed)) {
+                continue;
+            }
+            let login = Login {
+                managed: Arc::clone(managed),
+                connections: Arc::clone(&self.connections),
+                engine: self.engine.clone(),
+                told: None,
+                trials: HashMap::new(),
+            };
+            self.running.push((Arc::clone(managed), self.tasks.spawn(login.run())));
+        }
+    }
+
+    /// Ends them all.
+    pub(crate) async fn shutdown(&mut self) {
+        self.running.clear();
+        self.tasks.shutdown().await;
+    }
 }
 
 struct Login {

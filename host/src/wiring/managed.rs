@@ -106,6 +106,11 @@ impl Managed {
         Self { link, secret, replica, field, chosen: AtomicU32::new(0), pending: Mutex::default() }
     }
 
+    /// Whether it is this connection's login with this field of this secret.
+    pub(crate) fn is(&self, secret: &SecretName, replica: &Replica, field: &str) -> bool {
+        self.secret == *secret && self.replica == *replica && self.field == field
+    }
+
     pub(crate) fn secret(&self) -> &SecretName {
         &self.secret
     }

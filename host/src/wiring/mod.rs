@@ -14,6 +14,7 @@ pub(crate) mod keys;
 mod logins;
 mod managed;
 mod proposals;
+mod reload;
 mod running;
 mod written;
 

@@ -5,9 +5,11 @@ use super::chance::{SystemClock, SystemRandom};
 use super::connections;
 use super::host::{Host, InForce};
 use super::identities::StoreIdentities;
+use super::keys;
+use super::logins::Logins;
 use super::managed::Link;
 use super::proposals::StoreProposals;
-use super::{keys, logins};
+use super::reload::Live;
 use crate::commands::CA_SEALED_AS;
 use crate::config::Installation;
 use crate::exit::{Context as _, Exit, Failure};
@@ -32,7 +34,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
-use tokio::task::JoinSet;
 use zeroize::Zeroizing;
 
 /// Name under which the key of the compiled components is sealed in the store.
@@ -46,9 +47,8 @@ const HOLD_PAUSE: Duration = Duration::from_millis(50);
 pub(crate) struct Running {
     server: Server,
     engine: Engine,
-    link: Arc<Link>,
-    /// Connections as consumers of what they log in with.
-    logins: JoinSet<()>,
+    /// Connections, and what is theirs while the host runs.
+    live: Live,
     /// How many declarations are in force.
     pub(crate) secrets: usize,
     /// How many connections there are.
@@ -64,7 +64,7 @@ impl Running {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let loaded = connections::read_dir(&installation.connections())?.connections;
         let link = Link::new(incarnation());
-        let opened = connections::Opened::new(&loaded, &installation.dir, &link)?;
+        let opened = connections::Opened::new(&loaded, &installation.dir, &link, &[])?;
         let ways = Arc::new(Connections::new());
         ways.replace(opened.connections);
         let lock = Lock::load(&installation.lock()).failed(Exit::Invalid, "cannot use keybaton.lock")?;
@@ -95,9 +95,16 @@ impl Running {
         });
         let secrets = host.declare_stored().await.map_err(|error| undeclared(&error))?;
         link.declared();
-        let logins = logins::consume(&opened.managed, &ways, &engine);
+        let mut logins = Logins::new(ways, engine.clone());
+        logins.set(&opened.managed);
         let server = listen(&host).await?;
-        Ok(Self { server, engine, link, logins, secrets, connections: count })
+        let live = Live { host, link, logins, authorities: opened.authorities };
+        Ok(Self { server, engine, live, secrets, connections: count })
+    }
+
+    /// Reads the connection files again, and puts them in force if all are right.
+    pub(crate) async fn reload(&mut self) {
+        self.live.reload().await;
     }
 
     /// The address of the HTTPS API.
@@ -109,8 +116,7 @@ impl Running {
     pub(crate) async fn stop(mut self) -> bool {
         self.server.stop().await;
         let ended = self.engine.shutdown().await;
-        self.logins.shutdown().await;
-        self.link.close();
+        self.live.close().await;
         ended
     }
 }
