@@ -56,6 +56,7 @@ pub(crate) struct Installation {
     process: Option<Process>,
     starts: u32,
     said: Vec<u8>,
+    tokens: Vec<String>,
 }
 
 impl Installation {
@@ -65,7 +66,7 @@ impl Installation {
         let listen = format!("127.0.0.1:{}", free_port().unwrap());
         let dir = folder.join("installation");
         let url = format!("https://{listen}");
-        let mut host = Self { dir, url, folder, process: None, starts: 0, said: Vec::new() };
+        let mut host = Self { dir, url, folder, process: None, starts: 0, said: Vec::new(), tokens: Vec::new() };
         host.done(&["init", "--listen", &listen]).await;
         std::fs::write(host.dir.join("connections/all.yaml"), connections).unwrap();
         host
@@ -211,11 +212,21 @@ impl Installation {
 
     /// A single-use token for a replica of a consumer.
     pub(crate) async fn enrol(&mut self, consumer: &str) -> String {
-        // Whoever asks is given it: it is the one thing said that is secret.
+        self.given(&["consumer", "enrol", consumer]).await
+    }
+
+    /// Runs a command that answers with a token. Whoever asks is given it: it is the one thing said that is secret.
+    pub(crate) async fn given(&mut self, args: &[&str]) -> String {
         let before = self.said.len();
-        let token = self.done(&["consumer", "enrol", consumer]).await["token"].as_str().unwrap().to_owned();
+        let token = self.done(args).await["token"].as_str().unwrap().to_owned();
         self.said.truncate(before);
+        self.tokens.push(token.clone());
         token
+    }
+
+    /// Every token that commands were given so far.
+    pub(crate) fn tokens(&self) -> &[String] {
+        &self.tokens
     }
 }
 

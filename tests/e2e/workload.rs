@@ -3,8 +3,8 @@
 use crate::host::Installation;
 use keybaton_consumer::{Client, Credential, Failed, Options, Secret, TrialFailure};
 use keybaton_test_support::Postgres;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_postgres::{Config, NoTls, error::SqlState};
@@ -29,6 +29,8 @@ pub(crate) struct Counts {
 pub(crate) struct Workload {
     /// While set it answers no trial.
     pub(crate) stalls: Arc<AtomicBool>,
+    /// The passwords that it was to try, newest last.
+    pub(crate) offered: Arc<Mutex<Vec<String>>>,
     pub(crate) secret: Secret,
     stop: Arc<AtomicBool>,
     task: JoinHandle<()>,
@@ -45,14 +47,22 @@ impl Workload {
         let token = host.enrol(consumer).await;
         let state = host.folder.join(&format!("state-{replica}"));
         let client = Client::open_or_enrol(&host.url, &token, &state, Options::new(replica)).await.unwrap();
-        let stalls = Arc::<AtomicBool>::default();
-        let (port, waits) = (server.port(), Arc::clone(&stalls));
-        let secret = client.secret(secret).try_pending(move |credential| tried(port, Arc::clone(&waits), credential));
+        let (stalls, offered) = (Arc::<AtomicBool>::default(), Arc::<Mutex<Vec<String>>>::default());
+        let (port, waits, seen) = (server.port(), Arc::clone(&stalls), Arc::clone(&offered));
+        let secret = client.secret(secret).try_pending(move |credential| {
+            seen.lock().unwrap().extend(credential.secret_text("password").map(str::to_owned));
+            tried(port, Arc::clone(&waits), credential)
+        });
         let secret = secret.open().unwrap();
         secret.ready(FIRST).await.unwrap();
         let stop = Arc::<AtomicBool>::default();
         let task = tokio::spawn(query(port, secret.clone(), Arc::clone(&stop), Arc::clone(counts)));
-        Self { stalls, secret, stop, task }
+        Self { stalls, offered, secret, stop, task }
+    }
+
+    /// The password that it uses now.
+    pub(crate) fn password(&self) -> String {
+        self.secret.current().expect("it holds one").secret_text("password").unwrap().to_owned()
     }
 
     /// Lets the query under way end.
