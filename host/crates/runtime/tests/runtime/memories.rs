@@ -4,7 +4,7 @@
 #![expect(unsafe_code, reason = "wasmtime takes memory from others only by its unsafe traits")]
 
 use async_trait::async_trait;
-use keybaton_engine::ports::rotator::{CallRecorder, RecordError, RecordedReply};
+use keybaton_engine::ports::rotator::{CallRecorder, RecordError, RecordedReply, Until};
 use keybaton_engine::ports::secret::Seal;
 use keybaton_protocol::event::HostAnswer;
 use keybaton_protocol::ids::{Digest, Millis, Ordinal};
@@ -171,7 +171,8 @@ impl CallRecorder for Watching {
         answer: HostAnswer,
         body: Vec<u8>,
         seals: Vec<Seal>,
+        until: Until,
     ) -> Result<(), RecordError> {
-        self.record.answered(ordinal, request, answer, body, seals).await
+        self.record.answered(ordinal, request, answer, body, seals, until).await
     }
 }
