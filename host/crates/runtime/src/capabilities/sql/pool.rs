@@ -9,10 +9,6 @@ use tokio::time::Instant;
 /// How long one may be idle before it is closed.
 const IDLE_FOR: Duration = Duration::from_secs(60);
 
-/// How long after its last answer a session is taken to be alive unasked. A server that goes in that time is found out by
-/// the statement: one that only reads is made again, one that writes is in doubt, as it would be a moment later.
-const FRESH_FOR: Duration = Duration::from_secs(1);
-
 /// Idle sessions, newest last.
 #[derive(Debug)]
 pub(crate) struct Sessions {
@@ -30,13 +26,13 @@ impl Sessions {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The one used last, if it is still alive as far as can be told without asking, and whether it answered just now.
-    pub(super) fn take(&self, mark: u64) -> Option<(Session, bool)> {
+    /// The one used last, if it is still alive as far as can be told without asking.
+    pub(super) fn take(&self, mark: u64) -> Option<Session> {
         let mut idle = self.idle();
         idle.retain(|(session, since)| {
             session.mark == mark && !session.client.is_closed() && since.elapsed() < IDLE_FOR
         });
-        idle.pop().map(|(session, since)| (session, since.elapsed() < FRESH_FOR))
+        idle.pop().map(|(session, _)| session)
     }
 
     /// Closes those that were opened with anything else.
