@@ -44,7 +44,8 @@ pub enum TokenKind {
 pub struct Token {
     kind: TokenKind,
     id: String,
-    secret: Zeroizing<[u8; SECRET_BYTES]>,
+    /// On the heap, filled where it stays: what moves leaves copies on the stack, which nobody zeroizes.
+    secret: Box<Zeroizing<[u8; SECRET_BYTES]>>,
 }
 
 impl Token {
@@ -54,9 +55,9 @@ impl Token {
     /// The operating system gave no randomness.
     pub fn draw(kind: TokenKind) -> Result<Self, NoRandomness> {
         let mut id = [0; ID_HEX / 2];
-        let mut secret = Zeroizing::new([0; SECRET_BYTES]);
+        let mut secret = Box::new(Zeroizing::new([0; SECRET_BYTES]));
         rand::fill(&mut id).map_err(|_| NoRandomness)?;
-        rand::fill(&mut *secret).map_err(|_| NoRandomness)?;
+        rand::fill(&mut **secret).map_err(|_| NoRandomness)?;
         Ok(Self { kind, id: to_hex(&id), secret })
     }
 
@@ -73,7 +74,8 @@ impl Token {
         if !pinned || parts.next().is_some() || id.len() != ID_HEX || !id.bytes().all(is_lower_hex) {
             return None;
         }
-        Some(Self { kind, id: id.to_owned(), secret: Zeroizing::new(from_hex(secret)?) })
+        let mut bytes = Box::new(Zeroizing::new([0; SECRET_BYTES]));
+        from_hex_into(secret, &mut **bytes).then(|| Self { kind, id: id.to_owned(), secret: bytes })
     }
 
     /// Its public name.
@@ -92,7 +94,7 @@ impl Token {
     #[must_use]
     pub fn hash(&self) -> TokenHash {
         let mut hash = [0; 32];
-        hash.copy_from_slice(digest::digest(&digest::SHA256, &*self.secret).as_ref());
+        hash.copy_from_slice(digest::digest(&digest::SHA256, &**self.secret).as_ref());
         TokenHash(hash)
     }
 
@@ -103,7 +105,7 @@ impl Token {
             TokenKind::Bearer => BEARER,
             TokenKind::Enrolment => ENROLMENT,
         };
-        let secret = Zeroizing::new(to_hex(&*self.secret));
+        let secret = Zeroizing::new(to_hex(&**self.secret));
         let mut text = Zeroizing::new(String::with_capacity(prefix.len() + ID_HEX + 1 + secret.len()));
         for part in [prefix, &self.id, "_", &secret] {
             text.push_str(part);
@@ -150,14 +152,20 @@ pub(crate) fn to_hex(bytes: &[u8]) -> String {
 }
 
 pub(crate) fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    if text.len() != N * 2 || !text.bytes().all(is_lower_hex) {
-        return None;
-    }
     let mut bytes = [0; N];
-    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    from_hex_into(text, &mut bytes).then_some(bytes)
+}
+
+/// Whether the text was as many lower-case digits as fill the bytes.
+fn from_hex_into(text: &str, bytes: &mut [u8]) -> bool {
+    if text.len() != bytes.len() * 2 || !text.bytes().all(is_lower_hex) {
+        return false;
     }
-    Some(bytes)
+    let digit = |byte: u8| if byte.is_ascii_digit() { byte - b'0' } else { byte - b'a' + 10 };
+    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
+        *byte = digit(pair[0]) << 4 | digit(pair[1]);
+    }
+    true
 }
 
 #[cfg(test)]
@@ -211,6 +219,6 @@ mod tests {
         let token = Token::draw(TokenKind::Bearer).unwrap();
         let shown = format!("{token:?} {:?}", token.hash());
         assert!(shown.contains(token.id()));
-        assert!(!shown.contains(&to_hex(&*token.secret)));
+        assert!(!shown.contains(&to_hex(&**token.secret)));
     }
 }
