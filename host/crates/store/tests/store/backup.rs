@@ -8,7 +8,7 @@ use keybaton_store::conformance::unseal;
 use keybaton_store::{Kek, Mode, Store, StoreError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 fn restore(place: &Place, from: &Path, to: &str) -> (PathBuf, Result<keybaton_store::Restoration, StoreError>) {
     let to = place.root.path().join(to);
@@ -16,14 +16,18 @@ fn restore(place: &Place, from: &Path, to: &str) -> (PathBuf, Result<keybaton_st
     (to, outcome)
 }
 
+/// Who write without pause while backups are taken.
+const WRITERS: u64 = 4;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_taken_while_writing_goes_on_is_one_instant() {
     let place = Place::new();
     let store = place.create();
     let stop = Arc::new(AtomicBool::new(false));
-    let writers: Vec<_> = (0..4)
+    let total = Arc::new(AtomicU64::new(0));
+    let writers: Vec<_> = (0..WRITERS)
         .map(|number| {
-            let (store, stop) = (store.clone(), Arc::clone(&stop));
+            let (store, stop, total) = (store.clone(), Arc::clone(&stop), Arc::clone(&total));
             tokio::spawn(async move {
                 let mut written = 0;
                 while !stop.load(Ordering::Relaxed) {
@@ -31,6 +35,7 @@ async fn a_backup_taken_while_writing_goes_on_is_one_instant() {
                     let sealed = sealing(&name, vec![seal(written + 1, "password", &written.to_be_bytes())]);
                     store.append(sealed).await.unwrap();
                     written += 1;
+                    total.fetch_add(1, Ordering::Relaxed);
                 }
                 written
             })
@@ -38,7 +43,11 @@ async fn a_backup_taken_while_writing_goes_on_is_one_instant() {
         .collect();
     let mut before = 0;
     for number in 0..5 {
-        tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+        // Of each writer, one write may have been in the last backup without being counted yet.
+        let enough = total.load(Ordering::Relaxed) + WRITERS + 1;
+        while total.load(Ordering::Relaxed) < enough {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
         let to = place.root.path().join(format!("backup-{number}"));
         let manifest = store.backup(&to).await.unwrap();
         assert_eq!((manifest.epoch, manifest.kek.as_str()), (Epoch(0), place.kek().id()));
