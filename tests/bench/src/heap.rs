@@ -1,5 +1,6 @@
-//! The process's allocator: the system's, with a count of live bytes that is kept only where it is asked for, so that no
-//! other benchmark pays for it. It measures what Rust allocates; SQLite's own page cache is not in it.
+//! The process's allocator: as the product's, the system's, and zeroes what is freed, so that what is measured pays for
+//! it; with a count of live bytes that is kept only where it is asked for. It measures what Rust allocates; SQLite's own
+//! page cache is not in it.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -23,7 +24,7 @@ fn count(bytes: i64) {
     }
 }
 
-// SAFETY: every call is passed on to the system's allocator unchanged.
+// SAFETY: everything is the system's; a block is written to only before it is given back, within its layout.
 #[expect(unsafe_code, reason = "an allocator cannot be written without")]
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -38,17 +39,16 @@ unsafe impl GlobalAlloc for Counting {
         unsafe { System.alloc_zeroed(layout) }
     }
 
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count(chunk(size) - chunk(layout.size()));
-        // SAFETY: the pointer came from here, with this layout; the caller's promise about `size` is the system's.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         count(-chunk(layout.size()));
-        // SAFETY: the pointer came from here, with this layout.
-        unsafe { System.dealloc(pointer, layout) }
+        // SAFETY: the pointer came from here, with this layout, and is the caller's until it is given back.
+        unsafe {
+            std::ptr::write_bytes(pointer, 0, layout.size());
+            System.dealloc(std::hint::black_box(pointer), layout);
+        }
     }
+
+    // `realloc` is the provided one, as the product's: a new block, a copy, and the old one through `dealloc`.
 }
 
 /// Counts from now on, from zero.
