@@ -160,7 +160,8 @@ struct Life {
 impl Life {
     fn start(orders: &Orders) -> Self {
         let errors = orders.world.folder.join("life.err");
-        let mut child = Command::new(std::env::current_exe().unwrap())
+        // Not by its name: it may have been built anew meanwhile.
+        let mut child = Command::new("/proc/self/exe")
             .args(["--exact", "crash::a_life", "--nocapture", "--test-threads=1"])
             .env(ORDERS, orders.text())
             .stdin(Stdio::piped())
