@@ -46,7 +46,7 @@ pub(crate) struct Apply {
     /// Declaration files, or directories of them.
     #[arg(required = true)]
     pub(crate) paths: Vec<PathBuf>,
-    /// Do it even where it weakens what is in force.
+    /// Do it even where it is weaker than what is in force; for a new secret, than the defaults.
     #[arg(long)]
     pub(crate) allow_weaker: bool,
     /// Secrets in force that these files do not name become unmanaged (never destroyed).

@@ -18,7 +18,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("base", include_str!("cases/declarations.base.yaml")),
 ];
 const CONNECTION_EXAMPLES: &[(&str, &str)] = &[
-    ("connections.yaml", include_str!("../../../../schedules/connections.yaml")),
+    ("host/examples/connections.yaml", include_str!("../../../examples/connections.yaml")),
     ("base", include_str!("cases/connections.base.yaml")),
 ];
 
