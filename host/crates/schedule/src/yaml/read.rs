@@ -84,6 +84,13 @@ impl Reader<'_> {
         let problem = problem.expected(units::listed(known, "or"));
         self.push(match key.text() {
             "<<" => problem.suggest("merge keys are not supported: an alias stands for a whole value"),
+            // The one kind of file taken for the other.
+            "connections" if known.contains(&"secrets") => {
+                problem.suggest("connections are the host's own: they go into `connections/` of its installation")
+            }
+            "secrets" if known.contains(&"connections") => {
+                problem.suggest("declarations are not the host's: `keybaton apply` takes them")
+            }
             text => problem.suggest_among(text, known.iter().copied()),
         });
     }
