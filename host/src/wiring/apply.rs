@@ -30,7 +30,10 @@ impl Host {
         let refused = if report.blocked() {
             Some("something blocks it; what is in force stays".to_owned())
         } else if report.weakens() && !order.allow_weaker {
-            Some("it is weaker than what is in force, or than the defaults; --allow-weaker says that this is meant".to_owned())
+            Some(
+                "it is weaker than what is in force, or than the defaults; --allow-weaker says that this is meant"
+                    .to_owned(),
+            )
         } else {
             None
         };
