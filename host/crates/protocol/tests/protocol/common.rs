@@ -3,6 +3,7 @@
 
 use keybaton_protocol::action::{Action, Call, Waiting};
 use keybaton_protocol::command::Command;
+use keybaton_protocol::decide::{MAX_BATCH, next};
 use keybaton_protocol::event::{Event, Minted, Outcome, Pins};
 use keybaton_protocol::evidence::{Evidence, EvidenceKind, Purpose};
 use keybaton_protocol::fault::{Blame, FailureClass, Fault};
@@ -179,8 +180,27 @@ impl Sim {
         self.command(&Command::Start { rotation, kind, cause: "operator".to_owned(), author: author(), pins });
     }
 
+    /// What is decided at once, which must be what is decided by one who folds each step and asks again.
     pub(crate) fn decide(&self) -> Action {
-        decide(&self.secret, self.now)
+        let decided = decide(&self.secret, self.now);
+        assert_eq!(decided, self.decide_in_steps(), "at once, and in single steps");
+        decided
+    }
+
+    fn decide_in_steps(&self) -> Action {
+        let (mut state, mut batch) = (self.secret.clone(), Vec::new());
+        loop {
+            match next(&state, self.now) {
+                Action::Record(events) if batch.len() < MAX_BATCH => {
+                    for event in &events {
+                        state.record(self.now.max(state.clock()), event).unwrap();
+                    }
+                    batch.extend(events);
+                }
+                action if batch.is_empty() => return action,
+                _ => return Action::Record(batch),
+            }
+        }
     }
 
     /// Carries out one decision; says what is waited for when there is nothing to do.
