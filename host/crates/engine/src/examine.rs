@@ -12,6 +12,7 @@ use keybaton_protocol::event::Pins;
 use keybaton_protocol::fault::{Blame, FailureClass};
 use keybaton_protocol::ids::{Author, Generation, Place};
 use keybaton_protocol::profile::Overlap;
+use keybaton_protocol::refuse;
 use keybaton_protocol::state::Secret;
 use keybaton_protocol::step::{CallKind, PlanKind};
 use std::sync::Arc;
@@ -60,8 +61,8 @@ async fn protocol(
         spec: declared.spec,
         plugin: declared.plugin.clone(),
         component: profiled.component,
+        policy: declared.policy.at(&profiled.profile),
         profile: profiled.profile,
-        policy: (*declared.policy).clone(),
         settings: declared.settings.to_string(),
         target: declared.target.to_string(),
         places: declared.places.to_vec(),
@@ -72,7 +73,14 @@ async fn protocol(
     };
     let (refusal, anchor) = match known {
         Some((id, anchor)) => (look(shared, id, move |secret, now| refusal(secret, pins, now)).await?, anchor),
-        None => (refusal(&Secret::new(declared.name.clone()), pins, shared.wall()), Anchor::default()),
+        None => {
+            // What its first credential needs is little; what stands against every later rotation is told at once.
+            let later = refuse(PlanKind::Rotate, &pins.profile, &pins.policy).into_iter();
+            let problems =
+                later.map(|problem| format!("it could not be rotated later: {}; {}", problem.what, problem.instead));
+            out.warns.extend(problems);
+            (refusal(&Secret::new(declared.name.clone()), pins, shared.wall()), Anchor::default())
+        }
     };
     out.blocks.extend(refusal);
     out.due_at =

@@ -202,16 +202,19 @@ pub(crate) async fn repolicy(shared: &Arc<Shared>, id: SecretId, author: Author)
     };
     let spec = spec.ok_or_else(|| EngineError::Unmanaged((*name).clone()))?;
     let wanted = Arc::clone(&spec.policy);
-    let same = look(shared, id, move |secret, _| secret.rotation().is_some_and(|it| it.pins.policy == *wanted)).await?;
-    if same {
+    let running = look(shared, id, move |secret, _| {
+        secret.rotation().map(|it| (wanted.at(&it.pins.profile), it.pins.policy.clone()))
+    });
+    let (policy, has) =
+        running.await?.map_or_else(|| ((*spec.policy).clone(), None), |(policy, has)| (policy, Some(has)));
+    if has.as_ref() == Some(&policy) {
         return Err(refused(
             &name,
             "conflict",
             "the running rotation has this policy already; apply a changed one first",
         ));
     }
-    let policy = Box::new((*spec.policy).clone());
-    ask(shared, id, Command::Repolicy { policy, author }, Vec::new(), None).await
+    ask(shared, id, Command::Repolicy { policy: Box::new(policy), author }, Vec::new(), None).await
 }
 
 /// Lets the running rotation go on with the component that is approved now.

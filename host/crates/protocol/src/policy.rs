@@ -2,6 +2,7 @@
 
 use crate::evidence::EvidenceKind;
 use crate::ids::{ConsumerName, Replica};
+use crate::profile::{Profile, UsageSignal};
 use crate::step::names;
 use std::fmt;
 
@@ -16,7 +17,7 @@ pub struct Policy {
     pub waves: Waves,
     /// Shortest time previous stays valid after everyone adopted.
     pub overlap_min_ms: u64,
-    /// How long the target must show no use of previous; 0 where it has no signal.
+    /// How long the target must show no use of previous; 0: as long as it takes to show a use, if it shows any.
     pub quiet_ms: u64,
     /// How long a disabled credential is kept before it is destroyed.
     pub soak_ms: u64,
@@ -28,6 +29,15 @@ pub struct Policy {
     pub call_timeout_ms: u64,
     /// The operator accepts that with overlap `none` there is a moment in which only one of two values works.
     pub accept_gap: bool,
+}
+
+impl Policy {
+    /// The policy at such a target: where no quiet time is asked for, silence counts once a use would have shown.
+    #[must_use]
+    pub fn at(&self, profile: &Profile) -> Self {
+        let least_ms = profile.usage.map_or(0, UsageSignal::least_ms);
+        Self { quiet_ms: if self.quiet_ms == 0 { least_ms } else { self.quiet_ms }, ..self.clone() }
+    }
 }
 
 /// One declared consumer.

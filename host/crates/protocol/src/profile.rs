@@ -37,6 +37,14 @@ pub struct UsageSignal {
     pub resolution_ms: u64,
 }
 
+impl UsageSignal {
+    /// How long a use takes to show at the most, in milliseconds: silence for less says nothing.
+    #[must_use]
+    pub const fn least_ms(self) -> u64 {
+        self.lag_ms.saturating_add(self.resolution_ms)
+    }
+}
+
 /// What the plugin says of the target for these settings.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Profile {

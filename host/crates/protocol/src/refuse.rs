@@ -158,7 +158,7 @@ fn quiet(profile: &Profile, policy: &Policy) -> Vec<PlanProblem> {
         let what = "the target tells nothing of use, so that no quiet time can be seen";
         return vec![PlanProblem::new("quiet-unseen", what, "set it to 0 and rely on `process` evidence")];
     };
-    let least_ms = signal.lag_ms.saturating_add(signal.resolution_ms);
+    let least_ms = signal.least_ms();
     if policy.quiet_ms >= least_ms {
         return Vec::new();
     }

@@ -156,3 +156,21 @@ fn plans_are_data_derived_from_the_kind_and_the_profile() {
         assert_eq!(plan(kind, &profile), steps, "{kind}");
     }
 }
+
+#[test]
+fn where_no_quiet_time_is_asked_for_silence_counts_once_a_use_would_have_shown() {
+    let signal = |lag_ms, resolution_ms| Some(UsageSignal { lag_ms, resolution_ms });
+    for (sentence, usage, asked_ms, expected_ms) in [
+        ("no signal", None, 0, 0),
+        ("a signal, and nothing asked", signal(1_000, 500), 0, 1_500),
+        ("more is asked", signal(1_000, 500), 60_000, 60_000),
+        ("less is asked: that is refused, not raised", signal(1_000, 500), 1_000, 1_000),
+        ("a signal of ages", signal(u64::MAX, 1), 0, u64::MAX),
+    ] {
+        let profile = Profile { usage, ..alternate() };
+        let at = Policy { quiet_ms: asked_ms, ..policy(Vec::new()) }.at(&profile);
+        assert_eq!(at.quiet_ms, expected_ms, "{sentence}");
+        let refused = refuse(PlanKind::Rotate, &profile, &at).iter().any(|problem| problem.code == "quiet-too-short");
+        assert_eq!(refused, asked_ms == 1_000, "{sentence}");
+    }
+}
