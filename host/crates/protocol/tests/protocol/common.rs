@@ -193,7 +193,7 @@ impl Sim {
             match next(&state, self.now) {
                 Action::Record(events) if batch.len() < MAX_BATCH => {
                     for event in &events {
-                        state.record(self.now.max(state.clock()), event).unwrap();
+                        state.record(self.now.max(state.clock()), event).expect("what is decided is legal");
                     }
                     batch.extend(events);
                 }
