@@ -1,9 +1,11 @@
 //! What a declaration would do, without doing it: the plugin's findings, the target's, and the protocol's.
 
+use crate::actor::known_at;
+use crate::board::SecretId;
 use crate::consumers::look;
 use crate::declared::{Anchor, Declared};
 use crate::error::EngineError;
-use crate::ports::rotator::{CallRequest, Finding, Profiled};
+use crate::ports::rotator::{CallRequest, Finding, Known, Profiled};
 use crate::shared::Shared;
 use crate::views::{Examination, SettingsFinding};
 use keybaton_protocol::admit::admit;
@@ -36,7 +38,8 @@ pub(crate) async fn examine(shared: &Arc<Shared>, declared: &Declared) -> Result
     };
     out.overlap = Some(overlap(&profiled.profile.overlap));
     for place in declared.places.iter() {
-        let request = request(shared, declared, &profiled, place.clone());
+        let known = known(shared, declared, place).await?;
+        let request = request(shared, declared, &profiled, place.clone(), known);
         match shared.rotator.preflight(request).await {
             Ok(findings) => sort(findings, &mut out),
             // Something of the operator's is still to come, such as the secret that the connection logs in with.
@@ -67,10 +70,7 @@ async fn protocol(
         target: declared.target.to_string(),
         places: declared.places.to_vec(),
     };
-    let known = {
-        let board = shared.board();
-        board.find(&declared.name).filter(|id| board.cell(*id).journalled).map(|id| (id, board.cell(id).anchor()))
-    };
+    let known = journalled(shared, declared).map(|id| (id, shared.board().cell(id).anchor()));
     let (refusal, anchor) = match known {
         Some((id, anchor)) => (look(shared, id, move |secret, now| refusal(secret, pins, now)).await?, anchor),
         None => {
@@ -107,7 +107,19 @@ fn sort(findings: Vec<Finding>, out: &mut Examination) {
     }
 }
 
-fn request(shared: &Shared, declared: &Declared, profiled: &Profiled, place: Place) -> CallRequest {
+/// The generations that keybaton holds there: the plugin must not take its own credential for a stranger's.
+async fn known(shared: &Arc<Shared>, declared: &Declared, place: &Place) -> Result<Vec<Known>, EngineError> {
+    let Some(id) = journalled(shared, declared) else { return Ok(Vec::new()) };
+    let place = place.clone();
+    look(shared, id, move |secret, _| known_at(secret, &place)).await
+}
+
+fn journalled(shared: &Shared, declared: &Declared) -> Option<SecretId> {
+    let board = shared.board();
+    board.find(&declared.name).filter(|id| board.cell(*id).journalled)
+}
+
+fn request(shared: &Shared, declared: &Declared, profiled: &Profiled, place: Place, known: Vec<Known>) -> CallRequest {
     CallRequest {
         secret: declared.name.clone(),
         rotation: None,
@@ -122,7 +134,7 @@ fn request(shared: &Shared, declared: &Declared, profiled: &Profiled, place: Pla
         target: declared.target.to_string(),
         place,
         settings: declared.settings.to_string(),
-        known: Vec::new(),
+        known,
         values: Vec::new(),
         offered: Vec::new(),
     }

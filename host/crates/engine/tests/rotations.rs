@@ -5,7 +5,9 @@
 mod support;
 
 use keybaton_engine::views::Standing;
+use keybaton_protocol::policy::Policy;
 use keybaton_protocol::step::PlanKind;
+use std::sync::Arc;
 use support::bench::{Bench, MODELS};
 
 #[tokio::test(start_paused = true)]
@@ -26,4 +28,19 @@ async fn every_model_is_issued_rotated_three_times_and_retired() {
         bench.rest().await;
         assert_eq!(bench.target.census(), [], "{model}: nothing is left after retire");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_tells_the_plugin_what_keybaton_holds_and_the_operator_what_stands_against_later_rotations() {
+    let mut bench = Bench::new(r#"{"overlap":"none"}"#).await;
+    let warns = async |bench: &Bench| bench.engine.examine(&bench.declared).await.unwrap().warns;
+    assert_eq!(warns(&bench).await, [""; 0], "nothing is held, nothing stands against it");
+    let accepted = bench.declared.policy.clone();
+    bench.declared.policy = Arc::new(Policy { accept_gap: false, ..(*accepted).clone() });
+    let told = warns(&bench).await;
+    assert!(told.len() == 1 && told[0].starts_with("it could not be rotated later: "), "{told:?}");
+    bench.declared.policy = accepted;
+    bench.begin(PlanKind::Issue).await;
+    bench.rest().await;
+    assert_eq!(warns(&bench).await, ["generation 1 is current"]);
 }

@@ -21,7 +21,7 @@ pub(crate) struct Launch {
 
 impl Launch {
     pub(super) fn new(secret: &Secret, call: Call) -> Self {
-        let known = secret.generations().values().map(|it| known(secret, it, &call.place)).collect();
+        let known = known_at(secret, &call.place);
         let values = call
             .values
             .iter()
@@ -30,6 +30,11 @@ impl Launch {
             .collect();
         Self { call, known, values }
     }
+}
+
+/// What a plugin is told of the generations, at one place.
+pub(crate) fn known_at(secret: &Secret, place: &Place) -> Vec<Known> {
+    secret.generations().values().map(|it| known(secret, it, place)).collect()
 }
 
 fn known(secret: &Secret, it: &Credential, place: &Place) -> Known {

@@ -12,7 +12,7 @@ mod span;
 mod turn;
 mod write;
 
-pub(crate) use launch::Launch;
+pub(crate) use launch::{Launch, known_at};
 pub(crate) use loaded::Loaded;
 pub(crate) use message::{Asked, Fact, Fetching, Item, Offered, TookOver};
 pub(crate) use pace::Pace;

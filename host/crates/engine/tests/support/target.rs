@@ -230,8 +230,11 @@ impl Rotator for Scripted {
         Ok(if bad { vec![finding] } else { Vec::new() })
     }
 
-    async fn preflight(&self, _: CallRequest) -> Result<Vec<Finding>, Fault> {
-        Ok(Vec::new())
+    /// Says what it was told of.
+    async fn preflight(&self, request: CallRequest) -> Result<Vec<Finding>, Fault> {
+        let told = request.known.into_iter();
+        let finding = |message| Finding { path: String::new(), message, fatal: false };
+        Ok(told.map(|it| finding(format!("generation {} is {}", it.generation.0, it.role))).collect())
     }
 
     async fn call(&self, request: CallRequest, recorder: Arc<dyn CallRecorder>) -> Outcome {
