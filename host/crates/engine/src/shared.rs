@@ -117,12 +117,13 @@ impl Shared {
         self.paces.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reaches a secret's actor with a fact that must not be lost: waits for room.
+    /// Reaches a secret's actor with a fact that must not be lost: waits for room. Where the runtime has ended under the
+    /// engine nothing can be written any more; the journal then tells of a call that did not come back, as after a crash.
     pub(crate) async fn deliver(self: &Arc<Self>, id: SecretId, mut message: Item) {
         loop {
             match self.mailbox(id).send(message).await {
-                Ok(()) => return,
-                Err(gone) => message = gone.0,
+                Err(gone) if !self.tasks.are_cut() => message = gone.0,
+                Ok(()) | Err(_) => return,
             }
         }
     }
@@ -136,6 +137,7 @@ impl Shared {
             match self.mailbox(id).try_send(message) {
                 Ok(()) => return Ok(()),
                 Err(TrySendError::Full(_)) => return Err(EngineError::Overloaded),
+                Err(TrySendError::Closed(_)) if self.tasks.are_cut() => return Err(EngineError::Stopping),
                 Err(TrySendError::Closed(back)) => message = back,
             }
         }

@@ -1,8 +1,8 @@
-//! Tasks that a shutdown waits for. Counts them; never cuts one short.
+//! Tasks that a shutdown waits for. Counts them; never cuts one short, and knows when the runtime has.
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::sync::Notify;
 
 /// A count of running tasks, and a bell for when there are none.
@@ -10,15 +10,28 @@ use tokio::sync::Notify;
 pub(crate) struct Tasks {
     running: AtomicUsize,
     idle: Notify,
+    cut: AtomicBool,
 }
 
 /// Counts one task until dropped, a panic included.
-struct Counted(Arc<Tasks>);
+struct Counted {
+    tasks: Arc<Tasks>,
+    ended: bool,
+}
+
+impl Counted {
+    fn end(mut self) {
+        self.ended = true;
+    }
+}
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        if self.0.running.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.0.idle.notify_waiters();
+        if !self.ended && !std::thread::panicking() {
+            self.tasks.cut.store(true, Ordering::Release);
+        }
+        if self.tasks.running.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.tasks.idle.notify_waiters();
         }
     }
 }
@@ -30,11 +43,16 @@ impl Tasks {
         F: Future<Output = ()> + Send + 'static,
     {
         self.running.fetch_add(1, Ordering::AcqRel);
-        let counted = Counted(Arc::clone(self));
+        let counted = Counted { tasks: Arc::clone(self), ended: false };
         tokio::spawn(async move {
-            let _counted = counted;
             task.await;
+            counted.end();
         });
+    }
+
+    /// Whether the runtime has dropped a task, as it does with all of them, and with each new one, once it ends.
+    pub(crate) fn are_cut(&self) -> bool {
+        self.cut.load(Ordering::Acquire)
     }
 
     /// Resolves when no task is running.

@@ -8,11 +8,13 @@ mod support;
 use keybaton_engine::EngineError;
 use keybaton_engine::harness::Temper;
 use keybaton_engine::ports::journal::Scope;
+use keybaton_engine::requests::Fetch;
 use keybaton_engine::views::Standing;
 use keybaton_protocol::command::Command;
 use keybaton_protocol::event::Event;
 use keybaton_protocol::ids::{Generation, Seq};
 use keybaton_protocol::step::{CallKind, Ending, PlanKind};
+use std::sync::mpsc;
 use std::time::Duration;
 use support::bench::{Bench, author};
 
@@ -54,6 +56,31 @@ async fn a_shutdown_lets_calls_in_flight_end_journals_them_and_begins_nothing() 
     bench.rest().await;
     bench.check("after a clean restart");
     assert_eq!(bench.replay().current(), Some(Generation(2)));
+}
+
+#[test]
+fn an_engine_whose_runtime_ends_under_it_refuses_instead_of_beginning_actors_without_end() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let bench = runtime.block_on(issued(ALTERNATE));
+    let (engine, secret) = (bench.engine.clone(), bench.secret());
+    let (held, released) = mpsc::channel::<()>();
+    let ((begins, began), (answers, answered)) = (mpsc::channel(), mpsc::channel());
+    // Dropped with all tasks when the runtime ends, after which it takes no new one.
+    runtime.spawn(async move {
+        let _held = held;
+        std::future::pending::<()>().await;
+    });
+    runtime.spawn(async move {
+        begins.send(()).unwrap();
+        released.recv().unwrap_err();
+        let replica = "web-0".parse().unwrap();
+        let fetch = Fetch { secret, consumer: "web".parse().unwrap(), replica, incarnation: "life-1".parse().unwrap() };
+        answers.send(engine.fetch(fetch).await.err()).unwrap();
+    });
+    began.recv().unwrap();
+    runtime.shutdown_background();
+    let answer = answered.recv_timeout(Duration::from_secs(20)).expect("it answers");
+    assert!(matches!(answer, Some(EngineError::Stopping)), "{answer:?}");
 }
 
 #[tokio::test(start_paused = true)]
