@@ -1,5 +1,6 @@
 //! How the host renders a secret towards a target. An open vocabulary: a new form is a line in the table.
 
+use super::scram;
 use crate::refusal::Refusal;
 use crate::scrub;
 use aws_lc_rs::hmac;
@@ -22,10 +23,8 @@ const FORMS: &[(&str, bool, Render)] = &[
     // RFC 8259: escaped as within a JSON string, without the quotes.
     ("json-string", false, |secret, _| json_string(secret)),
     ("hex", false, |secret, _| Ok(scrub::in_hex(secret, scrub::hex))),
-    // PostgreSQL's `SCRAM-SHA-256$4096:…` (RFC 5803's form), with a new salt each time.
-    ("scram-sha-256", false, |secret, _| {
-        Ok(Zeroizing::new(postgres_protocol::password::scram_sha_256(secret).into_bytes()))
-    }),
+    // PostgreSQL's `SCRAM-SHA-256$4096:…`, with a new salt each time.
+    ("scram-sha-256", false, |secret, _| scram::verifier(secret)),
     // RFC 2104 over the input, in hex and in base64.
     ("hmac-sha256", true, |secret, input| Ok(scrub::in_hex(mac(secret, input).as_ref(), scrub::hex))),
     ("hmac-sha256-base64", true, |secret, input| Ok(Zeroizing::new(STANDARD.encode(mac(secret, input)).into_bytes()))),

@@ -5,6 +5,7 @@ pub(crate) mod forms;
 pub(crate) mod http;
 pub(crate) mod keygen;
 pub(crate) mod log;
+mod scram;
 pub(crate) mod secrets;
 pub(crate) mod sql;
 pub(crate) mod tls;
