@@ -3,6 +3,7 @@
 
 pub(crate) mod pool;
 mod render;
+mod rows;
 mod run;
 mod session;
 mod sqlstate;
@@ -45,7 +46,6 @@ struct Ready {
     opened: Arc<Opened>,
     login: Login,
     statement: Statement,
-    mutates: bool,
     summary: String,
 }
 
@@ -81,8 +81,9 @@ impl Host for CallState {
             Ok(prepared) => prepared,
             Err(refusal) => return self.settled(&entry, Err(refusal)).await,
         };
-        let work = run::send(prepared, ready.statement, ready.mutates, within_ms);
-        if ready.mutates {
+        let mutates = ready.statement.mutates;
+        let work = run::send(prepared, ready.statement, within_ms);
+        if mutates {
             let bound_ms = within_ms + run::CANCEL_MS;
             let work = async move { work.await.into() };
             let yielded = Box::pin(ledger.mutate(entry, &ready.summary, bound_ms, self.scrubber.clone(), work)).await?;
@@ -134,10 +135,10 @@ impl CallState {
             let login = login(&opened, target, identity, secrets)?;
             let statement = render::statement(template, params, secrets, &opened)?;
             let summary = summary(template, connection, params);
-            Ok((login, statement, template.permit.mutates, summary))
+            Ok((login, statement, summary))
         };
         let checked = check();
-        Ok(checked.map(|(login, statement, mutates, summary)| Ready { opened, login, statement, mutates, summary }))
+        Ok(checked.map(|(login, statement, summary)| Ready { opened, login, statement, summary }))
     }
 }
 

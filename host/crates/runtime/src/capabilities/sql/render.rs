@@ -115,26 +115,16 @@ fn assemble(template: &Template, filled: Vec<Filled>) -> Statement {
             },
         }
     }
-    if !template.columns.is_empty() {
-        text = limited(&text, &template.columns);
-    }
     let mut filled: Vec<Option<Filled>> = filled.into_iter().map(Some).collect();
     let binds = bound.into_iter().filter_map(|index| match filled[index].take() {
         Some(Filled::Value(value)) => Some(value),
         _ => None,
     });
-    Statement { text, binds: binds.collect(), columns: template.columns.clone(), bindable: template.binds }
-}
-
-/// Only the listed columns, as text, and no more rows than a guest may get.
-fn limited(text: &str, columns: &[String]) -> Zeroizing<String> {
-    let columns: Vec<String> = columns
-        .iter()
-        .map(|column| {
-            let quoted = escape_identifier(column);
-            format!("{quoted}::text AS {quoted}")
-        })
-        .collect();
-    let rows = limits::LIST_ENTRIES + 1;
-    Zeroizing::new(format!("WITH keybaton AS ({text}) SELECT {} FROM keybaton LIMIT {rows}", columns.join(", ")))
+    Statement {
+        text,
+        binds: binds.collect(),
+        columns: template.columns.clone(),
+        bindable: template.binds,
+        mutates: template.permit.mutates,
+    }
 }

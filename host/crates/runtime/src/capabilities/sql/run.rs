@@ -2,19 +2,18 @@
 //! is the line between "certainly not done" and "nobody knows".
 
 use super::Table;
+use super::rows;
 use super::session::{self, Session, Who};
 use super::sqlstate::{self, LOGIN_REFUSED};
 use crate::capabilities::{chain, unavailable, user_of};
 use crate::connection::{Opened, PostgresAdmin, PostgresTarget, Target, Using};
 use crate::identity::{SecretSource, Sourced};
-use crate::limits;
 use crate::refusal::Refusal;
 use crate::secret::Held;
 use keybaton_protocol::fault::Blame;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio_postgres::types::{Format, IsNull, ToSql, Type, private::BytesMut};
 use zeroize::Zeroizing;
 
 /// How long a cancelled statement may take to say so, in milliseconds.
@@ -35,6 +34,7 @@ pub(super) struct Statement {
     pub(super) binds: Vec<Option<Zeroizing<String>>>,
     pub(super) columns: Vec<String>,
     pub(super) bindable: bool,
+    pub(super) mutates: bool,
 }
 
 /// A session and the place it takes on its connection.
@@ -143,16 +143,11 @@ pub(crate) async fn probe(
 }
 
 /// Sends the statement. For a mutating one, everything but the server's clear word is `lost`.
-pub(super) async fn send(
-    prepared: Prepared,
-    statement: Statement,
-    mutates: bool,
-    within_ms: u64,
-) -> Result<Table, Refusal> {
+pub(super) async fn send(prepared: Prepared, statement: Statement, within_ms: u64) -> Result<Table, Refusal> {
     let Prepared { session, opened, source, _using, _slot } = prepared;
-    let mark = source.map_or(0, |source| source.mark());
+    let (mark, mutates) = (source.map_or(0, |source| source.mark()), statement.mutates);
     let answered = {
-        let running = execute(&session, &statement);
+        let running = rows::of(&session.client, &statement);
         tokio::pin!(running);
         match tokio::time::timeout(Duration::from_millis(within_ms), &mut running).await {
             Ok(answered) => Some(answered),
@@ -168,7 +163,8 @@ pub(super) async fn send(
     };
     match answered {
         Some(Ok(rows)) => {
-            if session.as_admin {
+            // What returned too much may still be at it.
+            if session.as_admin && rows.is_ok() {
                 opened.sessions.put(session, mark);
             }
             rows
@@ -193,81 +189,4 @@ fn unanswered(mutates: bool, what: &str) -> Refusal {
     } else {
         Refusal::retryable("sql.connection", what)
     }
-}
-
-async fn execute(session: &Session, statement: &Statement) -> Result<Result<Table, Refusal>, tokio_postgres::Error> {
-    let client = &session.client;
-    if !statement.bindable {
-        client.simple_query(&statement.text).await?;
-        return Ok(Ok(Table { columns: Vec::new(), values: Vec::new() }));
-    }
-    let binds: Vec<Text<'_>> =
-        statement.binds.iter().map(|bind| Text(bind.as_ref().map(|text| text.as_str()))).collect();
-    let params: Vec<(&(dyn ToSql + Sync), Type)> =
-        binds.iter().map(|bind| (bind as &(dyn ToSql + Sync), Type::UNKNOWN)).collect();
-    let rows = client.query_typed(&statement.text, &params).await?;
-    Ok(table(statement, &rows))
-}
-
-/// The rows as text, within the limits on a reply.
-fn table(statement: &Statement, rows: &[tokio_postgres::Row]) -> Result<Table, Refusal> {
-    let columns = statement.columns.clone();
-    if columns.is_empty() {
-        return Ok(Table { columns, values: Vec::new() });
-    }
-    let too_much =
-        |what| Refusal::permanent(Blame::Target, "sql.too-much", format!("the statement returned more than {what}"));
-    if rows.len() > limits::LIST_ENTRIES {
-        return Err(too_much(format!("{} rows", limits::LIST_ENTRIES)));
-    }
-    let mut bytes = 0;
-    let mut values = Vec::with_capacity(rows.len());
-    for row in rows {
-        let mut cells = Vec::with_capacity(columns.len());
-        for index in 0..columns.len() {
-            let cell: Option<String> = row
-                .try_get(index)
-                .map_err(|error| Refusal::host("host.sql", format!("a column is no text: {error}")))?;
-            bytes += cell.as_ref().map_or(0, String::len);
-            cells.push(cell);
-        }
-        values.push(cells);
-    }
-    if bytes > limits::REPLY_BYTES {
-        Err(too_much(format!("{} bytes", limits::REPLY_BYTES)))
-    } else {
-        Ok(Table { columns, values })
-    }
-}
-
-/// A bind in the text format: the server reads it by the type it infers, as psql's literals.
-struct Text<'a>(Option<&'a str>);
-
-/// The client logs its parameters by `Debug`.
-impl std::fmt::Debug for Text<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Text(redacted)")
-    }
-}
-
-impl ToSql for Text<'_> {
-    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
-        match self.0 {
-            Some(text) => {
-                out.extend_from_slice(text.as_bytes());
-                Ok(IsNull::No)
-            }
-            None => Ok(IsNull::Yes),
-        }
-    }
-
-    fn accepts(_: &Type) -> bool {
-        true
-    }
-
-    fn encode_format(&self, _: &Type) -> Format {
-        Format::Text
-    }
-
-    tokio_postgres::types::to_sql_checked!();
 }
