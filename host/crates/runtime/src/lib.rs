@@ -26,6 +26,7 @@ mod said;
 pub mod scrub;
 mod secret;
 mod setup;
+mod stacks;
 mod state;
 
 pub use plugin::LoadError;

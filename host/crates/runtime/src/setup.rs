@@ -1,6 +1,7 @@
 //! The one wasmtime engine: on-demand instances, fuel for CPU, the epoch for fairness only. Links no WASI, ever.
 
 use crate::limits;
+use crate::stacks::Stacks;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -61,6 +62,7 @@ fn config() -> Config {
         .epoch_interruption(true)
         .max_wasm_stack(limits::STACK_BYTES)
         .async_stack_size(ASYNC_STACK_BYTES)
+        .with_host_stack(Arc::new(Stacks::default()))
         .memory_reservation(MEMORY_RESERVATION_BYTES)
         .memory_guard_size(MEMORY_GUARD_BYTES)
         .guard_before_linear_memory(false);
