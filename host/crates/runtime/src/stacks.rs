@@ -146,7 +146,7 @@ mod tests {
 
     const BYTES: usize = 1 << 20;
 
-    fn bytes(stack: &dyn StackMemory) -> &mut [u8] {
+    fn bytes(stack: &mut dyn StackMemory) -> &mut [u8] {
         // SAFETY: all of a stack that only the test has, and only once at a time.
         unsafe { std::slice::from_raw_parts_mut(stack.range().start as *mut u8, stack.range().len()) }
     }
@@ -165,13 +165,13 @@ mod tests {
     #[test]
     fn a_stack_that_comes_again_holds_nothing_of_the_call_before() {
         let stacks = Stacks::default();
-        let first = stacks.new_stack(BYTES, false).unwrap();
+        let mut first = stacks.new_stack(BYTES, false).unwrap();
         let place = first.range();
-        bytes(&*first).fill(7);
+        bytes(&mut *first).fill(7);
         drop(first);
-        let second = stacks.new_stack(BYTES, false).unwrap();
+        let mut second = stacks.new_stack(BYTES, false).unwrap();
         assert_eq!(second.range(), place, "the same memory");
-        assert!(bytes(&*second).iter().all(|byte| *byte == 0));
+        assert!(bytes(&mut *second).iter().all(|byte| *byte == 0));
     }
 
     #[test]
