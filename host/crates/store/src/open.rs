@@ -6,7 +6,7 @@ use crate::crypto::{self, INSTALLATION_LEN, Integrity, KEY_LEN};
 use crate::error::StoreError;
 use crate::files::{self, FILE_MODE};
 use crate::kek::Kek;
-use crate::reader::{READERS, Readers, View};
+use crate::reader::{AT_HAND, READERS, Readers, View};
 use crate::schema::{self, MIGRATIONS, SCHEMA};
 use crate::state::State;
 use crate::writer::{SharedKek, Tx, Writer, WriterHandle};
@@ -34,6 +34,8 @@ const LOCK_PAUSE: Duration = Duration::from_millis(25);
 const BUSY_MS: u32 = 5_000;
 /// SQLite's page cache, per connection, in KiB (its sign says so).
 const CACHE_KIB: i32 = -32_768;
+/// The same for a connection that reads a few rows by key.
+const CACHE_AT_HAND_KIB: i32 = -1_024;
 /// Pages in the write-ahead log before it is moved into the database: fewer, and hot pages are written twice as often.
 const CHECKPOINT_PAGES: u32 = 16_000;
 
@@ -167,6 +169,14 @@ impl Store {
     ) -> Result<T, StoreError> {
         self.inner.readers.call(run).await
     }
+
+    /// Runs `run`, which reads a few rows by key, on one snapshot and on this thread; `None` where that can't be now.
+    pub(crate) fn at_hand<T>(
+        &self,
+        run: impl FnOnce(&View<'_>) -> Result<T, StoreError>,
+    ) -> Option<Result<T, StoreError>> {
+        self.inner.readers.at_hand(run)
+    }
 }
 
 /// Takes the one writer's lock; it ends with the process that holds it, however that ends.
@@ -224,8 +234,13 @@ pub(crate) fn connect(path: &Path, mode: Mode) -> Result<Connection, StoreError>
 }
 
 fn start_readers(dir: &Path, keys: &Arc<Integrity>, kek: &SharedKek) -> Result<Readers, StoreError> {
-    let connections = (0..READERS).map(|_| connect(&dir.join(DATABASE), Mode::ReadOnly)).collect::<Result<_, _>>()?;
-    Readers::start(connections, keys, kek)
+    let connections = |count| (0..count).map(|_| connect(&dir.join(DATABASE), Mode::ReadOnly)).collect();
+    let (threads, at_hand): (Result<_, _>, Result<Vec<_>, _>) = (connections(READERS), connections(AT_HAND));
+    let at_hand = at_hand?;
+    for conn in &at_hand {
+        conn.pragma_update(None, "cache_size", CACHE_AT_HAND_KIB)?;
+    }
+    Readers::start(threads?, at_hand, keys, kek)
 }
 
 const ROOT: &[u8] = b"keybaton-installation-key-v1";

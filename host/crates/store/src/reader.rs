@@ -1,4 +1,5 @@
-//! The threads that read, each with a connection of its own: what they see is committed, and does not hold up the writer.
+//! Reading: what is seen is committed, and does not hold up the writer. Threads with connections of their own read what may
+//! be long; a few rows by key are read where they are asked for, which takes less than handing them to a thread.
 
 use crate::chain;
 use crate::crypto::Integrity;
@@ -15,6 +16,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 /// Threads that read.
 pub(crate) const READERS: usize = 2;
+/// Connections for reads on their callers' threads: about as many as a runtime has for them.
+pub(crate) const AT_HAND: usize = 2;
 /// Reads that may wait for a thread; more waits outside, in its callers.
 const QUEUE_MAX: usize = 256;
 /// Reads that share one snapshot.
@@ -116,16 +119,20 @@ impl Drop for AtWork<'_> {
     }
 }
 
-/// The way to the reader threads.
+/// The way to the reader threads, and the connections at hand.
 pub(crate) struct Readers {
     queue: Arc<Queue>,
     room: Arc<Semaphore>,
     threads: Vec<JoinHandle<()>>,
+    at_hand: Vec<Mutex<(Connection, Ids)>>,
+    keys: Arc<Integrity>,
+    kek: SharedKek,
 }
 
 impl Readers {
     pub(crate) fn start(
         connections: Vec<Connection>,
+        at_hand: Vec<Connection>,
         keys: &Arc<Integrity>,
         kek: &SharedKek,
     ) -> Result<Self, StoreError> {
@@ -139,10 +146,27 @@ impl Readers {
                 .map_err(StoreError::io("start a reader of", "keybaton.db"))?;
             threads.push(thread);
         }
-        Ok(Self { queue, room: Arc::new(Semaphore::new(QUEUE_MAX)), threads })
+        let room = Arc::new(Semaphore::new(QUEUE_MAX));
+        let at_hand = at_hand.into_iter().map(|conn| Mutex::new((conn, Ids::default()))).collect();
+        Ok(Self { queue, room, threads, at_hand, keys: Arc::clone(keys), kek: Arc::clone(kek) })
     }
 
-    /// Runs `run` on one snapshot.
+    /// Runs `run` on one snapshot, on the caller's thread. `None`, and nothing was run: no connection is free, or the key
+    /// is being exchanged.
+    pub(crate) fn at_hand<T>(
+        &self,
+        run: impl FnOnce(&View<'_>) -> Result<T, StoreError>,
+    ) -> Option<Result<T, StoreError>> {
+        let free = self.at_hand.iter().find_map(|connection| connection.try_lock().ok())?;
+        let (conn, ids) = &*free;
+        let kek = self.kek.try_read().ok()?;
+        let began = conn.execute_batch("BEGIN").map_err(StoreError::from);
+        let answer = began.and_then(|()| run(&View { conn, keys: &self.keys, kek: &kek, ids }));
+        give_back(conn);
+        Some(answer)
+    }
+
+    /// Runs `run` on one snapshot, on a reader thread.
     pub(crate) async fn call<T: Send + 'static>(
         &self,
         run: impl FnOnce(&View<'_>) -> Result<T, StoreError> + Send + 'static,
@@ -187,10 +211,15 @@ fn serve(conn: &Connection, keys: &Integrity, kek: &SharedKek, queue: &Queue) {
                 jobs.into_iter().for_each(|(job, _room)| job(Err(error.shared())));
             }
         }
-        if !conn.is_autocommit()
-            && let Err(error) = conn.execute_batch("ROLLBACK")
-        {
-            tracing::error!(%error, "a snapshot could not be given back");
-        }
+        give_back(conn);
+    }
+}
+
+/// Ends the snapshot, if one was taken.
+fn give_back(conn: &Connection) {
+    if !conn.is_autocommit()
+        && let Err(error) = conn.execute_batch("ROLLBACK")
+    {
+        tracing::error!(%error, "a snapshot could not be given back");
     }
 }

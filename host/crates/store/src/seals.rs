@@ -146,32 +146,70 @@ pub(crate) struct Missing {
     pub(crate) label: String,
 }
 
+/// Opens all that is wanted, if all of it is there: a few rows by key, and nothing else.
+pub(crate) fn open_found(
+    view: &View<'_>,
+    secret: &SecretName,
+    wanted: &[Wanted],
+) -> Result<Option<Vec<Opened>>, StoreError> {
+    let Some(id) = view.id(secret)? else { return Ok(wanted.is_empty().then(Vec::new)) };
+    let mut all = Vec::with_capacity(wanted.len());
+    for Wanted { generation, labels, salt } in wanted {
+        let look = Look::at(view, secret, id, *generation)?;
+        let mut opened = Opened { values: Vec::with_capacity(labels.len()), salt: None };
+        for label in labels {
+            let Some(value) = look.value(label.as_str())? else { return Ok(None) };
+            opened.values.push(value);
+        }
+        if *salt {
+            opened.salt = look.salt()?;
+            if opened.salt.is_none() {
+                return Ok(None);
+            }
+        }
+        all.push(opened);
+    }
+    Ok(Some(all))
+}
+
 /// Opens all that is wanted; the first that is not there ends it.
 pub(crate) fn open_all(
     view: &View<'_>,
     secret: &SecretName,
     wanted: &[Wanted],
 ) -> Result<Result<Vec<Opened>, Missing>, StoreError> {
+    match open_found(view, secret, wanted)? {
+        Some(all) => Ok(Ok(all)),
+        None => first_missing(view, secret, wanted).map(Err),
+    }
+}
+
+/// What is not there. Where the journal says that it is, the store is damaged.
+fn first_missing(view: &View<'_>, secret: &SecretName, wanted: &[Wanted]) -> Result<Missing, StoreError> {
     let id = view.id(secret)?;
-    let mut all = Vec::with_capacity(wanted.len());
     for Wanted { generation, labels, salt } in wanted {
-        let missing = |label: &str| Ok(Err(Missing { generation: *generation, label: label.to_owned() }));
+        let missing = |label: &str| Ok(Missing { generation: *generation, label: label.to_owned() });
         let Some(id) = id else { return missing(labels.first().map_or(SALT, |label| label.as_str())) };
         let look = Look::at(view, secret, id, *generation)?;
-        let mut opened = Opened { values: Vec::with_capacity(labels.len()), salt: None };
         for label in labels {
-            let Some(value) = look.value(label.as_str())? else { return missing(label.as_str()) };
-            opened.values.push(value);
-        }
-        if *salt {
-            opened.salt = look.salt()?;
-            if opened.salt.is_none() {
-                return missing(SALT);
+            if look.value(label.as_str())?.is_some() {
+                continue;
             }
+            return if look.on_record(Some(label.as_str()))? {
+                Err(look.subject.damaged(&format!("the value `{label}`, or its data key, is missing:")))
+            } else {
+                missing(label.as_str())
+            };
         }
-        all.push(opened);
+        if *salt && look.salt()?.is_none() {
+            return if look.on_record(None)? {
+                Err(look.subject.damaged("the data key is missing:"))
+            } else {
+                missing(SALT)
+            };
+        }
     }
-    Ok(Ok(all))
+    Err(StoreError::damaged(format!("what is sealed of {secret} changed while it was looked at")))
 }
 
 /// A generation's data key at hand, if it has one.
@@ -205,21 +243,12 @@ impl<'a> Look<'a> {
             .optional()?;
         match (&self.key, sealed) {
             (Some((cipher, _)), Some(sealed)) => self.subject.open_value(cipher, label, &sealed).map(Some),
-            _ if self.on_record(Some(label))? => {
-                Err(self.subject.damaged(&format!("the value `{label}`, or its data key, is missing:")))
-            }
             _ => Ok(None),
         }
     }
 
     fn salt(&self) -> Result<Option<SecretBytes>, StoreError> {
-        let Some((cipher, salt)) = &self.key else {
-            return if self.on_record(None)? {
-                Err(self.subject.damaged("the data key is missing:"))
-            } else {
-                Ok(None)
-            };
-        };
+        let Some((cipher, salt)) = &self.key else { return Ok(None) };
         let mut plain = self
             .subject
             .bound(SALT, "", |bound| cipher.open(bound, salt))
