@@ -123,11 +123,10 @@ impl Journal for Store {
     }
 
     async fn open(&self, secret: &SecretName, wanted: Vec<Wanted>) -> Result<Vec<Opened>, JournalError> {
-        let here = self.at_hand(|view| seals::open_found(view, secret, &wanted)).transpose();
-        if let Some(all) = here.map_err(|error| error.for_journal())?.flatten() {
+        if let Some(Ok(Some(all))) = self.at_hand(|view| seals::open_found(view, secret, &wanted)) {
             return Ok(all);
         }
-        // What is not there is looked for in the journal, which may be long.
+        // What is not there, or not sound, is looked for in the journal, which may be long.
         let name = secret.clone();
         self.read_view(move |view| seals::open_all(view, &name, &wanted))
             .await

@@ -239,6 +239,8 @@ fn start_readers(dir: &Path, keys: &Arc<Integrity>, kek: &SharedKek) -> Result<R
     let at_hand = at_hand?;
     for conn in &at_hand {
         conn.pragma_update(None, "cache_size", CACHE_AT_HAND_KIB)?;
+        // Whatever is in the way is waited for on a reader's thread.
+        conn.pragma_update(None, "busy_timeout", 0)?;
     }
     Readers::start(threads?, at_hand, keys, kek)
 }
@@ -290,6 +292,9 @@ pub(crate) fn unlock(conn: &Connection, kek: &Kek) -> Result<Integrity, StoreErr
 #[cfg(test)]
 mod tests {
     use super::*;
+    use keybaton_engine::ports::journal::{Append, Journal, JournalError, Wanted};
+    use keybaton_engine::ports::secret::{Seal, SecretBytes};
+    use keybaton_protocol::ids::{Generation, Millis, SecretName};
 
     #[test]
     fn the_writers_connection_syncs_every_commit_and_overwrites_what_it_deletes() {
@@ -304,5 +309,43 @@ mod tests {
         }
         let log: String = conn.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
         assert_eq!(log, "wal");
+    }
+
+    #[tokio::test]
+    async fn values_that_are_there_are_read_while_every_reader_is_busy_and_what_is_not_there_waits_for_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let kek = Kek::generate(&dir.path().join("kek")).unwrap();
+        let store = Store::create(&dir.path().join("data"), kek).unwrap();
+        let secret: SecretName = "payments/db".parse().unwrap();
+        let seal = Seal { label: "password".parse().unwrap(), bytes: SecretBytes::new(b"kept".to_vec()) };
+        let append = Append {
+            secret: secret.clone(),
+            after: None,
+            fence: None,
+            at: Millis(1),
+            events: Vec::new(),
+            seals: vec![(Generation(1), seal)],
+            replies: Vec::new(),
+            erase: Vec::new(),
+            mark: None,
+        };
+        store.append(append).await.unwrap();
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let held = Arc::new(std::sync::Mutex::new(held));
+        for _ in 0..READERS {
+            let (store, held) = (store.clone(), Arc::clone(&held));
+            tokio::spawn(async move { store.read_view(move |_| Ok(held.lock().unwrap().recv().is_err())).await });
+        }
+        tokio::task::yield_now().await;
+        let wanted =
+            |label: &str| vec![Wanted { generation: Generation(1), labels: vec![label.parse().unwrap()], salt: true }];
+        let opened = store.open(&secret, wanted("password")).await.unwrap();
+        assert_eq!(opened[0].values[0].expose(), b"kept");
+        let missing = store.open(&secret, wanted("token"));
+        tokio::pin!(missing);
+        let early = tokio::time::timeout(Duration::from_millis(200), &mut missing).await;
+        assert!(early.is_err(), "the readers are busy");
+        drop(release);
+        assert!(matches!(missing.await, Err(JournalError::NoSeal { .. })));
     }
 }
