@@ -20,6 +20,7 @@ mod identities;
 mod journal;
 mod kek;
 mod leases;
+mod log;
 mod open;
 mod proposals;
 mod reader;

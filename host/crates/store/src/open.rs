@@ -36,8 +36,9 @@ const BUSY_MS: u32 = 5_000;
 const CACHE_KIB: i32 = -32_768;
 /// The same for a connection that reads a few rows by key.
 const CACHE_AT_HAND_KIB: i32 = -1_024;
-/// Pages in the write-ahead log before it is moved into the database: fewer, and hot pages are written twice as often.
-const CHECKPOINT_PAGES: u32 = 16_000;
+/// Pages in the write-ahead log before it is moved into the database and begun anew: fewer, and hot pages are written
+/// more often; more, and more of its syncs find it growing.
+const CHECKPOINT_PAGES: u32 = 4_000;
 
 /// What a store is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

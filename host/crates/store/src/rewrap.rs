@@ -44,7 +44,7 @@ fn exchange(writer: &mut Writer, new: Kek) -> Result<u64, StoreError> {
     *kek = Arc::new(new);
     drop(kek);
     // What was wrapped with the old key is still in the log.
-    if !writer.truncate_log() {
+    if !writer.cut_log() {
         tracing::warn!("the write-ahead log still holds keys wrapped with the old key: a reader is in the way");
     }
     Ok(keys)

@@ -5,6 +5,7 @@ use crate::clock::Clock;
 use crate::crypto::Integrity;
 use crate::error::StoreError;
 use crate::kek::Kek;
+use crate::log;
 use crate::recent::Recent;
 use crate::state::State;
 use rusqlite::Connection;
@@ -164,7 +165,7 @@ pub(crate) struct Writer {
     pub(crate) state: State,
     clock: Clock,
     erased: bool,
-    truncated_at: Instant,
+    cut_at: Instant,
     recent: Recent,
     /// Where the store was opened, if that was within a runtime.
     runtime: Option<Handle>,
@@ -180,7 +181,7 @@ impl Writer {
             state,
             clock,
             erased: false,
-            truncated_at: Instant::now(),
+            cut_at: Instant::now(),
             recent: Recent::default(),
             runtime: Handle::try_current().ok(),
         }
@@ -209,8 +210,8 @@ impl Writer {
                 next = if batch.len() < BATCH_MAX { inbox.try_recv().ok() } else { None };
             }
             self.commit(batch);
-            if self.truncated_at.elapsed() >= ERASED_IN_LOG_MAX {
-                self.forget();
+            if self.cut_at.elapsed() >= ERASED_IN_LOG_MAX {
+                self.forget_while_busy();
             }
         }
         self.forget();
@@ -278,14 +279,26 @@ impl Writer {
     /// After an erasure, moves everything out of the write-ahead log and cuts it off: it still held the wrapped keys.
     /// A reader in the way only delays that to the next time.
     fn forget(&mut self) {
-        if self.erased && self.truncate_log() {
+        if self.erased && self.cut_log() {
             self.erased = false;
         }
     }
 
-    pub(crate) fn truncate_log(&mut self) -> bool {
-        self.truncated_at = Instant::now();
-        let busy = self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
-        matches!(busy, Ok(0))
+    /// The same where more is to come: the log would soon be as long again.
+    fn forget_while_busy(&mut self) {
+        let (length, erased) = (log::length(&self.conn), self.erased);
+        self.forget();
+        if !erased || self.erased {
+            return;
+        }
+        // Only the speed of what comes depends on it.
+        if let Err(error) = log::lay_out(&self.conn, length) {
+            tracing::warn!(%error, "the write-ahead log could not be laid out");
+        }
+    }
+
+    pub(crate) fn cut_log(&mut self) -> bool {
+        self.cut_at = Instant::now();
+        log::cut(&self.conn)
     }
 }

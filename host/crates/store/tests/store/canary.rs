@@ -60,3 +60,28 @@ async fn an_erased_key_is_soon_in_no_file_of_an_open_store() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
+
+#[tokio::test]
+async fn an_erased_key_is_soon_in_no_file_of_a_store_that_never_rests() {
+    let place = Place::new();
+    let store = place.create();
+    store.append(sealing("a/b", vec![seal(1, "password", CANARY)])).await.unwrap();
+    let raw = rusqlite::Connection::open(place.db()).unwrap();
+    let wrapped: Vec<u8> = raw.query_row("SELECT wrapped FROM data_keys", [], |row| row.get(0)).unwrap();
+    drop(raw);
+    let held = || files(&place.data()).iter().any(|file| holds(file, &wrapped));
+    assert!(held(), "before, a file holds it");
+    store.append(crate::support::facts("a/b", vec![Event::Erased { generation: Generation(1) }])).await.unwrap();
+    let begun = Instant::now();
+    while held() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "it is still there");
+        for generation in 2..12 {
+            store.append(sealing("a/c", vec![seal(generation, "password", CANARY)])).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+    let log = place.data().join("keybaton.db-wal").metadata().unwrap().len();
+    assert!(log > 100_000, "a log of {log} bytes: it was laid out anew for what comes");
+    drop(store);
+    place.open().unwrap().verify().await.unwrap();
+}
