@@ -28,6 +28,8 @@ const IN_FLIGHT: usize = 8;
 const GOAL: f64 = 0.8;
 /// Each window is cut into so many turns: the machine's own speed changes within seconds, and is to meet both alike.
 const TURNS: u32 = 4;
+/// Times as many windows as elsewhere: one of a noisy machine moves the ratio by more than what is to be seen.
+const MORE: usize = 2;
 /// One rotation alone is timed so many times less often than a plugin call.
 const FEWER: usize = 10;
 
@@ -64,7 +66,7 @@ pub(crate) async fn run(scale: &Scale) -> Result<Vec<Row>, Failure> {
 async fn together(scale: &Scale, fleet: &mut Fleet, bares: &mut Bares) -> Result<Vec<Row>, Failure> {
     let (warm_up, turn) = (scale.warm_up / 2 / TURNS, scale.window / TURNS);
     let (mut ours, mut bare) = (Vec::new(), Vec::new());
-    for _ in 0..scale.windows {
+    for _ in 0..scale.windows * MORE {
         for _ in 0..TURNS {
             ours.extend(fleet.rates(warm_up, 1, turn, |_| {}).await?);
             bare.push(bares.rate(warm_up, turn).await?);
