@@ -110,6 +110,8 @@ async fn what_a_killed_starter_has_started_is_killed_too() {
         .unwrap();
     let sleeper = written(&folder.join("sleeper.out")).await;
     assert!(runs(&sleeper));
+    // The sleeper may say its number before it is watched over.
+    written(&folder.join("started")).await;
     starter.kill().unwrap();
     assert!(gone(&sleeper).await, "the sleeper outlived its starter");
 }
@@ -118,5 +120,6 @@ async fn what_a_killed_starter_has_started_is_killed_too() {
 async fn be_killed(folder: &Path) {
     let launch = Launch::new("sleeper", "/bin/sh").args(["-c", "echo $$; exec sleep 600"]);
     let _sleeper = launch.start(folder).expect("sh is there");
+    fs::write(folder.join("started"), "it is\n").expect("the folder is the test's own");
     tokio::time::sleep(Duration::from_secs(600)).await;
 }
