@@ -25,8 +25,8 @@ pub(crate) fn length(conn: &Connection) -> u64 {
     path(conn).and_then(|path| path.metadata().ok()).map_or(0, |about| about.len())
 }
 
-/// Makes a log that has just been cut off as long again as it was, up to a bound, and all zero: to SQLite it is still empty, as one whose header has
-/// no magic number (<https://sqlite.org/fileformat2.html#walformat>, §4.1).
+/// Makes a log that has just been cut off as long again as it was, up to a bound, and all zero: to SQLite it is still
+/// empty, as one whose header has no magic number (<https://sqlite.org/fileformat2.html#walformat>, §4.1).
 pub(crate) fn lay_out(conn: &Connection, bytes: u64) -> io::Result<()> {
     path(conn).map_or(Ok(()), |path| zeroes(&path, bytes))
 }
@@ -50,6 +50,16 @@ fn path(conn: &Connection) -> Option<PathBuf> {
 mod tests {
     use super::*;
 
+    /// A database with an empty table and its log.
+    fn opened() -> (tempfile::TempDir, PathBuf, Connection) {
+        let dir = tempfile::tempdir().unwrap();
+        let db = dir.path().join("db");
+        let conn = Connection::open(&db).unwrap();
+        conn.pragma_update(None, "journal_mode", "wal").unwrap();
+        conn.execute_batch("CREATE TABLE t (x)").unwrap();
+        (dir, db, conn)
+    }
+
     /// What a crash leaves: the two files, and none of the memory that the connections shared.
     fn rows_after_a_crash(db: &Path) -> i64 {
         let left = tempfile::tempdir().unwrap();
@@ -64,11 +74,7 @@ mod tests {
 
     #[test]
     fn a_log_that_was_laid_out_is_empty_and_then_does_not_grow() {
-        let dir = tempfile::tempdir().unwrap();
-        let db = dir.path().join("db");
-        let conn = Connection::open(&db).unwrap();
-        conn.pragma_update(None, "journal_mode", "wal").unwrap();
-        conn.execute_batch("CREATE TABLE t (x)").unwrap();
+        let (_dir, db, conn) = opened();
         let insert = |count: i64| {
             for x in 0..count {
                 conn.execute("INSERT INTO t VALUES (?1)", [x]).unwrap();
@@ -90,11 +96,7 @@ mod tests {
 
     #[test]
     fn a_reader_in_the_way_keeps_the_log_as_it_is() {
-        let dir = tempfile::tempdir().unwrap();
-        let db = dir.path().join("db");
-        let conn = Connection::open(&db).unwrap();
-        conn.pragma_update(None, "journal_mode", "wal").unwrap();
-        conn.execute_batch("CREATE TABLE t (x)").unwrap();
+        let (_dir, db, conn) = opened();
         let reader = Connection::open(&db).unwrap();
         reader.execute_batch("BEGIN; SELECT * FROM t").unwrap();
         conn.pragma_update(None, "busy_timeout", 0).unwrap();

@@ -1,12 +1,13 @@
 //! Nothing that the store writes holds a secret, in any form; and what was erased is gone from its files.
 
-use crate::support::{Place, files, holds, seal, sealing};
+use crate::support::{Place, facts, files, holds, seal, sealing};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use keybaton_engine::ports::journal::Journal;
 use keybaton_engine::ports::secret::SecretBytes;
 use keybaton_protocol::event::Event;
 use keybaton_protocol::ids::Generation;
+use keybaton_store::Store;
 use std::time::{Duration, Instant};
 
 const CANARY: &[u8] = b"canary-5f1d-never-to-be-found-2b77";
@@ -42,20 +43,28 @@ async fn no_file_of_the_store_or_its_backups_holds_a_secret() {
     look("after it was closed");
 }
 
-#[tokio::test]
-async fn an_erased_key_is_soon_in_no_file_of_an_open_store() {
-    let place = Place::new();
+/// A store with one sealed value, and what its files hold of it: the wrapped data key and the sealed value.
+async fn sealed_in(place: &Place) -> (Store, [Vec<u8>; 2]) {
     let store = place.create();
     store.append(sealing("a/b", vec![seal(1, "password", CANARY)])).await.unwrap();
     let raw = rusqlite::Connection::open(place.db()).unwrap();
-    let wrapped: Vec<u8> = raw.query_row("SELECT wrapped FROM data_keys", [], |row| row.get(0)).unwrap();
-    let sealed: Vec<u8> = raw.query_row("SELECT value FROM sealed", [], |row| row.get(0)).unwrap();
-    drop(raw);
-    let held = |needle: &[u8]| files(&place.data()).iter().any(|file| holds(file, needle));
-    assert!(held(&wrapped) && held(&sealed), "before, the files hold them");
-    store.append(crate::support::facts("a/b", vec![Event::Erased { generation: Generation(1) }])).await.unwrap();
+    let only = |query: &str| raw.query_row(query, [], |row| row.get::<_, Vec<u8>>(0)).unwrap();
+    let kept = [only("SELECT wrapped FROM data_keys"), only("SELECT value FROM sealed")];
+    assert!(held(place, &kept[0]) && held(place, &kept[1]), "the files hold them");
+    (store, kept)
+}
+
+fn held(place: &Place, needle: &[u8]) -> bool {
+    files(&place.data()).iter().any(|file| holds(file, needle))
+}
+
+#[tokio::test]
+async fn an_erased_key_is_soon_in_no_file_of_an_open_store() {
+    let place = Place::new();
+    let (store, kept) = sealed_in(&place).await;
+    store.append(facts("a/b", vec![Event::Erased { generation: Generation(1) }])).await.unwrap();
     let begun = Instant::now();
-    while held(&wrapped) || held(&sealed) {
+    while kept.iter().any(|needle| held(&place, needle)) {
         assert!(begun.elapsed() < Duration::from_secs(20), "they are still there");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
@@ -64,24 +73,19 @@ async fn an_erased_key_is_soon_in_no_file_of_an_open_store() {
 #[tokio::test]
 async fn an_erased_key_is_soon_in_no_file_of_a_store_that_never_rests() {
     let place = Place::new();
-    let store = place.create();
-    store.append(sealing("a/b", vec![seal(1, "password", CANARY)])).await.unwrap();
-    let raw = rusqlite::Connection::open(place.db()).unwrap();
-    let wrapped: Vec<u8> = raw.query_row("SELECT wrapped FROM data_keys", [], |row| row.get(0)).unwrap();
-    drop(raw);
-    let held = || files(&place.data()).iter().any(|file| holds(file, &wrapped));
-    assert!(held(), "before, a file holds it");
-    store.append(crate::support::facts("a/b", vec![Event::Erased { generation: Generation(1) }])).await.unwrap();
-    let begun = Instant::now();
-    while held() {
-        assert!(begun.elapsed() < Duration::from_secs(20), "it is still there");
+    let (store, kept) = sealed_in(&place).await;
+    let log = || place.data().join("keybaton.db-wal").metadata().unwrap().len();
+    store.append(facts("a/b", vec![Event::Erased { generation: Generation(1) }])).await.unwrap();
+    let (begun, mut longest) = (Instant::now(), 0);
+    while kept.iter().any(|needle| held(&place, needle)) {
+        assert!(begun.elapsed() < Duration::from_secs(20), "they are still there");
+        longest = longest.max(log());
         for generation in 2..12 {
             store.append(sealing("a/c", vec![seal(generation, "password", CANARY)])).await.unwrap();
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
-    let log = place.data().join("keybaton.db-wal").metadata().unwrap().len();
-    assert!(log > 100_000, "a log of {log} bytes: it was laid out anew for what comes");
+    assert!(log() >= longest, "after the cut it is {} bytes long, before it {longest}", log());
     drop(store);
     place.open().unwrap().verify().await.unwrap();
 }
