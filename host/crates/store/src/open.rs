@@ -335,9 +335,15 @@ mod tests {
         let held = Arc::new(std::sync::Mutex::new(held));
         for _ in 0..READERS {
             let (store, held) = (store.clone(), Arc::clone(&held));
-            tokio::spawn(async move { store.read_view(move |_| Ok(held.lock().unwrap().recv().is_err())).await });
+            let (begins, began) = tokio::sync::oneshot::channel();
+            let busy = move |_: &View<'_>| {
+                begins.send(()).unwrap();
+                Ok(held.lock().unwrap().recv().is_err())
+            };
+            tokio::spawn(async move { store.read_view(busy).await });
+            // One reader takes all that waits for one.
+            began.await.unwrap();
         }
-        tokio::task::yield_now().await;
         let wanted =
             |label: &str| vec![Wanted { generation: Generation(1), labels: vec![label.parse().unwrap()], salt: true }];
         let opened = store.open(&secret, wanted("password")).await.unwrap();
