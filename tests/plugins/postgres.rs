@@ -201,3 +201,22 @@ async fn a_server_that_is_away_is_no_refusal() {
     server.up().await.unwrap();
     assert!(rig.works(1).await, "installed for good");
 }
+
+#[tokio::test]
+async fn a_session_that_the_server_has_ended_is_left_and_nothing_is_in_doubt_for_it() {
+    let (server, mut rig) = rig(one()).await;
+    let sessions = "FROM pg_stat_activity WHERE application_name = 'keybaton-admin'";
+    for number in 1..=5 {
+        rig.know(number, "pending", None);
+        rig.create(number).await.unwrap();
+        // Panics at any other outcome.
+        rig.done(Install, number).await;
+        let ended = server.rows(&format!("SELECT pg_terminate_backend(pid, 5000)::text {sessions}")).await.unwrap();
+        assert_eq!(ended, [[Some("true".to_owned())]], "one was kept after generation {number}");
+        rig.role(number, "current");
+        if number > 1 {
+            rig.forget(number - 1);
+        }
+    }
+    assert!(rig.works(5).await);
+}

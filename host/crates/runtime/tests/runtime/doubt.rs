@@ -56,7 +56,7 @@ async fn a_lost_answer_is_ambiguous_and_a_refused_connection_is_not() {
             vec![HostAnswer::NotDone],
         ),
     ] {
-        proxy.cut_all();
+        proxy.cut_all().await;
         let armed = proxy.arm(fault, when);
         let record = Memory::new();
         let outcome = bench.runtime.call(install(&bench), record.clone()).await;
@@ -68,7 +68,7 @@ async fn a_lost_answer_is_ambiguous_and_a_refused_connection_is_not() {
         }
         assert_eq!(ending(&record), endings, "{sentence}");
     }
-    proxy.cut_all();
+    proxy.cut_all().await;
     let outcome = bench.runtime.call(install(&bench), Memory::new()).await;
     assert!(matches!(outcome, Outcome::Done(_)), "afterwards all is well: {outcome:?}");
     drop(server);
@@ -78,9 +78,23 @@ async fn a_lost_answer_is_ambiguous_and_a_refused_connection_is_not() {
 async fn an_idle_session_that_died_does_not_put_a_statement_in_doubt() {
     let (server, proxy, bench) = behind_proxy().await;
     assert!(matches!(bench.runtime.call(install(&bench), Memory::new()).await, Outcome::Done(_)));
-    proxy.cut_all();
+    proxy.cut_all().await;
     let outcome = bench.runtime.call(install(&bench), Memory::new()).await;
     assert!(matches!(outcome, Outcome::Done(_)), "{outcome:?}");
+    drop(server);
+}
+
+#[tokio::test]
+async fn a_session_that_was_idle_for_long_is_asked_before_a_statement_is_trusted_to_it() {
+    let (server, proxy, bench) = behind_proxy().await;
+    assert!(matches!(bench.runtime.call(install(&bench), Memory::new()).await, Outcome::Done(_)));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    // As by a firewall that has forgotten it: that it is dead shows at the next packet.
+    let armed = proxy.arm(Fault::Reset, When::next());
+    let record = Memory::new();
+    let outcome = bench.runtime.call(install(&bench), record.clone()).await;
+    assert!(matches!(outcome, Outcome::Done(_)), "{outcome:?}");
+    assert_eq!((armed.fired(), ending(&record)), (1, vec![]));
     drop(server);
 }
 
