@@ -22,10 +22,11 @@ impl Store {
     /// # Errors
     /// As [`Journal::append`]; the audit entry is kept only with the append.
     pub async fn append_audited(&self, append: Append, entry: AuditEntry) -> Result<Seq, JournalError> {
-        self.submit(Prepared::new(append, Some(entry))).await
+        self.submit(Box::new(Prepared::new(append, Some(entry)))).await
     }
 
-    async fn submit(&self, mut prepared: Prepared) -> Result<Seq, JournalError> {
+    /// Boxed, or each future on the way to the writer would have room for it twice.
+    async fn submit(&self, mut prepared: Box<Prepared>) -> Result<Seq, JournalError> {
         let secret = prepared.secret.clone();
         match self.write(move |tx| prepared.run(tx)).await {
             Ok(Ok(seq)) => Ok(seq),
@@ -38,7 +39,7 @@ impl Store {
 #[async_trait]
 impl Journal for Store {
     async fn append(&self, append: Append) -> Result<Seq, JournalError> {
-        self.submit(Prepared::new(append, None)).await
+        self.submit(Box::new(Prepared::new(append, None))).await
     }
 
     async fn read(&self, secret: &SecretName, after: Seq) -> Result<Vec<Recorded>, JournalError> {

@@ -160,7 +160,7 @@ impl Readers {
         let free = self.at_hand.iter().find_map(|connection| connection.try_lock().ok())?;
         let (conn, ids) = &*free;
         let kek = self.kek.try_read().ok()?;
-        let began = conn.execute_batch("BEGIN").map_err(StoreError::from);
+        let began = take_snapshot(conn).map_err(StoreError::from);
         let answer = began.and_then(|()| run(&View { conn, keys: &self.keys, kek: &kek, ids }));
         give_back(conn);
         Some(answer)
@@ -204,7 +204,7 @@ fn serve(conn: &Connection, keys: &Integrity, kek: &SharedKek, queue: &Queue) {
         }
         // Held until the snapshot is given back: `rewrap` exchanges the key and the rows wrapped by it as one.
         let kek = kek.read().expect("no holder of the key panics while it exchanges it");
-        match conn.execute_batch("BEGIN") {
+        match take_snapshot(conn) {
             Ok(()) => jobs.into_iter().for_each(|(job, _room)| job(Ok(View { conn, keys, kek: &kek, ids: &ids }))),
             Err(error) => {
                 let error = StoreError::from(error);
@@ -215,10 +215,15 @@ fn serve(conn: &Connection, keys: &Integrity, kek: &SharedKek, queue: &Queue) {
     }
 }
 
+/// Begins a transaction; its first read fixes what it sees.
+fn take_snapshot(conn: &Connection) -> rusqlite::Result<()> {
+    conn.prepare_cached("BEGIN")?.execute([]).map(drop)
+}
+
 /// Ends the snapshot, if one was taken.
 fn give_back(conn: &Connection) {
     if !conn.is_autocommit()
-        && let Err(error) = conn.execute_batch("ROLLBACK")
+        && let Err(error) = conn.prepare_cached("ROLLBACK").and_then(|mut statement| statement.execute([]))
     {
         tracing::error!(%error, "a snapshot could not be given back");
     }

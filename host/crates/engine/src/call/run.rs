@@ -113,12 +113,13 @@ async fn unseal(
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
-    let ask = |(generation, _, label): &(Generation, String, SealLabel)| Wanted {
-        generation: *generation,
-        labels: vec![label.clone()],
+    let one_generation = |one: &[(Generation, String, SealLabel)]| Wanted {
+        generation: one[0].0,
+        labels: one.iter().map(|(_, _, label)| label.clone()).collect(),
         salt: false,
     };
-    let opened = shared.journal.open(name, wanted.iter().map(ask).collect()).await?;
+    let asked = wanted.chunk_by(|(one, ..), (next, ..)| one == next).map(one_generation).collect();
+    let opened = shared.journal.open(name, asked).await?;
     let bytes = opened.into_iter().flat_map(|opened| opened.values);
     let value = |((generation, field, label), bytes)| Value { generation, field, label, bytes };
     Ok(wanted.into_iter().zip(bytes).map(value).collect())
