@@ -1,6 +1,6 @@
 //! The command line, by the real binary on a real installation: what each command says, and how it ends.
 
-use crate::host::{Installation, generation};
+use crate::host::{Installation, generation, keybaton};
 use crate::load::connections;
 use crate::workload::{Counts, Workload};
 use keybaton_test_support::{Login, Postgres, PostgresOptions};
@@ -103,6 +103,14 @@ async fn from_nothing_to_a_finished_rotation() {
     }
     host.down().await;
     host.ends(&["status"], exit::UNREACHABLE).await;
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let ran = std::process::Command::new(keybaton()).args(["completions", "bash"]).stdout(writer).output().unwrap();
+    assert_eq!((ran.status.code(), String::from_utf8_lossy(&ran.stderr).as_ref()), (Some(exit::DONE), ""));
 }
 
 #[tokio::test(flavor = "multi_thread")]

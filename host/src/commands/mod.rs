@@ -25,6 +25,7 @@ use crate::output::Output;
 use clap::CommandFactory;
 use keybaton_protocol::ids::SecretName;
 use std::future::Future;
+use std::io::Write;
 
 pub(crate) use declare::read_yaml;
 pub(crate) use init::CA_SEALED_AS;
@@ -39,7 +40,10 @@ pub(crate) fn run(cli: Cli, output: &Output) -> Result<Exit, Failure> {
         Command::Key(asked) => key::run(&common, output, asked),
         Command::Demo(asked) => crate::demo::run(output, &asked),
         Command::Completions(asked) => {
-            clap_complete::generate(asked.shell, &mut Cli::command(), "keybaton", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(asked.shell, &mut Cli::command(), "keybaton", &mut script);
+            // A closed pipe is the reader's choice, not a failure of the command.
+            let _closed = std::io::stdout().lock().write_all(&script);
             Ok(Exit::Done)
         }
         Command::Plugin(asked) => plugins::run(&common, output, asked),
