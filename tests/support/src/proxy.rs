@@ -38,8 +38,6 @@ pub struct FlakyProxy {
 struct Shared {
     target: SocketAddr,
     connections: AtomicU64,
-    /// Every open connection listens to it.
-    open: watch::Sender<()>,
     armings: Mutex<Vec<Arming>>,
 }
 
@@ -52,7 +50,6 @@ impl FlakyProxy {
         let shared = Shared {
             target: (Ipv4Addr::LOCALHOST, target_port).into(),
             connections: AtomicU64::new(0),
-            open: watch::Sender::new(()),
             armings: Mutex::default(),
         };
         let mut proxy =
@@ -85,10 +82,9 @@ impl FlakyProxy {
         self.shared.armings().clear();
     }
 
-    /// Resets every open connection, in mid-stream where something is under way. None is open when this returns.
-    pub async fn cut_all(&self) {
+    /// Resets every open connection, in mid-stream where something is under way.
+    pub fn cut_all(&self) {
         self.cuts.send_modify(|cuts| *cuts += 1);
-        self.shared.open.closed().await;
     }
 
     /// Stops listening, so that connections are refused as by a server that is down, and cuts the open ones.
@@ -98,7 +94,7 @@ impl FlakyProxy {
             // Only once the task is gone is the port closed; that it was aborted is its outcome.
             let _ = listening.await;
         }
-        self.cut_all().await;
+        self.cut_all();
     }
 
     /// Listens again on the same port after [`FlakyProxy::down`]. Does nothing while it listens.
@@ -144,11 +140,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, cuts: watch::Receive
         let connection = shared.connections.fetch_add(1, Ordering::Relaxed);
         let (shared, mut cuts) = (Arc::clone(&shared), cuts.clone());
         cuts.mark_unchanged();
-        let open = shared.open.subscribe();
-        tokio::spawn(async move {
-            relay::serve(client, connection, shared, cuts).await;
-            drop(open);
-        });
+        tokio::spawn(relay::serve(client, connection, shared, cuts));
     }
 }
 

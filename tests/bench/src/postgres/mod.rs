@@ -23,10 +23,8 @@ use std::sync::Arc;
 
 const PLUGIN: &str = "postgres-password";
 /// Rotations under way at the same time, here and in the bare loop. With fewer, fewer share a sync of the record.
-const IN_FLIGHT: [usize; 2] = [MANY, 8];
-/// So many for the goal.
-const MANY: usize = 32;
-/// Which share of the bare loop's rate is asked for.
+const IN_FLIGHT: [usize; 2] = [8, 32];
+/// Which share of the bare loop's rate is asked for, with few and with many.
 const GOAL: f64 = 0.8;
 /// Sessions that the server lets in; its own 100 are too few for the admins and logins of both sides.
 const SESSIONS: usize = 200;
@@ -54,7 +52,7 @@ pub(crate) async fn run(scale: &Scale) -> Result<Vec<Row>, Failure> {
         let mut fleet = Fleet::issue(&engine, names(in_flight)?).await?;
         let mut bares = Bares::new(&server, statements()?, in_flight).await?;
         rows.push(together(scale, &mut fleet, &mut bares, in_flight).await?);
-        if in_flight != MANY {
+        if in_flight == IN_FLIGHT[0] {
             rows.extend(alone(scale, &mut fleet, &mut bares).await?);
         }
         fleet.check().await?;
@@ -93,8 +91,8 @@ async fn together(scale: &Scale, fleet: &mut Fleet, bares: &mut Bares, in_flight
         say("postgres", &format!("{:.0} per second, the bare loop {:.0}", median(&ours), median(&bare)));
     }
     let beside = Beside::Peer("the same statements and login, bare".to_owned(), median(&bare));
-    let row = Row::new(format!("PostgreSQL rotations, {in_flight} in flight"), median(&ours), "/s").rate_beside(beside);
-    Ok(if in_flight == MANY { row.goal(Goal::Ratio(GOAL)) } else { row })
+    let row = Row::new(format!("PostgreSQL rotations, {in_flight} in flight"), median(&ours), "/s");
+    Ok(row.rate_beside(beside).goal(Goal::Ratio(GOAL)))
 }
 
 /// One at a time.

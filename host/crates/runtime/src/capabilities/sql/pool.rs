@@ -8,9 +8,6 @@ use tokio::time::Instant;
 
 /// How long one may be idle before it is closed.
 const IDLE_FOR: Duration = Duration::from_secs(60);
-/// How long a session's last answer vouches for it, unless it is seen to end; HikariCP, a pool of JDBC connections, takes
-/// the same half a second (`aliveBypassWindowMs`).
-const VOUCHED_FOR: Duration = Duration::from_millis(500);
 
 /// Idle sessions, newest last.
 #[derive(Debug)]
@@ -29,13 +26,13 @@ impl Sessions {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The one used last, if it is still alive as far as can be told without asking, and whether it is to be asked.
-    pub(super) fn take(&self, mark: u64) -> Option<(Session, bool)> {
+    /// The one used last, if it is still alive as far as can be told without asking.
+    pub(super) fn take(&self, mark: u64) -> Option<Session> {
         let mut idle = self.idle();
         idle.retain(|(session, since)| {
             session.mark == mark && !session.client.is_closed() && since.elapsed() < IDLE_FOR
         });
-        idle.pop().map(|(session, since)| (session, since.elapsed() >= VOUCHED_FOR))
+        idle.pop().map(|(session, _)| session)
     }
 
     /// Closes those that were opened with anything else.
@@ -43,7 +40,7 @@ impl Sessions {
         self.idle().retain(|(session, _)| session.mark == mark);
     }
 
-    /// Keeps a session that has just answered for the next call, if the admin still logs in with what it was opened with.
+    /// Keeps a session for the next call, if the admin still logs in with what it was opened with.
     pub(super) fn put(&self, session: Session, mark: u64) {
         let mut idle = self.idle();
         if idle.len() < self.most && session.mark == mark && !session.client.is_closed() {

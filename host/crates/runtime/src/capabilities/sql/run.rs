@@ -89,20 +89,12 @@ async fn as_admin(opened: &Opened, admin: &PostgresAdmin, within_ms: u64) -> Res
     Err(last.unwrap_or_else(|| Refusal::host("connection.admin", "the admin credential kept changing")))
 }
 
-/// An idle admin session that answers, or answered a moment ago and has not ended since: a statement sent into a dead one
-/// would be in doubt for nothing.
+/// An idle admin session, once it has answered: a statement sent into a dead one would be in doubt for nothing.
 async fn idle(opened: &Opened, mark: u64, within_ms: u64) -> Option<Session> {
     loop {
-        let (session, ask) = opened.sessions.take(mark)?;
-        let alive = if ask {
-            let ping = session.client.simple_query("");
-            matches!(tokio::time::timeout(Duration::from_millis(within_ms), ping).await, Ok(Ok(_)))
-        } else {
-            // The runtime looks at its sockets, and the session at its own, if the server has ended it.
-            tokio::task::yield_now().await;
-            !session.client.is_closed()
-        };
-        if alive {
+        let session = opened.sessions.take(mark)?;
+        let ping = session.client.simple_query("");
+        if let Ok(Ok(_)) = tokio::time::timeout(Duration::from_millis(within_ms), ping).await {
             return Some(session);
         }
     }
