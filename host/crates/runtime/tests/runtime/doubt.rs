@@ -56,7 +56,7 @@ async fn a_lost_answer_is_ambiguous_and_a_refused_connection_is_not() {
             vec![HostAnswer::NotDone],
         ),
     ] {
-        proxy.cut_all().await;
+        proxy.cut_all();
         let armed = proxy.arm(fault, when);
         let record = Memory::new();
         let outcome = bench.runtime.call(install(&bench), record.clone()).await;
@@ -68,7 +68,7 @@ async fn a_lost_answer_is_ambiguous_and_a_refused_connection_is_not() {
         }
         assert_eq!(ending(&record), endings, "{sentence}");
     }
-    proxy.cut_all().await;
+    proxy.cut_all();
     let outcome = bench.runtime.call(install(&bench), Memory::new()).await;
     assert!(matches!(outcome, Outcome::Done(_)), "afterwards all is well: {outcome:?}");
     drop(server);
@@ -78,7 +78,7 @@ async fn a_lost_answer_is_ambiguous_and_a_refused_connection_is_not() {
 async fn an_idle_session_that_died_does_not_put_a_statement_in_doubt() {
     let (server, proxy, bench) = behind_proxy().await;
     assert!(matches!(bench.runtime.call(install(&bench), Memory::new()).await, Outcome::Done(_)));
-    proxy.cut_all().await;
+    proxy.cut_all();
     let outcome = bench.runtime.call(install(&bench), Memory::new()).await;
     assert!(matches!(outcome, Outcome::Done(_)), "{outcome:?}");
     drop(server);
