@@ -9,6 +9,7 @@ mod audit;
 mod backup;
 mod chain;
 mod clock;
+mod company;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod crypto;

@@ -2,6 +2,7 @@
 //! after the commit. One piece of work that fails takes nothing else with it.
 
 use crate::clock::Clock;
+use crate::company::Company;
 use crate::crypto::Integrity;
 use crate::error::StoreError;
 use crate::kek::Kek;
@@ -95,6 +96,8 @@ impl Committed {
     }
 }
 
+type Submitted = (Job, OwnedSemaphorePermit);
+
 enum Job {
     Shared(Box<dyn Work>),
     Alone(Box<dyn FnOnce(&mut Writer) + Send>),
@@ -102,7 +105,7 @@ enum Job {
 
 /// The way to the writer thread.
 pub(crate) struct WriterHandle {
-    jobs: Option<Sender<(Job, OwnedSemaphorePermit)>>,
+    jobs: Option<Sender<Submitted>>,
     room: Arc<Semaphore>,
     thread: Option<JoinHandle<()>>,
 }
@@ -167,6 +170,7 @@ pub(crate) struct Writer {
     erased: bool,
     cut_at: Instant,
     recent: Recent,
+    company: Company,
     /// Where the store was opened, if that was within a runtime.
     runtime: Option<Handle>,
 }
@@ -183,11 +187,12 @@ impl Writer {
             erased: false,
             cut_at: Instant::now(),
             recent: Recent::default(),
+            company: Company::default(),
             runtime: Handle::try_current().ok(),
         }
     }
 
-    fn serve(mut self, inbox: &Receiver<(Job, OwnedSemaphorePermit)>) {
+    fn serve(mut self, inbox: &Receiver<Submitted>) {
         loop {
             let first = match inbox.recv_timeout(IDLE) {
                 Ok(job) => job,
@@ -197,24 +202,34 @@ impl Writer {
                 }
                 Err(RecvTimeoutError::Disconnected) => break,
             };
-            let mut next = Some(first);
-            let mut batch: Vec<Queued> = Vec::new();
-            while let Some((job, room)) = next {
-                match job {
-                    Job::Shared(work) => batch.push((work, room)),
-                    Job::Alone(run) => {
-                        self.commit(std::mem::take(&mut batch));
-                        run(&mut self);
-                    }
-                }
-                next = if batch.len() < BATCH_MAX { inbox.try_recv().ok() } else { None };
+            let mut batch = Vec::new();
+            self.gather(Some(first), inbox, &mut batch);
+            if let Some(wait) = self.company.wait(batch.len()) {
+                std::thread::sleep(wait);
+                self.gather(inbox.try_recv().ok(), inbox, &mut batch);
             }
+            self.company.met(batch.len());
             self.commit(batch);
             if self.cut_at.elapsed() >= ERASED_IN_LOG_MAX {
                 self.forget_while_busy();
             }
         }
         self.forget();
+    }
+
+    /// Takes what is waiting, as far as it can share a commit; what cannot is run between two.
+    fn gather(&mut self, first: Option<Submitted>, inbox: &Receiver<Submitted>, batch: &mut Vec<Queued>) {
+        let mut next = first;
+        while let Some((job, room)) = next {
+            match job {
+                Job::Shared(work) => batch.push((work, room)),
+                Job::Alone(run) => {
+                    self.commit(std::mem::take(batch));
+                    run(self);
+                }
+            }
+            next = if batch.len() < BATCH_MAX { inbox.try_recv().ok() } else { None };
+        }
     }
 
     fn commit(&mut self, mut batch: Vec<Queued>) {
