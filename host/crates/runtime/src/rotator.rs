@@ -2,6 +2,7 @@
 
 use crate::breakage;
 use crate::cache::Cache;
+use crate::capabilities::sql::pool::Caller;
 use crate::catalog::{Catalog, CatalogError};
 use crate::connection::Connections;
 use crate::convert;
@@ -160,6 +161,7 @@ impl Runtime {
             subject: request.generation,
             proved: false,
             ledger: ledger.clone(),
+            caller: Caller::default(),
             connections: self.connections.snapshot(),
         };
         let state = CallState::new(stage, Arc::clone(&plugin.allowed), limits, Some(business));

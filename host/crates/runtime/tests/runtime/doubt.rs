@@ -99,6 +99,27 @@ async fn a_session_that_was_idle_for_long_is_asked_before_a_statement_is_trusted
 }
 
 #[tokio::test]
+async fn a_read_that_meets_the_end_of_a_session_is_made_again_in_another() {
+    let (server, proxy, bench) = behind_proxy().await;
+    for (sentence, fault) in [
+        ("the session is reset", Fault::Reset),
+        ("the request is lost", Fault::LoseRequest),
+        ("the answer is lost", Fault::LoseReply),
+        ("the server falls silent", Fault::SilenceReply),
+    ] {
+        assert!(matches!(bench.runtime.call(install(&bench), Memory::new()).await, Outcome::Done(_)), "{sentence}");
+        // At once, the first statement that is sent into the session is the plugin's own, and it reads.
+        let armed = proxy.arm(fault, When::request_holds("rolcanlogin"));
+        let record = Memory::new();
+        let outcome = bench.runtime.call(install(&bench), record.clone()).await;
+        proxy.disarm();
+        assert!(matches!(outcome, Outcome::Done(_)), "{sentence}: {outcome:?}");
+        assert_eq!((armed.fired(), ending(&record)), (1, vec![]), "{sentence}");
+    }
+    drop(server);
+}
+
+#[tokio::test]
 async fn a_call_that_nobody_waits_for_still_records_its_outcome() {
     let (server, proxy, bench) = behind_proxy().await;
     let mut armed = proxy.arm(Fault::DelayReply(Duration::from_millis(400)), When::request_holds("PASSWORD"));

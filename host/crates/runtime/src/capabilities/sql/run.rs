@@ -2,6 +2,7 @@
 //! is the line between "certainly not done" and "nobody knows".
 
 use super::Table;
+use super::pool::Caller;
 use super::rows;
 use super::session::{self, Session, Who};
 use super::sqlstate::{self, LOGIN_REFUSED};
@@ -22,6 +23,32 @@ pub(super) const CANCEL_MS: u64 = 2_000;
 /// Logins of an admin within one host call: where its credential has just been replaced, the next one is tried.
 const ADMIN_TRIES: usize = 4;
 
+/// A session that answered so lately is not always asked again.
+const LATELY: Duration = Duration::from_millis(500);
+
+/// What an idle session must have done to be used.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Proof {
+    /// Answered now.
+    Now,
+    /// Answered now, or lately another statement of the same call of the plugin, and nobody since.
+    InThisCall,
+    /// Answered now, or lately whomever.
+    Lately,
+}
+
+impl Proof {
+    /// Whether a session gives it unasked that last answered so long ago.
+    fn is_given(self, ago: Duration, this_call: bool) -> bool {
+        ago < LATELY
+            && match self {
+                Self::Now => false,
+                Self::InThisCall => this_call,
+                Self::Lately => true,
+            }
+    }
+}
+
 /// As whom to log in.
 pub(super) enum Login {
     Admin(PostgresAdmin),
@@ -40,6 +67,9 @@ pub(super) struct Statement {
 /// A session and the place it takes on its connection.
 pub(super) struct Prepared {
     session: Session,
+    /// Whether it has answered since it was taken up.
+    asked: bool,
+    caller: Caller,
     opened: Arc<Opened>,
     /// Where the admin's secret comes from; `None` for a candidate.
     source: Option<Arc<dyn SecretSource>>,
@@ -47,25 +77,59 @@ pub(super) struct Prepared {
     _slot: OwnedSemaphorePermit,
 }
 
-/// Gets a session that answers. Nothing has left yet.
-pub(super) async fn prepare(opened: &Arc<Opened>, login: &Login, within_ms: u64) -> Result<Prepared, Refusal> {
+/// Runs a statement that changes nothing. An idle session that answered lately is not asked again for it; where it has
+/// ended since, the statement is sent once more, in one that answers.
+pub(super) async fn read(
+    opened: &Arc<Opened>,
+    login: &Login,
+    caller: &Caller,
+    statement: &Statement,
+    within_ms: u64,
+) -> Result<Table, Refusal> {
+    let prepared = prepare(opened, login, caller, Proof::Lately, within_ms).await?;
+    let asked = prepared.asked;
+    match send(prepared, statement, within_ms).await {
+        Err(refusal) if !asked && sqlstate::is_of_the_session(&refusal.code) => {
+            let prepared = prepare(opened, login, caller, Proof::Now, within_ms).await?;
+            send(prepared, statement, within_ms).await
+        }
+        done => done,
+    }
+}
+
+/// Gets a session that answers, or has answered as far as is asked for. Nothing has left yet.
+pub(super) async fn prepare(
+    opened: &Arc<Opened>,
+    login: &Login,
+    caller: &Caller,
+    proof: Proof,
+    within_ms: u64,
+) -> Result<Prepared, Refusal> {
     let slot = opened.enter(within_ms).await?;
-    let (session, source, using) = match login {
+    let (session, asked, source, using) = match login {
         Login::Admin(admin) => {
-            let (session, using) = as_admin(opened, admin, within_ms).await?;
-            (session, Some(Arc::clone(&admin.password)), Some(using))
+            let (session, asked, using) = as_admin(opened, admin, caller, proof, within_ms).await?;
+            (session, asked, Some(Arc::clone(&admin.password)), Some(using))
         }
         Login::Candidate { user, password } => {
             let who = Who { user, password: password.expose(), as_admin: false, trial: true, mark: 0 };
-            (log_in(opened, &who, within_ms).await?, None, None)
+            (log_in(opened, &who, within_ms).await?, true, None, None)
         }
     };
-    Ok(Prepared { session, opened: Arc::clone(opened), source, _using: using, _slot: slot })
+    let (opened, caller) = (Arc::clone(opened), caller.clone());
+    Ok(Prepared { session, asked, caller, opened, source, _using: using, _slot: slot })
 }
 
-/// An admin session. Whoever is counted under a mark uses what had that mark when the count was made: the source is
-/// asked again afterwards, so that nobody begins with the old value once it is said to be left.
-async fn as_admin(opened: &Opened, admin: &PostgresAdmin, within_ms: u64) -> Result<(Session, Using), Refusal> {
+/// An admin session, and whether it has answered since it was taken up. Whoever is counted under a mark uses what had
+/// that mark when the count was made: the source is asked again afterwards, so that nobody begins with the old value
+/// once it is said to be left.
+async fn as_admin(
+    opened: &Opened,
+    admin: &PostgresAdmin,
+    caller: &Caller,
+    proof: Proof,
+    within_ms: u64,
+) -> Result<(Session, bool, Using), Refusal> {
     let source = &admin.password;
     let mut last = None;
     for _ in 0..ADMIN_TRIES {
@@ -74,8 +138,8 @@ async fn as_admin(opened: &Opened, admin: &PostgresAdmin, within_ms: u64) -> Res
         if source.mark() != mark {
             continue;
         }
-        if let Some(session) = idle(opened, mark, within_ms).await {
-            return Ok((session, using));
+        if let Some((session, asked)) = kept(opened, mark, caller, proof, within_ms).await {
+            return Ok((session, asked, using));
         }
         let had = source.read().await.map_err(|error| unavailable(opened, &error))?;
         if had.mark != mark {
@@ -83,19 +147,23 @@ async fn as_admin(opened: &Opened, admin: &PostgresAdmin, within_ms: u64) -> Res
         }
         match log_in_as_admin(opened, admin, &had, false, within_ms).await {
             Err(refusal) if refusal.code == LOGIN_REFUSED && source.refused(mark).await => last = Some(refusal),
-            done => return done.map(|session| (session, using)),
+            done => return done.map(|session| (session, true, using)),
         }
     }
     Err(last.unwrap_or_else(|| Refusal::host("connection.admin", "the admin credential kept changing")))
 }
 
-/// An idle admin session, once it has answered: a statement sent into a dead one would be in doubt for nothing.
-async fn idle(opened: &Opened, mark: u64, within_ms: u64) -> Option<Session> {
+/// An idle admin session, and whether it was asked: what changes something would be in doubt for nothing if it were sent
+/// into a dead one.
+async fn kept(opened: &Opened, mark: u64, caller: &Caller, proof: Proof, within_ms: u64) -> Option<(Session, bool)> {
     loop {
-        let session = opened.sessions.take(mark)?;
-        let ping = session.client.simple_query("");
+        let idle = opened.sessions.take(mark, caller)?;
+        if proof.is_given(idle.answered.elapsed(), idle.caller == *caller) {
+            return Some((idle.session, false));
+        }
+        let ping = idle.session.client.simple_query("");
         if let Ok(Ok(_)) = tokio::time::timeout(Duration::from_millis(within_ms), ping).await {
-            return Some(session);
+            return Some((idle.session, true));
         }
     }
 }
@@ -143,11 +211,11 @@ pub(crate) async fn probe(
 }
 
 /// Sends the statement. For a mutating one, everything but the server's clear word is `lost`.
-pub(super) async fn send(prepared: Prepared, statement: Statement, within_ms: u64) -> Result<Table, Refusal> {
-    let Prepared { session, opened, source, _using, _slot } = prepared;
+pub(super) async fn send(prepared: Prepared, statement: &Statement, within_ms: u64) -> Result<Table, Refusal> {
+    let Prepared { session, asked: _, caller, opened, source, _using, _slot } = prepared;
     let (mark, mutates) = (source.map_or(0, |source| source.mark()), statement.mutates);
     let answered = {
-        let running = rows::of(&session.client, &statement);
+        let running = rows::of(&session.client, statement);
         tokio::pin!(running);
         match tokio::time::timeout(Duration::from_millis(within_ms), &mut running).await {
             Ok(answered) => Some(answered),
@@ -165,7 +233,7 @@ pub(super) async fn send(prepared: Prepared, statement: Statement, within_ms: u6
         Some(Ok(rows)) => {
             // What returned too much may still be at it.
             if session.as_admin && rows.is_ok() {
-                opened.sessions.put(session, mark);
+                opened.sessions.put(session, mark, caller);
             }
             rows
         }
@@ -173,7 +241,7 @@ pub(super) async fn send(prepared: Prepared, statement: Statement, within_ms: u6
             Some(said) if !(mutates && sqlstate::is_doubtful(said)) => {
                 let refusal = sqlstate::refusal(said, session.as_admin);
                 if session.as_admin {
-                    opened.sessions.put(session, mark);
+                    opened.sessions.put(session, mark, caller);
                 }
                 Err(refusal)
             }
@@ -188,5 +256,33 @@ fn unanswered(mutates: bool, what: &str) -> Refusal {
         Refusal::lost("sql.lost", format!("{what}, after the statement had left"))
     } else {
         Refusal::retryable("sql.connection", what)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_is_used_unasked_only_after_an_answer_that_is_proof_enough() {
+        let (just, long) = (Duration::from_millis(1), LATELY);
+        for (proof, ago, this_call, given) in [
+            (Proof::Now, just, true, false),
+            (Proof::InThisCall, just, true, true),
+            (Proof::InThisCall, just, false, false),
+            (Proof::InThisCall, long, true, false),
+            (Proof::Lately, just, true, true),
+            (Proof::Lately, just, false, true),
+            (Proof::Lately, long, true, false),
+            (Proof::Lately, long, false, false),
+        ] {
+            assert_eq!(proof.is_given(ago, this_call), given, "{ago:?} ago, in this call: {this_call}");
+        }
+    }
+
+    #[test]
+    fn a_call_is_equal_to_itself_alone() {
+        let (one, other) = (Caller::default(), Caller::default());
+        assert!(one == one.clone() && one != other);
     }
 }
