@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 /// How long the first of a commit waits for others.
-const WAIT: Duration = Duration::from_micros(450);
+const WAIT: Duration = Duration::from_micros(300);
 /// So many at once are company enough.
 const ENOUGH: usize = 4;
 /// Commits of one piece of work each after which no company is expected any more.

@@ -98,7 +98,7 @@ impl CallState {
         within_ms: u64,
     ) -> wasmtime::Result<Result<Rows, Failure>> {
         let caller = &self.business()?.caller;
-        let prepared = run::prepare(&ready.opened, &ready.login, caller, run::Proof::InThisCall, within_ms).await;
+        let prepared = run::prepare(&ready.opened, &ready.login, caller, run::Answered::InThisCall, within_ms).await;
         let prepared = match prepared {
             Ok(prepared) => prepared,
             Err(refusal) => return self.settled(&entry, Err(refusal)).await,

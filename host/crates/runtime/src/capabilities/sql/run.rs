@@ -26,20 +26,20 @@ const ADMIN_TRIES: usize = 4;
 /// A session that answered so lately is not always asked again.
 const LATELY: Duration = Duration::from_millis(500);
 
-/// What an idle session must have done to be used.
+/// When an idle session must have answered to be used; one that has not is asked.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Proof {
-    /// Answered now.
+pub(super) enum Answered {
+    /// Now.
     Now,
-    /// Answered now, or lately another statement of the same call of the plugin, and nobody since.
+    /// Lately, to another statement of the same call of the plugin, and nobody since.
     InThisCall,
-    /// Answered now, or lately whomever.
+    /// Lately, whomever.
     Lately,
 }
 
-impl Proof {
-    /// Whether a session gives it unasked that last answered so long ago.
-    fn is_given(self, ago: Duration, this_call: bool) -> bool {
+impl Answered {
+    /// Whether that is said of a session that last answered so long ago.
+    fn is_enough(self, ago: Duration, this_call: bool) -> bool {
         ago < LATELY
             && match self {
                 Self::Now => false,
@@ -86,11 +86,11 @@ pub(super) async fn read(
     statement: &Statement,
     within_ms: u64,
 ) -> Result<Table, Refusal> {
-    let prepared = prepare(opened, login, caller, Proof::Lately, within_ms).await?;
+    let prepared = prepare(opened, login, caller, Answered::Lately, within_ms).await?;
     let asked = prepared.asked;
     match send(prepared, statement, within_ms).await {
         Err(refusal) if !asked && sqlstate::is_of_the_session(&refusal.code) => {
-            let prepared = prepare(opened, login, caller, Proof::Now, within_ms).await?;
+            let prepared = prepare(opened, login, caller, Answered::Now, within_ms).await?;
             send(prepared, statement, within_ms).await
         }
         done => done,
@@ -102,13 +102,13 @@ pub(super) async fn prepare(
     opened: &Arc<Opened>,
     login: &Login,
     caller: &Caller,
-    proof: Proof,
+    needed: Answered,
     within_ms: u64,
 ) -> Result<Prepared, Refusal> {
     let slot = opened.enter(within_ms).await?;
     let (session, asked, source, using) = match login {
         Login::Admin(admin) => {
-            let (session, asked, using) = as_admin(opened, admin, caller, proof, within_ms).await?;
+            let (session, asked, using) = as_admin(opened, admin, caller, needed, within_ms).await?;
             (session, asked, Some(Arc::clone(&admin.password)), Some(using))
         }
         Login::Candidate { user, password } => {
@@ -127,7 +127,7 @@ async fn as_admin(
     opened: &Opened,
     admin: &PostgresAdmin,
     caller: &Caller,
-    proof: Proof,
+    needed: Answered,
     within_ms: u64,
 ) -> Result<(Session, bool, Using), Refusal> {
     let source = &admin.password;
@@ -138,7 +138,7 @@ async fn as_admin(
         if source.mark() != mark {
             continue;
         }
-        if let Some((session, asked)) = kept(opened, mark, caller, proof, within_ms).await {
+        if let Some((session, asked)) = kept(opened, mark, caller, needed, within_ms).await {
             return Ok((session, asked, using));
         }
         let had = source.read().await.map_err(|error| unavailable(opened, &error))?;
@@ -155,10 +155,16 @@ async fn as_admin(
 
 /// An idle admin session, and whether it was asked: what changes something would be in doubt for nothing if it were sent
 /// into a dead one.
-async fn kept(opened: &Opened, mark: u64, caller: &Caller, proof: Proof, within_ms: u64) -> Option<(Session, bool)> {
+async fn kept(
+    opened: &Opened,
+    mark: u64,
+    caller: &Caller,
+    needed: Answered,
+    within_ms: u64,
+) -> Option<(Session, bool)> {
     loop {
         let idle = opened.sessions.take(mark, caller)?;
-        if proof.is_given(idle.answered.elapsed(), idle.caller == *caller) {
+        if needed.is_enough(idle.answered.elapsed(), idle.caller == *caller) {
             return Some((idle.session, false));
         }
         let ping = idle.session.client.simple_query("");
@@ -240,7 +246,7 @@ pub(super) async fn send(prepared: Prepared, statement: &Statement, within_ms: u
         Some(Err(error)) => match error.as_db_error() {
             Some(said) if !(mutates && sqlstate::is_doubtful(said)) => {
                 let refusal = sqlstate::refusal(said, session.as_admin);
-                if session.as_admin {
+                if session.as_admin && !sqlstate::is_doubtful(said) {
                     opened.sessions.put(session, mark, caller);
                 }
                 Err(refusal)
@@ -264,19 +270,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_session_is_used_unasked_only_after_an_answer_that_is_proof_enough() {
+    fn a_session_is_used_unasked_only_after_an_answer_that_is_enough() {
         let (just, long) = (Duration::from_millis(1), LATELY);
-        for (proof, ago, this_call, given) in [
-            (Proof::Now, just, true, false),
-            (Proof::InThisCall, just, true, true),
-            (Proof::InThisCall, just, false, false),
-            (Proof::InThisCall, long, true, false),
-            (Proof::Lately, just, true, true),
-            (Proof::Lately, just, false, true),
-            (Proof::Lately, long, true, false),
-            (Proof::Lately, long, false, false),
+        for (needed, ago, this_call, enough) in [
+            (Answered::Now, just, true, false),
+            (Answered::InThisCall, just, true, true),
+            (Answered::InThisCall, just, false, false),
+            (Answered::InThisCall, long, true, false),
+            (Answered::Lately, just, true, true),
+            (Answered::Lately, just, false, true),
+            (Answered::Lately, long, true, false),
+            (Answered::Lately, long, false, false),
         ] {
-            assert_eq!(proof.is_given(ago, this_call), given, "{ago:?} ago, in this call: {this_call}");
+            assert_eq!(needed.is_enough(ago, this_call), enough, "{ago:?} ago, in this call: {this_call}");
         }
     }
 
