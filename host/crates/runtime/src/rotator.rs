@@ -2,7 +2,6 @@
 
 use crate::breakage;
 use crate::cache::Cache;
-use crate::capabilities::sql::pool::Caller;
 use crate::catalog::{Catalog, CatalogError};
 use crate::connection::Connections;
 use crate::convert;
@@ -161,7 +160,6 @@ impl Runtime {
             subject: request.generation,
             proved: false,
             ledger: ledger.clone(),
-            caller: Caller::default(),
             connections: self.connections.snapshot(),
         };
         let state = CallState::new(stage, Arc::clone(&plugin.allowed), limits, Some(business));

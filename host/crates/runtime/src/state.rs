@@ -1,7 +1,6 @@
 //! What one call's store holds: handles, counters, the record, and what the call may do. Lives for one call.
 
 use crate::bindings::keybaton::rotator::types::Identity;
-use crate::capabilities::sql::pool::Caller;
 use crate::catalog::Grants;
 use crate::connection::{Opened, Snapshot};
 use crate::limits::{self, Limits, Meter};
@@ -29,8 +28,6 @@ pub(crate) struct Business {
     /// Whether a host call acted as that generation, and was let in.
     pub(crate) proved: bool,
     pub(crate) ledger: Ledger,
-    /// Who it is to sessions that are kept.
-    pub(crate) caller: Caller,
     pub(crate) connections: Snapshot,
 }
 

@@ -120,6 +120,19 @@ async fn a_read_that_meets_the_end_of_a_session_is_made_again_in_another() {
 }
 
 #[tokio::test]
+async fn what_changes_something_is_sent_only_into_a_session_that_has_just_answered() {
+    let (server, proxy, bench) = behind_proxy().await;
+    assert!(matches!(bench.runtime.call(install(&bench), Memory::new()).await, Outcome::Done(_)));
+    // The plugin reads, and then changes: what comes between is the question.
+    let armed = proxy.arm(Fault::Reset, When::next().skip(1));
+    let record = Memory::new();
+    let outcome = bench.runtime.call(install(&bench), record.clone()).await;
+    assert!(matches!(outcome, Outcome::Done(_)), "{outcome:?}");
+    assert_eq!((armed.fired(), ending(&record)), (1, vec![]));
+    drop(server);
+}
+
+#[tokio::test]
 async fn a_call_that_nobody_waits_for_still_records_its_outcome() {
     let (server, proxy, bench) = behind_proxy().await;
     let mut armed = proxy.arm(Fault::DelayReply(Duration::from_millis(400)), When::request_holds("PASSWORD"));

@@ -80,8 +80,7 @@ impl Host for CallState {
         if ready.statement.mutates {
             return self.change(ready, entry, within_ms).await;
         }
-        let caller = self.business()?.caller.clone();
-        let outcome = run::read(&ready.opened, &ready.login, &caller, &ready.statement, within_ms).await;
+        let outcome = run::read(&ready.opened, &ready.login, &ready.statement, within_ms).await;
         if outcome.is_ok() {
             self.let_in(&identity, &secrets)?;
         }
@@ -90,16 +89,14 @@ impl Host for CallState {
 }
 
 impl CallState {
-    /// A statement that changes something leaves once its session has answered this call, and on record.
+    /// A statement that changes something leaves once its session has answered, and on record.
     async fn change(
         &mut self,
         ready: Ready,
         entry: crate::record::Entry,
         within_ms: u64,
     ) -> wasmtime::Result<Result<Rows, Failure>> {
-        let caller = &self.business()?.caller;
-        let prepared = run::prepare(&ready.opened, &ready.login, caller, run::Answered::InThisCall, within_ms).await;
-        let prepared = match prepared {
+        let prepared = match run::prepare(&ready.opened, &ready.login, run::Idle::Answers, within_ms).await {
             Ok(prepared) => prepared,
             Err(refusal) => return self.settled(&entry, Err(refusal)).await,
         };

@@ -2,7 +2,6 @@
 //! is the line between "certainly not done" and "nobody knows".
 
 use super::Table;
-use super::pool::Caller;
 use super::rows;
 use super::session::{self, Session, Who};
 use super::sqlstate::{self, LOGIN_REFUSED};
@@ -23,30 +22,17 @@ pub(super) const CANCEL_MS: u64 = 2_000;
 /// Logins of an admin within one host call: where its credential has just been replaced, the next one is tried.
 const ADMIN_TRIES: usize = 4;
 
-/// A session that answered so lately is not always asked again.
+/// A session that answered so lately may be sent a statement that changes nothing, and that is sent again in another
+/// where this one has ended since.
 const LATELY: Duration = Duration::from_millis(500);
 
-/// When an idle session must have answered to be used; one that has not is asked.
+/// What is asked of an idle session before it is used.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Answered {
-    /// Now.
-    Now,
-    /// Lately, to another statement of the same call of the plugin, and nobody since.
-    InThisCall,
-    /// Lately, whomever.
-    Lately,
-}
-
-impl Answered {
-    /// Whether that is said of a session that last answered so long ago.
-    fn is_enough(self, ago: Duration, this_call: bool) -> bool {
-        ago < LATELY
-            && match self {
-                Self::Now => false,
-                Self::InThisCall => this_call,
-                Self::Lately => true,
-            }
-    }
+pub(super) enum Idle {
+    /// That it answers.
+    Answers,
+    /// The same, or that it did so lately.
+    AnsweredLately,
 }
 
 /// As whom to log in.
@@ -69,7 +55,6 @@ pub(super) struct Prepared {
     session: Session,
     /// Whether it has answered since it was taken up.
     asked: bool,
-    caller: Caller,
     opened: Arc<Opened>,
     /// Where the admin's secret comes from; `None` for a candidate.
     source: Option<Arc<dyn SecretSource>>,
@@ -82,33 +67,31 @@ pub(super) struct Prepared {
 pub(super) async fn read(
     opened: &Arc<Opened>,
     login: &Login,
-    caller: &Caller,
     statement: &Statement,
     within_ms: u64,
 ) -> Result<Table, Refusal> {
-    let prepared = prepare(opened, login, caller, Answered::Lately, within_ms).await?;
+    let prepared = prepare(opened, login, Idle::AnsweredLately, within_ms).await?;
     let asked = prepared.asked;
     match send(prepared, statement, within_ms).await {
         Err(refusal) if !asked && sqlstate::is_of_the_session(&refusal.code) => {
-            let prepared = prepare(opened, login, caller, Answered::Now, within_ms).await?;
+            let prepared = prepare(opened, login, Idle::Answers, within_ms).await?;
             send(prepared, statement, within_ms).await
         }
         done => done,
     }
 }
 
-/// Gets a session that answers, or has answered as far as is asked for. Nothing has left yet.
+/// Gets a session that answers, or did so lately if that is enough. Nothing has left yet.
 pub(super) async fn prepare(
     opened: &Arc<Opened>,
     login: &Login,
-    caller: &Caller,
-    needed: Answered,
+    idle: Idle,
     within_ms: u64,
 ) -> Result<Prepared, Refusal> {
     let slot = opened.enter(within_ms).await?;
     let (session, asked, source, using) = match login {
         Login::Admin(admin) => {
-            let (session, asked, using) = as_admin(opened, admin, caller, needed, within_ms).await?;
+            let (session, asked, using) = as_admin(opened, admin, idle, within_ms).await?;
             (session, asked, Some(Arc::clone(&admin.password)), Some(using))
         }
         Login::Candidate { user, password } => {
@@ -116,8 +99,7 @@ pub(super) async fn prepare(
             (log_in(opened, &who, within_ms).await?, true, None, None)
         }
     };
-    let (opened, caller) = (Arc::clone(opened), caller.clone());
-    Ok(Prepared { session, asked, caller, opened, source, _using: using, _slot: slot })
+    Ok(Prepared { session, asked, opened: Arc::clone(opened), source, _using: using, _slot: slot })
 }
 
 /// An admin session, and whether it has answered since it was taken up. Whoever is counted under a mark uses what had
@@ -126,8 +108,7 @@ pub(super) async fn prepare(
 async fn as_admin(
     opened: &Opened,
     admin: &PostgresAdmin,
-    caller: &Caller,
-    needed: Answered,
+    idle: Idle,
     within_ms: u64,
 ) -> Result<(Session, bool, Using), Refusal> {
     let source = &admin.password;
@@ -138,7 +119,7 @@ async fn as_admin(
         if source.mark() != mark {
             continue;
         }
-        if let Some((session, asked)) = kept(opened, mark, caller, needed, within_ms).await {
+        if let Some((session, asked)) = kept(opened, mark, idle, within_ms).await {
             return Ok((session, asked, using));
         }
         let had = source.read().await.map_err(|error| unavailable(opened, &error))?;
@@ -155,21 +136,15 @@ async fn as_admin(
 
 /// An idle admin session, and whether it was asked: what changes something would be in doubt for nothing if it were sent
 /// into a dead one.
-async fn kept(
-    opened: &Opened,
-    mark: u64,
-    caller: &Caller,
-    needed: Answered,
-    within_ms: u64,
-) -> Option<(Session, bool)> {
+async fn kept(opened: &Opened, mark: u64, idle: Idle, within_ms: u64) -> Option<(Session, bool)> {
     loop {
-        let idle = opened.sessions.take(mark, caller)?;
-        if needed.is_enough(idle.answered.elapsed(), idle.caller == *caller) {
-            return Some((idle.session, false));
+        let (session, answered) = opened.sessions.take(mark)?;
+        if idle == Idle::AnsweredLately && answered.elapsed() < LATELY {
+            return Some((session, false));
         }
-        let ping = idle.session.client.simple_query("");
+        let ping = session.client.simple_query("");
         if let Ok(Ok(_)) = tokio::time::timeout(Duration::from_millis(within_ms), ping).await {
-            return Some((idle.session, true));
+            return Some((session, true));
         }
     }
 }
@@ -218,7 +193,7 @@ pub(crate) async fn probe(
 
 /// Sends the statement. For a mutating one, everything but the server's clear word is `lost`.
 pub(super) async fn send(prepared: Prepared, statement: &Statement, within_ms: u64) -> Result<Table, Refusal> {
-    let Prepared { session, asked: _, caller, opened, source, _using, _slot } = prepared;
+    let Prepared { session, asked: _, opened, source, _using, _slot } = prepared;
     let (mark, mutates) = (source.map_or(0, |source| source.mark()), statement.mutates);
     let answered = {
         let running = rows::of(&session.client, statement);
@@ -239,7 +214,7 @@ pub(super) async fn send(prepared: Prepared, statement: &Statement, within_ms: u
         Some(Ok(rows)) => {
             // What returned too much may still be at it.
             if session.as_admin && rows.is_ok() {
-                opened.sessions.put(session, mark, caller);
+                opened.sessions.put(session, mark);
             }
             rows
         }
@@ -247,7 +222,7 @@ pub(super) async fn send(prepared: Prepared, statement: &Statement, within_ms: u
             Some(said) if !(mutates && sqlstate::is_doubtful(said)) => {
                 let refusal = sqlstate::refusal(said, session.as_admin);
                 if session.as_admin && !sqlstate::is_doubtful(said) {
-                    opened.sessions.put(session, mark, caller);
+                    opened.sessions.put(session, mark);
                 }
                 Err(refusal)
             }
@@ -262,33 +237,5 @@ fn unanswered(mutates: bool, what: &str) -> Refusal {
         Refusal::lost("sql.lost", format!("{what}, after the statement had left"))
     } else {
         Refusal::retryable("sql.connection", what)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_session_is_used_unasked_only_after_an_answer_that_is_enough() {
-        let (just, long) = (Duration::from_millis(1), LATELY);
-        for (needed, ago, this_call, enough) in [
-            (Answered::Now, just, true, false),
-            (Answered::InThisCall, just, true, true),
-            (Answered::InThisCall, just, false, false),
-            (Answered::InThisCall, long, true, false),
-            (Answered::Lately, just, true, true),
-            (Answered::Lately, just, false, true),
-            (Answered::Lately, long, true, false),
-            (Answered::Lately, long, false, false),
-        ] {
-            assert_eq!(needed.is_enough(ago, this_call), enough, "{ago:?} ago, in this call: {this_call}");
-        }
-    }
-
-    #[test]
-    fn a_call_is_equal_to_itself_alone() {
-        let (one, other) = (Caller::default(), Caller::default());
-        assert!(one == one.clone() && one != other);
     }
 }
