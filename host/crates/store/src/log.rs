@@ -4,14 +4,15 @@
 //! Must never write to the log but between SQLite's own cut and its next commit, on the one thread that writes.
 
 use rusqlite::Connection;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-/// Zeroes that are written at once.
+/// Bytes that are read, or zeroes that are written, at once.
 const CHUNK: usize = 64 << 10;
 /// A log that grew longer, because of a reader in the way, is not made so long again, in bytes.
-const LAID_OUT_MAX: u64 = 16 << 20;
+const LAID_OUT_MAX: u64 = 8 << 20;
 
 /// Moves everything into the database and cuts the log off. `false` where a reader was in the way: nothing is lost, and
 /// nothing was cut.
@@ -20,13 +21,30 @@ pub(crate) fn cut(conn: &Connection) -> bool {
     matches!(busy, Ok(0))
 }
 
-/// How long the log is, in bytes; none counts as empty.
-pub(crate) fn length(conn: &Connection) -> u64 {
-    path(conn).and_then(|path| path.metadata().ok()).map_or(0, |about| about.len())
+/// How much of the log has been written to since it was laid out, in bytes from its beginning; none counts as nothing.
+pub(crate) fn used(conn: &Connection) -> u64 {
+    path(conn).and_then(|path| written(&path).ok()).unwrap_or(0)
 }
 
-/// Makes a log that has just been cut off as long again as it was, up to a bound, and all zero: to SQLite it is still
-/// empty, as one whose header has no magic number (<https://sqlite.org/fileformat2.html#walformat>, §4.1).
+/// Looks from the end: what was laid out and not used is zero.
+fn written(path: &Path) -> io::Result<u64> {
+    let log = File::open(path)?;
+    let mut end = log.metadata()?.len();
+    let mut bytes = vec![0; CHUNK];
+    while end > 0 {
+        let begin = (end - 1) / CHUNK as u64 * CHUNK as u64;
+        let piece = usize::try_from(end - begin).map_or(CHUNK, |length| length.min(CHUNK));
+        log.read_exact_at(&mut bytes[..piece], begin)?;
+        if bytes[..piece].iter().any(|byte| *byte != 0) {
+            return Ok(end);
+        }
+        end = begin;
+    }
+    Ok(0)
+}
+
+/// Makes a log that has just been cut off so long again, up to a bound, and all zero: to SQLite it is still empty, as
+/// one whose header has no magic number (<https://sqlite.org/fileformat2.html#walformat>, §4.1).
 pub(crate) fn lay_out(conn: &Connection, bytes: u64) -> io::Result<()> {
     path(conn).map_or(Ok(()), |path| zeroes(&path, bytes))
 }
@@ -60,6 +78,10 @@ mod tests {
         (dir, db, conn)
     }
 
+    fn length(conn: &Connection) -> u64 {
+        path(conn).unwrap().metadata().unwrap().len()
+    }
+
     /// What a crash leaves: the two files, and none of the memory that the connections shared.
     fn rows_after_a_crash(db: &Path) -> i64 {
         let left = tempfile::tempdir().unwrap();
@@ -82,9 +104,11 @@ mod tests {
         };
         insert(50);
         let before = length(&conn);
+        assert_eq!(used(&conn), before, "all of it was written to");
         assert!(cut(&conn) && length(&conn) == 0);
         lay_out(&conn, before).unwrap();
         assert_eq!(length(&conn), before);
+        assert_eq!(used(&conn), 0);
         assert!(std::fs::read(path(&conn).unwrap()).unwrap().iter().all(|byte| *byte == 0), "nothing is left in it");
         assert_eq!(rows_after_a_crash(&db), 50, "right after it");
         for more in 1..=40 {
@@ -92,6 +116,29 @@ mod tests {
             assert_eq!(rows_after_a_crash(&db), 50 + more, "what was committed since is found");
         }
         assert_eq!(length(&conn), before, "what fits into it does not make it longer");
+    }
+
+    #[test]
+    fn what_was_used_of_a_log_is_found_to_the_piece() {
+        let (_dir, _db, conn) = opened();
+        let path = path(&conn).unwrap();
+        let (piece, whole) = (CHUNK as u64, 5 * CHUNK as u64 + 100);
+        for (last, found) in [
+            (None, 0),
+            (Some(0), piece),
+            (Some(piece - 1), piece),
+            (Some(piece), 2 * piece),
+            (Some(5 * piece), whole),
+            (Some(whole - 1), whole),
+        ] {
+            assert!(cut(&conn));
+            assert_eq!(used(&conn), 0);
+            lay_out(&conn, whole).unwrap();
+            let log = OpenOptions::new().write(true).open(&path).unwrap();
+            last.into_iter().for_each(|last| log.write_all_at(&[7], last).unwrap());
+            assert_eq!(used(&conn), found, "{last:?}");
+            log.set_len(0).unwrap();
+        }
     }
 
     #[test]

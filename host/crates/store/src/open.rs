@@ -38,7 +38,7 @@ const CACHE_KIB: i32 = -32_768;
 const CACHE_AT_HAND_KIB: i32 = -1_024;
 /// Pages in the write-ahead log before it is moved into the database and begun anew: fewer, and hot pages are written
 /// more often; more, and more of its syncs find it growing.
-const CHECKPOINT_PAGES: u32 = 4_000;
+const CHECKPOINT_PAGES: u32 = 1_000;
 
 /// What a store is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

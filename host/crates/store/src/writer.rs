@@ -197,7 +197,7 @@ impl Writer {
             let first = match inbox.recv_timeout(IDLE) {
                 Ok(job) => job,
                 Err(RecvTimeoutError::Timeout) => {
-                    self.forget();
+                    self.forget_and_go_on();
                     continue;
                 }
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -211,7 +211,7 @@ impl Writer {
             self.company.met(batch.len());
             self.commit(batch);
             if self.cut_at.elapsed() >= ERASED_IN_LOG_MAX {
-                self.forget_while_busy();
+                self.forget_and_go_on();
             }
         }
         self.forget();
@@ -299,15 +299,19 @@ impl Writer {
         }
     }
 
-    /// The same where more is to come: the log would soon be as long again.
-    fn forget_while_busy(&mut self) {
-        let (length, erased) = (log::length(&self.conn), self.erased);
+    /// The same where more is to come: what was used of the log is laid out anew. At rest nobody waits for that, and
+    /// whoever comes next does not wait for a log that grows.
+    fn forget_and_go_on(&mut self) {
+        if !self.erased {
+            return;
+        }
+        let used = log::used(&self.conn);
         self.forget();
-        if !erased || self.erased {
+        if self.erased {
             return;
         }
         // Only the speed of what comes depends on it.
-        if let Err(error) = log::lay_out(&self.conn, length) {
+        if let Err(error) = log::lay_out(&self.conn, used) {
             tracing::warn!(%error, "the write-ahead log could not be laid out");
         }
     }
