@@ -43,6 +43,11 @@ pub(crate) fn median(numbers: &[f64]) -> f64 {
     sorted.get(sorted.len().saturating_sub(1) / 2).copied().unwrap_or_default()
 }
 
+/// The mean of some numbers; zero of none.
+pub(crate) fn mean(numbers: &[f64]) -> f64 {
+    numbers.iter().sum::<f64>() / numbers.len().max(1) as f64
+}
+
 pub(crate) fn micros(took: Duration) -> f64 {
     took.as_secs_f64() * 1e6
 }
@@ -78,5 +83,11 @@ mod tests {
         assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
         assert_eq!(median(&[4.0, 1.0]), 1.0);
         assert_eq!(median(&[]), 0.0);
+    }
+
+    #[test]
+    fn a_mean_counts_every_number_alike() {
+        assert_eq!(mean(&[1.0, 2.0, 6.0]), 3.0);
+        assert_eq!(mean(&[]), 0.0);
     }
 }
