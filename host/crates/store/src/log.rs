@@ -1,5 +1,5 @@
-//! The write-ahead log's file: cutting off what was erased, and laying the file out anew for what comes. A log that
-//! grows costs two more disk writes with each sync, for its length and its place on the disk.
+//! The write-ahead log's file: cutting off what was erased, and laying the file out anew for what comes. To sync a log
+//! that grows takes longer: its new length and its place on the disk are to be kept as well.
 //!
 //! Must never write to the log but between SQLite's own cut and its next commit, on the one thread that writes.
 
