@@ -77,10 +77,19 @@ impl Host for CallState {
         };
         let ledger = self.business()?.ledger.clone();
         let within_ms = ledger.remaining_ms().min(ready.opened.connection.limits.timeout_ms);
-        if ready.statement.mutates {
-            return self.change(ready, entry, within_ms).await;
+        let prepared = match run::prepare(&ready.opened, &ready.login, within_ms).await {
+            Ok(prepared) => prepared,
+            Err(refusal) => return self.settled(&entry, Err(refusal)).await,
+        };
+        let mutates = ready.statement.mutates;
+        let work = run::send(prepared, ready.statement, within_ms);
+        if mutates {
+            let bound_ms = within_ms + run::CANCEL_MS;
+            let work = async move { work.await.into() };
+            let yielded = Box::pin(ledger.mutate(entry, &ready.summary, bound_ms, self.scrubber.clone(), work)).await?;
+            return Ok(answer(yielded));
         }
-        let outcome = run::read(&ready.opened, &ready.login, &ready.statement, within_ms).await;
+        let outcome = work.await;
         if outcome.is_ok() {
             self.let_in(&identity, &secrets)?;
         }
@@ -89,25 +98,6 @@ impl Host for CallState {
 }
 
 impl CallState {
-    /// A statement that changes something leaves once its session has answered, and on record.
-    async fn change(
-        &mut self,
-        ready: Ready,
-        entry: crate::record::Entry,
-        within_ms: u64,
-    ) -> wasmtime::Result<Result<Rows, Failure>> {
-        let prepared = match run::prepare(&ready.opened, &ready.login, run::Idle::Answers, within_ms).await {
-            Ok(prepared) => prepared,
-            Err(refusal) => return self.settled(&entry, Err(refusal)).await,
-        };
-        let Ready { statement, summary, .. } = ready;
-        let bound_ms = within_ms + run::CANCEL_MS;
-        let work = async move { run::send(prepared, &statement, within_ms).await.into() };
-        let ledger = self.business()?.ledger.clone();
-        let yielded = Box::pin(ledger.mutate(entry, &summary, bound_ms, self.scrubber.clone(), work)).await?;
-        Ok(answer(yielded))
-    }
-
     async fn settled(
         &mut self,
         entry: &crate::record::Entry,

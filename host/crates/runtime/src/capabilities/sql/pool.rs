@@ -1,7 +1,5 @@
-//! A connection's idle admin sessions: no more than may be used at once, young, and opened with what the admin logs in
-//! with now. Candidates never share one.
-//!
-//! That one is still there is for its user to find out, before anything that must not be in doubt is sent into it.
+//! A connection's idle admin sessions: no more than may be used at once, young, opened with what the admin logs in with
+//! now, and checked before use. Candidates never share one.
 
 use super::session::Session;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -28,13 +26,13 @@ impl Sessions {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The one used last, if it is still alive as far as can be told without asking, and when it last answered.
-    pub(super) fn take(&self, mark: u64) -> Option<(Session, Instant)> {
+    /// The one used last, if it is still alive as far as can be told without asking.
+    pub(super) fn take(&self, mark: u64) -> Option<Session> {
         let mut idle = self.idle();
         idle.retain(|(session, since)| {
             session.mark == mark && !session.client.is_closed() && since.elapsed() < IDLE_FOR
         });
-        idle.pop()
+        idle.pop().map(|(session, _)| session)
     }
 
     /// Closes those that were opened with anything else.

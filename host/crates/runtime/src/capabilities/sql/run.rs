@@ -22,19 +22,6 @@ pub(super) const CANCEL_MS: u64 = 2_000;
 /// Logins of an admin within one host call: where its credential has just been replaced, the next one is tried.
 const ADMIN_TRIES: usize = 4;
 
-/// A session that answered so lately may be sent a statement that changes nothing, and that is sent again in another
-/// where this one has ended since.
-const LATELY: Duration = Duration::from_millis(500);
-
-/// What is asked of an idle session before it is used.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Idle {
-    /// That it answers.
-    Answers,
-    /// The same, or that it did so lately.
-    AnsweredLately,
-}
-
 /// As whom to log in.
 pub(super) enum Login {
     Admin(PostgresAdmin),
@@ -53,8 +40,6 @@ pub(super) struct Statement {
 /// A session and the place it takes on its connection.
 pub(super) struct Prepared {
     session: Session,
-    /// Whether it has answered since it was taken up.
-    asked: bool,
     opened: Arc<Opened>,
     /// Where the admin's secret comes from; `None` for a candidate.
     source: Option<Arc<dyn SecretSource>>,
@@ -62,55 +47,25 @@ pub(super) struct Prepared {
     _slot: OwnedSemaphorePermit,
 }
 
-/// Runs a statement that changes nothing. An idle session that answered lately is not asked again for it; where it has
-/// ended since, the statement is sent once more, in one that answers.
-pub(super) async fn read(
-    opened: &Arc<Opened>,
-    login: &Login,
-    statement: &Statement,
-    within_ms: u64,
-) -> Result<Table, Refusal> {
-    let prepared = prepare(opened, login, Idle::AnsweredLately, within_ms).await?;
-    let asked = prepared.asked;
-    match send(prepared, statement, within_ms).await {
-        Err(refusal) if !asked && sqlstate::is_of_the_session(&refusal.code) => {
-            let prepared = prepare(opened, login, Idle::Answers, within_ms).await?;
-            send(prepared, statement, within_ms).await
-        }
-        done => done,
-    }
-}
-
-/// Gets a session that answers, or did so lately if that is enough. Nothing has left yet.
-pub(super) async fn prepare(
-    opened: &Arc<Opened>,
-    login: &Login,
-    idle: Idle,
-    within_ms: u64,
-) -> Result<Prepared, Refusal> {
+/// Gets a session that answers. Nothing has left yet.
+pub(super) async fn prepare(opened: &Arc<Opened>, login: &Login, within_ms: u64) -> Result<Prepared, Refusal> {
     let slot = opened.enter(within_ms).await?;
-    let (session, asked, source, using) = match login {
+    let (session, source, using) = match login {
         Login::Admin(admin) => {
-            let (session, asked, using) = as_admin(opened, admin, idle, within_ms).await?;
-            (session, asked, Some(Arc::clone(&admin.password)), Some(using))
+            let (session, using) = as_admin(opened, admin, within_ms).await?;
+            (session, Some(Arc::clone(&admin.password)), Some(using))
         }
         Login::Candidate { user, password } => {
             let who = Who { user, password: password.expose(), as_admin: false, trial: true, mark: 0 };
-            (log_in(opened, &who, within_ms).await?, true, None, None)
+            (log_in(opened, &who, within_ms).await?, None, None)
         }
     };
-    Ok(Prepared { session, asked, opened: Arc::clone(opened), source, _using: using, _slot: slot })
+    Ok(Prepared { session, opened: Arc::clone(opened), source, _using: using, _slot: slot })
 }
 
-/// An admin session, and whether it has answered since it was taken up. Whoever is counted under a mark uses what had
-/// that mark when the count was made: the source is asked again afterwards, so that nobody begins with the old value
-/// once it is said to be left.
-async fn as_admin(
-    opened: &Opened,
-    admin: &PostgresAdmin,
-    idle: Idle,
-    within_ms: u64,
-) -> Result<(Session, bool, Using), Refusal> {
+/// An admin session. Whoever is counted under a mark uses what had that mark when the count was made: the source is
+/// asked again afterwards, so that nobody begins with the old value once it is said to be left.
+async fn as_admin(opened: &Opened, admin: &PostgresAdmin, within_ms: u64) -> Result<(Session, Using), Refusal> {
     let source = &admin.password;
     let mut last = None;
     for _ in 0..ADMIN_TRIES {
@@ -119,8 +74,8 @@ async fn as_admin(
         if source.mark() != mark {
             continue;
         }
-        if let Some((session, asked)) = kept(opened, mark, idle, within_ms).await {
-            return Ok((session, asked, using));
+        if let Some(session) = idle(opened, mark, within_ms).await {
+            return Ok((session, using));
         }
         let had = source.read().await.map_err(|error| unavailable(opened, &error))?;
         if had.mark != mark {
@@ -128,23 +83,19 @@ async fn as_admin(
         }
         match log_in_as_admin(opened, admin, &had, false, within_ms).await {
             Err(refusal) if refusal.code == LOGIN_REFUSED && source.refused(mark).await => last = Some(refusal),
-            done => return done.map(|session| (session, true, using)),
+            done => return done.map(|session| (session, using)),
         }
     }
     Err(last.unwrap_or_else(|| Refusal::host("connection.admin", "the admin credential kept changing")))
 }
 
-/// An idle admin session, and whether it was asked: what changes something would be in doubt for nothing if it were sent
-/// into a dead one.
-async fn kept(opened: &Opened, mark: u64, idle: Idle, within_ms: u64) -> Option<(Session, bool)> {
+/// An idle admin session, once it has answered: a statement sent into a dead one would be in doubt for nothing.
+async fn idle(opened: &Opened, mark: u64, within_ms: u64) -> Option<Session> {
     loop {
-        let (session, answered) = opened.sessions.take(mark)?;
-        if idle == Idle::AnsweredLately && answered.elapsed() < LATELY {
-            return Some((session, false));
-        }
+        let session = opened.sessions.take(mark)?;
         let ping = session.client.simple_query("");
         if let Ok(Ok(_)) = tokio::time::timeout(Duration::from_millis(within_ms), ping).await {
-            return Some((session, true));
+            return Some(session);
         }
     }
 }
@@ -192,11 +143,11 @@ pub(crate) async fn probe(
 }
 
 /// Sends the statement. For a mutating one, everything but the server's clear word is `lost`.
-pub(super) async fn send(prepared: Prepared, statement: &Statement, within_ms: u64) -> Result<Table, Refusal> {
-    let Prepared { session, asked: _, opened, source, _using, _slot } = prepared;
+pub(super) async fn send(prepared: Prepared, statement: Statement, within_ms: u64) -> Result<Table, Refusal> {
+    let Prepared { session, opened, source, _using, _slot } = prepared;
     let (mark, mutates) = (source.map_or(0, |source| source.mark()), statement.mutates);
     let answered = {
-        let running = rows::of(&session.client, statement);
+        let running = rows::of(&session.client, &statement);
         tokio::pin!(running);
         match tokio::time::timeout(Duration::from_millis(within_ms), &mut running).await {
             Ok(answered) => Some(answered),

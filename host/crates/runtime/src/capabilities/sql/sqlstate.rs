@@ -41,11 +41,6 @@ pub(super) fn refusal(error: &DbError, as_admin: bool) -> Refusal {
     }
 }
 
-/// Whether this code says that the session has ended, and nothing of the statement.
-pub(super) fn is_of_the_session(code: &str) -> bool {
-    matches!(code, "sql.connection" | "sql.unavailable")
-}
-
 /// Whether the server may have ended the session after doing the work: its word is then no proof of the opposite.
 pub(super) fn is_doubtful(error: &DbError) -> bool {
     let state = error.code().code();
