@@ -14,8 +14,11 @@ use crate::shared::Shared;
 use keybaton_protocol::command::Command;
 use keybaton_protocol::evidence::{Evidence, EvidenceKind, Purpose};
 use keybaton_protocol::ids::{ConsumerName, Generation, SealLabel, SecretName};
+use keybaton_protocol::offer::Known;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 /// Most characters of a reason that are kept.
 const REASON_MAX: usize = 500;
@@ -23,11 +26,26 @@ const REASON_MAX: usize = 500;
 /// Times a fetch is done again because a generation ended while its values were being opened.
 const FETCH_AGAIN: usize = 3;
 
-pub(crate) async fn fetch(shared: &Arc<Shared>, fetch: Fetch) -> Result<Delivery, EngineError> {
+/// With `wait`: answered once the replica is offered what it does not know, or is asked for something, or that time has
+/// passed; then as anybody is.
+pub(crate) async fn fetch(
+    shared: &Arc<Shared>,
+    fetch: Fetch,
+    mut wait: Option<(Known, Duration)>,
+) -> Result<Delivery, EngineError> {
+    let (came_at, came) = (shared.wall(), Instant::now());
     let id = admitted(shared, &fetch.secret, &fetch.consumer).await?;
     for _ in 0..FETCH_AGAIN {
-        let offered = offered(shared, id, fetch.clone()).await?;
-        match open(shared, &fetch.secret, offered).await {
+        let offered = match wait.take() {
+            Some((known, at_most)) => match news(shared, id, &fetch, known, at_most).await? {
+                Some(offered) => offered,
+                None => offered(shared, id, fetch.clone(), None).await?,
+            },
+            None => offered(shared, id, fetch.clone(), None).await?,
+        };
+        let elapsed_ms = u64::try_from(came.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let waited_ms = offered.at.since(came_at).min(elapsed_ms);
+        match open(shared, &fetch.secret, offered, waited_ms).await {
             Err(EngineError::Journal(JournalError::NoSeal { .. })) => {}
             done => return done,
         }
@@ -35,14 +53,34 @@ pub(crate) async fn fetch(shared: &Arc<Shared>, fetch: Fetch) -> Result<Delivery
     Err(EngineError::Overloaded)
 }
 
-async fn offered(shared: &Arc<Shared>, id: SecretId, fetch: Fetch) -> Result<Offered, EngineError> {
+/// What a replica is offered, once that is news to it; `None` where that took too long.
+async fn news(
+    shared: &Arc<Shared>,
+    id: SecretId,
+    fetch: &Fetch,
+    known: Known,
+    at_most: Duration,
+) -> Result<Option<Offered>, EngineError> {
+    tokio::select! {
+        offered = offered(shared, id, fetch.clone(), Some(known)) => offered.map(Some),
+        () = tokio::time::sleep(at_most) => Ok(None),
+        () = shared.stopped() => Err(EngineError::Stopping),
+    }
+}
+
+async fn offered(
+    shared: &Arc<Shared>,
+    id: SecretId,
+    fetch: Fetch,
+    known: Option<Known>,
+) -> Result<Offered, EngineError> {
     let (done, told) = oneshot::channel();
-    shared.ask(id, Item::Fetch(Fetching { fetch, done: Some(done) }))?;
+    shared.ask(id, Item::Fetch(Fetching { fetch, known, done: Some(done) }))?;
     told.await.unwrap_or(Err(EngineError::Stopping))
 }
 
 /// Opens the values of what may be given out.
-async fn open(shared: &Shared, secret: &SecretName, offered: Offered) -> Result<Delivery, EngineError> {
+async fn open(shared: &Shared, secret: &SecretName, offered: Offered, waited_ms: u64) -> Result<Delivery, EngineError> {
     let wanted = offered.generations.iter().map(|it| wanted(it.generation, &it.fields)).collect();
     let opened = shared.journal.open(secret, wanted).await?;
     let generations = offered.generations.into_iter().zip(opened).map(|(it, opened)| Delivered {
@@ -60,6 +98,7 @@ async fn open(shared: &Shared, secret: &SecretName, offered: Offered) -> Result<
         generations: generations.collect(),
         asks: offered.asks,
         staged_lease_ms: offered.staged_lease_ms,
+        waited_ms,
         seq: offered.seq,
     })
 }

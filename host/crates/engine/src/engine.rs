@@ -22,6 +22,7 @@ use keybaton_protocol::ids::{
     Author, ConnectionName, ConsumerName, Digest, Generation, Millis, Namespace, Place, Replica, RotationId,
     SecretName, Seq, Slot, TargetId,
 };
+use keybaton_protocol::offer::Known;
 use keybaton_protocol::step::PlanKind;
 use std::sync::Arc;
 use std::time::Duration;
@@ -344,7 +345,17 @@ impl Engine {
     /// # Errors
     /// [`EngineError::NotYours`] for every secret that is not declared for this consumer, existing or not.
     pub async fn fetch(&self, fetch: Fetch) -> Result<Delivery, EngineError> {
-        consumers::fetch(&self.shared, fetch).await
+        consumers::fetch(&self.shared, fetch, None).await
+    }
+
+    /// The same for a replica that knows this already: answered once something is asked of it, or it may read other
+    /// generations, or is to use another, and at the latest after `wait`. What becomes readable is journalled as fetched
+    /// in the very write that makes it so.
+    ///
+    /// # Errors
+    /// As for [`Engine::fetch`].
+    pub async fn fetch_news(&self, fetch: Fetch, known: Known, wait: Duration) -> Result<Delivery, EngineError> {
+        consumers::fetch(&self.shared, fetch, Some((known, wait))).await
     }
 
     /// A nonce for one statement of one replica.

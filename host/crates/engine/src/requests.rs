@@ -5,6 +5,7 @@ use keybaton_protocol::evidence::{EvidenceKind, Purpose};
 use keybaton_protocol::ids::{
     ConsumerName, Epoch, Generation, Incarnation, Millis, Replica, RotationId, SecretName, Seq,
 };
+use keybaton_protocol::offer::Known;
 
 /// A replica of a consumer asks for what it may hold. The caller has authenticated `consumer`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,8 +33,22 @@ pub struct Delivery {
     pub asks: Vec<Ask>,
     /// How long a pending generation may be held without fetching it again, in milliseconds, while one is offered.
     pub staged_lease_ms: Option<u64>,
+    /// How long it took until the fetch was granted, in milliseconds; the lease runs from then on. By two clocks, the
+    /// smaller figure: a replica that adds it to when it asked never counts on more than it has.
+    pub waited_ms: u64,
     /// The journal position this answers for; anything newer is announced by [`Changed`].
     pub seq: Seq,
+}
+
+impl Delivery {
+    /// What a replica knows that has taken it in.
+    #[must_use]
+    pub fn known(&self) -> Known {
+        Known {
+            generations: self.generations.iter().map(|it| it.generation).collect(),
+            use_now: self.generations.iter().find(|it| it.use_now).map(|it| it.generation),
+        }
+    }
 }
 
 /// One generation for one consumer.

@@ -1,6 +1,6 @@
 //! What all parts of a running engine share, and how a secret's actor is reached. Holds no state of any one secret.
 
-use crate::actor::{self, Item, Pace};
+use crate::actor::{self, Fetching, Item, Pace};
 use crate::board::{Board, SecretId};
 use crate::error::EngineError;
 use crate::limits::Limits;
@@ -44,6 +44,8 @@ pub(crate) struct Shared {
     actors: Mutex<HashMap<SecretId, mpsc::Sender<Item>>>,
     /// Of secrets that wait without an actor. Bounded by the number of secrets.
     paces: Mutex<HashMap<SecretId, Pace>>,
+    /// Of secrets without an actor: fetches that wait for one to have news.
+    waiting: Mutex<HashMap<SecretId, Vec<Fetching>>>,
     stop: watch::Sender<bool>,
 }
 
@@ -70,6 +72,7 @@ impl Shared {
             board: Mutex::new(board),
             actors: Mutex::default(),
             paces: Mutex::default(),
+            waiting: Mutex::default(),
             stop: watch::channel(false).0,
             options,
         }
@@ -115,6 +118,10 @@ impl Shared {
 
     pub(crate) fn paces(&self) -> MutexGuard<'_, HashMap<SecretId, Pace>> {
         self.paces.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn waiting(&self) -> MutexGuard<'_, HashMap<SecretId, Vec<Fetching>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reaches a secret's actor with a fact that must not be lost: waits for room. Where the runtime has ended under the

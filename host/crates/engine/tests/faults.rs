@@ -9,6 +9,7 @@ mod support;
 use keybaton_engine::harness::{Crash, Fault, Moment, Plan};
 use keybaton_protocol::fault::FailureClass;
 use keybaton_protocol::step::{CallKind, PlanKind};
+use std::time::Duration;
 use support::bench::{Bench, MODELS};
 
 const FAULTS: &[Fault] = &[
@@ -25,6 +26,15 @@ const FAULTS: &[Fault] = &[
 
 const MOMENTS: &[Moment] = &[Moment::BeforeAppend, Moment::AfterAppend, Moment::BeforeHostCall, Moment::AfterHostCall];
 
+/// How consumers hear of what concerns them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Looks {
+    /// They look from time to time.
+    Now,
+    /// They wait for news.
+    Waiting,
+}
+
 /// What a run went through.
 struct Course {
     calls: Vec<CallKind>,
@@ -32,10 +42,13 @@ struct Course {
 }
 
 /// Runs one plan of one model with something going wrong, and compares at the end.
-async fn run(model: &str, settings: &str, kind: PlanKind, plan: Plan) -> Course {
-    let what = format!("{model}, {kind}, {plan:?}");
+async fn run(model: &str, settings: &str, (kind, looks): (PlanKind, Looks), plan: Plan) -> Course {
+    let what = format!("{model}, {kind}, {looks:?}, {plan:?}");
     let mut bench = Bench::new(settings).await;
     bench.what(&what);
+    if looks == Looks::Waiting {
+        bench.consumers.wait(Duration::from_millis(500));
+    }
     if !matches!(kind, PlanKind::Issue | PlanKind::Adopt) {
         bench.begin(PlanKind::Issue).await;
         bench.rest().await;
@@ -55,26 +68,26 @@ async fn run(model: &str, settings: &str, kind: PlanKind, plan: Plan) -> Course 
     Course { calls: trace.calls(), moments }
 }
 
-async fn every_fault(kind: PlanKind) {
+async fn every_fault(course: (PlanKind, Looks)) {
     for (model, settings) in MODELS {
-        let calm = run(model, settings, kind, Plan::default()).await;
+        let calm = run(model, settings, course, Plan::default()).await;
         let mut seen = Vec::new();
         for call in calm.calls {
             let nth = seen.iter().filter(|before| **before == call).count() as u64;
             seen.push(call);
             for fault in FAULTS {
-                run(model, settings, kind, Plan { crash: None, fault: Some((call, nth, *fault)) }).await;
+                run(model, settings, course, Plan { crash: None, fault: Some((call, nth, *fault)) }).await;
             }
         }
     }
 }
 
-async fn every_crash(kind: PlanKind) {
+async fn every_crash(course: (PlanKind, Looks)) {
     for (model, settings) in MODELS {
-        let calm = run(model, settings, kind, Plan::default()).await;
+        let calm = run(model, settings, course, Plan::default()).await;
         for (moment, count) in calm.moments {
             for nth in 0..count {
-                run(model, settings, kind, Plan { crash: Some(Crash { moment, nth }), fault: None }).await;
+                run(model, settings, course, Plan { crash: Some(Crash { moment, nth }), fault: None }).await;
             }
         }
     }
@@ -84,12 +97,12 @@ macro_rules! tables {
     ($($kind:ident: $faults:ident, $crashes:ident;)+) => {$(
         #[tokio::test(start_paused = true)]
         async fn $faults() {
-            every_fault(PlanKind::$kind).await;
+            every_fault((PlanKind::$kind, Looks::Now)).await;
         }
 
         #[tokio::test(start_paused = true)]
         async fn $crashes() {
-            every_crash(PlanKind::$kind).await;
+            every_crash((PlanKind::$kind, Looks::Now)).await;
         }
     )+};
 }
@@ -99,4 +112,14 @@ tables! {
     Adopt: an_import_survives_every_fault, an_import_survives_every_crash;
     Rotate: a_rotation_survives_every_fault, a_rotation_survives_every_crash;
     Retire: a_retirement_survives_every_fault, a_retirement_survives_every_crash;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rotation_survives_every_fault_while_its_consumers_wait() {
+    every_fault((PlanKind::Rotate, Looks::Waiting)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rotation_survives_every_crash_while_its_consumers_wait() {
+    every_crash((PlanKind::Rotate, Looks::Waiting)).await;
 }

@@ -98,7 +98,7 @@ mod timers;
 
 pub use admit::{Refusal, admit};
 pub use decide::decide;
-pub use offer::{Offer, offer};
+pub use offer::{Known, Offer, offer};
 pub use outcomes::pause_ms;
 pub use refuse::{PlanProblem, refuse};
 pub use state::{Secret, Stand};

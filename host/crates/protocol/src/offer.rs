@@ -8,6 +8,7 @@ use crate::ids::{ConsumerName, Epoch, Generation, Millis, Replica, RotationId, S
 use crate::rotation::Rotation;
 use crate::state::Secret;
 use crate::step::{Phase, PlanKind, Step};
+use std::collections::BTreeSet;
 
 /// Everything a consumer's replica is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +49,26 @@ pub struct Ask {
     pub generation: Generation,
     /// When patience ends, where the policy has a deadline.
     pub deadline: Option<Millis>,
+}
+
+/// What a replica has been told to read and to use.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Known {
+    /// Generations that it was given, in any order.
+    pub generations: BTreeSet<Generation>,
+    /// The one that it was told to present.
+    pub use_now: Option<Generation>,
+}
+
+impl Offer {
+    /// Whether there is something for a replica to do that knows this already: it is asked for a statement, it may read
+    /// other generations, or it is to use another.
+    #[must_use]
+    pub fn is_news_to(&self, known: &Known) -> bool {
+        let same = self.generations.len() == known.generations.len()
+            && self.generations.iter().all(|it| known.generations.contains(&it.generation));
+        !self.asked.is_empty() || !same || self.use_now != known.use_now
+    }
 }
 
 /// Generations a replica may read now: none that is unknown, ending, or not staged, nor what it has just let go of.

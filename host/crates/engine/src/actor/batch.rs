@@ -21,6 +21,8 @@ pub(super) struct Batch {
     pub(super) launches: Vec<Launch>,
     /// Answers in the order of the items.
     pub(super) answers: Vec<Answer>,
+    /// What fetches get that had waited, by their place among those that wait.
+    pub(super) given: Vec<(usize, Offered)>,
 }
 
 /// What an item is told when the write is durable.

@@ -2,18 +2,15 @@
 
 use super::Actor;
 use super::batch::{Answer, Batch};
-use super::message::{Asked, Fact, Fetching, Item, Offered, OfferedGeneration};
+use super::message::{Asked, Fact, Item};
 use super::turn::Setback;
 use crate::error::EngineError;
 use crate::ports::rotator::RecordError;
 use crate::ports::secret::Seal;
-use crate::requests::{Ask, Fetch};
 use keybaton_protocol::admit::{Refusal, legal, propose};
 use keybaton_protocol::command::Command;
 use keybaton_protocol::event::Event;
-use keybaton_protocol::generation::{Credential, Liveness};
 use keybaton_protocol::ids::{Generation, Millis};
-use keybaton_protocol::offer::offer;
 use keybaton_protocol::state::Secret;
 
 impl Actor {
@@ -23,7 +20,7 @@ impl Actor {
             let answer = match item {
                 Item::Fact(fact) => self.fact(fact, batch).await?,
                 Item::Command(asked) => self.command(asked, batch).await?,
-                Item::Fetch(fetching) => self.fetch(fetching, batch).await?,
+                Item::Fetch(fetching) => self.fetch(fetching, batch),
                 Item::Wake | Item::Look(_) => Answer::None,
                 Item::TookOver(took) => {
                     self.state().trail.spec = Some(took.spec);
@@ -114,64 +111,8 @@ impl Actor {
         Ok(Answer::Accepted(self.state().secret.seq()))
     }
 
-    async fn fetch(&mut self, fetching: &mut Fetching, batch: &mut Batch) -> Result<Answer, Setback> {
-        let now = self.now();
-        let fetch = &fetching.fetch;
-        let mut offered = offer(&self.state().secret, &fetch.consumer, &fetch.replica, now);
-        let given_back = given_back(&self.state().secret, fetch);
-        // What a replica has given back is not pressed on it again by its next look.
-        offered.generations.retain(|it| !given_back.contains(&it.generation));
-        for generation in &offered.generations {
-            let command = Command::Fetch {
-                consumer: fetch.consumer.clone(),
-                replica: fetch.replica.clone(),
-                incarnation: fetch.incarnation.clone(),
-                generation: generation.generation,
-            };
-            let granted = ask(&self.state().secret, &command, now)
-                // A fetch is a fact: recorded without a fence, and before its bytes are given out.
-                .and_then(|events| events.into_iter().try_for_each(|event| self.grant(event, batch)));
-            if let Err(refusal) = granted {
-                let refused = self.refused(&refusal);
-                fetching.done.take().map(|done| done.send(Err(refused)));
-                return Ok(Answer::None);
-            }
-        }
-        let loaded = self.state();
-        let rotation = offered.rotation;
-        let generations = offered
-            .generations
-            .into_iter()
-            .map(|it| OfferedGeneration {
-                use_now: offered.use_now == Some(it.generation),
-                live: loaded.secret.generation(it.generation).is_some_and(accepted),
-                generation: it.generation,
-                role: it.role.name(),
-                attributes: it.attributes,
-                fields: it.fields,
-            })
-            .collect();
-        let asks = offered
-            .asked
-            .into_iter()
-            .map(|ask| Ask {
-                purpose: ask.purpose,
-                generation: ask.generation,
-                rotation: rotation.clone(),
-                deadline: ask.deadline,
-            })
-            .collect();
-        Ok(Answer::Offered(Offered {
-            rotation,
-            generations,
-            asks,
-            staged_lease_ms: offered.staged_lease_ms,
-            seq: loaded.secret.seq(),
-        }))
-    }
-
     /// Takes in an event that was asked for, if the table takes it.
-    fn grant(&mut self, event: Event, batch: &mut Batch) -> Result<(), Refusal> {
+    pub(super) fn grant(&mut self, event: Event, batch: &mut Batch) -> Result<(), Refusal> {
         let at = self.now();
         let loaded = self.loaded.as_mut().expect("loaded at the start of the turn");
         loaded.fold(at, &event, &self.shared.options)?;
@@ -179,30 +120,18 @@ impl Actor {
         Ok(())
     }
 
-    fn refused(&self, refusal: &Refusal) -> EngineError {
+    pub(super) fn refused(&self, refusal: &Refusal) -> EngineError {
         EngineError::Refused { secret: (*self.name).clone(), code: refusal.code, reason: refusal.to_string() }
     }
 }
 
 /// What a request becomes. The table has its word when the event is taken in; of several, now, on a copy.
-fn ask(secret: &Secret, command: &Command, now: Millis) -> Result<Vec<Event>, Refusal> {
+pub(super) fn ask(secret: &Secret, command: &Command, now: Millis) -> Result<Vec<Event>, Refusal> {
     let events = propose(secret, command, now)?;
     if events.len() > 1 {
         legal(secret, &events, now)?;
     }
     Ok(events)
-}
-
-/// Whether the target accepts it at some place by now.
-fn accepted(credential: &Credential) -> bool {
-    credential.places.values().any(|standing| standing.liveness == Liveness::Live)
-}
-
-/// Generations that this life of a replica said it holds no longer.
-fn given_back(secret: &Secret, fetch: &Fetch) -> Vec<Generation> {
-    let key = (fetch.consumer.clone(), fetch.replica.clone());
-    let state = secret.replicas().get(&key).filter(|state| state.incarnation == fetch.incarnation);
-    state.map_or_else(Vec::new, |state| state.released.keys().chain(state.dropped.keys()).copied().collect())
 }
 
 fn duplicate(seal: &Seal) -> Seal {

@@ -9,6 +9,7 @@ use crate::scheduler::StartPermit;
 use keybaton_protocol::command::Command;
 use keybaton_protocol::event::Event;
 use keybaton_protocol::ids::{CallId, Digest, Generation, Millis, RotationId, SealLabel, Seq};
+use keybaton_protocol::offer::Known;
 use keybaton_protocol::state::Secret;
 use tokio::sync::oneshot;
 
@@ -72,6 +73,8 @@ pub(crate) struct Asked {
 /// A replica's fetch.
 pub(crate) struct Fetching {
     pub(crate) fetch: Fetch,
+    /// Set where it waits until there is something that the replica does not know.
+    pub(crate) known: Option<Known>,
     pub(crate) done: Option<oneshot::Sender<Result<Offered, EngineError>>>,
 }
 
@@ -82,6 +85,8 @@ pub(crate) struct Offered {
     pub(crate) asks: Vec<Ask>,
     pub(crate) staged_lease_ms: Option<u64>,
     pub(crate) seq: Seq,
+    /// The instant of the turn that gave it, from which the lease runs.
+    pub(crate) at: Millis,
 }
 
 /// One generation of it.

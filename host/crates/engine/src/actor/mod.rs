@@ -7,6 +7,7 @@ mod launch;
 mod lease;
 mod loaded;
 mod message;
+mod offering;
 mod pace;
 mod span;
 mod turn;
@@ -38,6 +39,8 @@ pub(crate) struct Actor {
     loaded: Option<Box<Loaded>>,
     /// Calls that tasks of this process are at.
     running: HashSet<CallId>,
+    /// Fetches that are answered once there is something new for them.
+    waiting: Vec<Fetching>,
     lease: Option<Held>,
     /// Held while the rotation that cadence started moves.
     permit: Option<StartPermit>,
@@ -69,6 +72,7 @@ enum Pause {
 pub(crate) async fn run(shared: Arc<Shared>, id: SecretId, mailbox: mpsc::Receiver<Item>) {
     let name = Arc::clone(&shared.board().cell(id).name);
     let pace = shared.paces().remove(&id).unwrap_or_default();
+    let waiting = shared.waiting().remove(&id).unwrap_or_default();
     let stop = shared.stopping();
     let mut actor = Actor {
         shared,
@@ -78,6 +82,7 @@ pub(crate) async fn run(shared: Arc<Shared>, id: SecretId, mailbox: mpsc::Receiv
         stop,
         loaded: None,
         running: HashSet::new(),
+        waiting,
         lease: None,
         permit: None,
         broken: false,
@@ -177,6 +182,10 @@ impl Actor {
         }
         if self.pace.is_under_way() {
             self.shared.paces().insert(self.id, std::mem::take(&mut self.pace));
+        }
+        self.forget_answered();
+        if !self.waiting.is_empty() {
+            self.shared.waiting().insert(self.id, std::mem::take(&mut self.waiting));
         }
         {
             // Closed before it is taken off the map: whoever finds it closed begins a new actor.

@@ -42,6 +42,7 @@ impl Actor {
         let fresh = self.load().await.map_err(Setback::Store)?;
         self.tick();
         self.describe();
+        self.forget_answered();
         let before = self.state().secret.seq();
         let mut batch = Batch::default();
         let deciding = !self.broken && !self.shared.is_stopping();
@@ -50,7 +51,11 @@ impl Actor {
             self.recover(&mut batch).await?;
         }
         self.take_in(items, &mut batch).await?;
-        let pause = if deciding { self.decide(&mut batch).await? } else { Pause::Linger(None) };
+        let mut pause = if deciding { self.decide(&mut batch).await? } else { Pause::Linger(None) };
+        while deciding && self.give_to_waiting(&mut batch) {
+            // What a replica may hold by now bears on what comes next.
+            pause = self.decide(&mut batch).await?;
+        }
         self.describe();
         self.write(&mut batch, before).await?;
         self.settle(items, batch);

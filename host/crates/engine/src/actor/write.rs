@@ -59,6 +59,9 @@ impl Actor {
         for launch in batch.launches {
             self.launch(launch);
         }
+        for (at, offered) in batch.given {
+            self.waiting[at].done.take().map(|done| done.send(Ok(offered)));
+        }
         for (item, answer) in items.drain(..).zip(batch.answers) {
             if let Item::Look(look) = item {
                 let now = self.now();

@@ -6,7 +6,9 @@ use crate::proof::prove;
 use crate::requests::{Acknowledgement, Ask, Challenge, Delivery, Fetch};
 use keybaton_protocol::evidence::{EvidenceKind, Purpose};
 use keybaton_protocol::ids::{ConsumerName, Generation, Incarnation, Replica, SecretName};
+use keybaton_protocol::offer::Known;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// How a consumer behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +30,8 @@ pub enum Temper {
 pub struct Consumers {
     secret: SecretName,
     replicas: Vec<One>,
+    /// Set where a fetch waits so long for news.
+    wait: Option<Duration>,
 }
 
 /// One generation in a consumer's memory. It outlives the offer: giving it back is proven with it.
@@ -62,19 +66,27 @@ struct One {
     temper: Temper,
     held: BTreeMap<Generation, Held>,
     uses: Option<Generation>,
+    /// What it was told last.
+    known: Known,
 }
 
 impl Consumers {
     /// No consumers yet.
     #[must_use]
     pub fn new(secret: SecretName) -> Self {
-        Self { secret, replicas: Vec::new() }
+        Self { secret, replicas: Vec::new(), wait: None }
     }
 
     /// One more replica.
     pub fn add(&mut self, consumer: ConsumerName, replica: Replica, temper: Temper) {
         let incarnation = "life-1".parse().expect("printable");
-        self.replicas.push(One { consumer, replica, incarnation, temper, held: BTreeMap::new(), uses: None });
+        let (held, uses, known) = (BTreeMap::new(), None, Known::default());
+        self.replicas.push(One { consumer, replica, incarnation, temper, held, uses, known });
+    }
+
+    /// From now on every fetch waits for news, at most so long.
+    pub fn wait(&mut self, at_most: Duration) {
+        self.wait = Some(at_most);
     }
 
     /// Every replica fetches, and answers what it is asked. `moved` is told what all of them hold after each fetch,
@@ -90,7 +102,11 @@ impl Consumers {
         let mut accepted = 0;
         for at in 0..self.replicas.len() {
             let one = &mut self.replicas[at];
-            let delivery = engine.fetch(one.fetch(&self.secret)).await?;
+            let fetch = one.fetch(&self.secret);
+            let delivery = match self.wait {
+                Some(at_most) => engine.fetch_news(fetch, one.known.clone(), at_most).await?,
+                None => engine.fetch(fetch).await?,
+            };
             one.take(&delivery);
             moved(self.values());
             if self.replicas[at].temper == Temper::Silent {
@@ -125,6 +141,7 @@ impl Consumers {
         one.incarnation = incarnation;
         one.held.clear();
         one.uses = None;
+        one.known = Known::default();
     }
 }
 
@@ -139,6 +156,7 @@ impl One {
     }
 
     fn take(&mut self, delivery: &Delivery) {
+        self.known = delivery.known();
         for it in &delivery.generations {
             let fields = it.fields.iter().map(|(name, bytes)| (name.clone(), bytes.expose().to_vec())).collect();
             let let_go = self.held.get(&it.generation).is_some_and(|held| held.let_go);

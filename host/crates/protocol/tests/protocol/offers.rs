@@ -7,9 +7,9 @@ use keybaton_protocol::command::Command;
 use keybaton_protocol::event::{Event, HoldReason, Outcome};
 use keybaton_protocol::evidence::Purpose;
 use keybaton_protocol::ids::{Generation, Incarnation, Place, Replica};
-use keybaton_protocol::offer;
 use keybaton_protocol::policy::Policy;
 use keybaton_protocol::step::{CallKind, PlanKind, Step};
+use keybaton_protocol::{Known, offer};
 
 /// Two replicas that use the secret, and one that verifies what they present.
 fn everybody() -> Policy {
@@ -84,6 +84,53 @@ fn on_the_way_forward_each_is_told_what_concerns_it() {
     each_is_told(&sim, "it drains", ["reads 2 1, uses 2: ", "reads 2 1, uses 2: ", "reads 2 1, uses 2: dropped 1"]);
     sim.say("gateway", "one", Purpose::Dropped, 1);
     assert_eq!(told(&sim, "gateway", "one"), "reads 2, uses 2: ");
+}
+
+/// What a replica knows that was told this last.
+fn knows(sim: &Sim, name: &str, replica: &str) -> Known {
+    let told = offer(&sim.secret, &id(name), &id(replica), sim.now);
+    Known { generations: told.generations.iter().map(|it| it.generation).collect(), use_now: told.use_now }
+}
+
+fn is_news(sim: &Sim, name: &str, replica: &str, known: &Known) -> bool {
+    offer(&sim.secret, &id(name), &id(replica), sim.now).is_news_to(known)
+}
+
+#[test]
+fn it_is_news_when_something_is_asked_or_other_generations_may_be_read_or_another_is_to_be_used() {
+    let mut sim = Sim::issued(alternate(), everybody());
+    let known = knows(&sim, "api", "one");
+    assert!(!is_news(&sim, "api", "one", &known), "at rest");
+    assert!(is_news(&sim, "api", "one", &Known::default()), "to who knows nothing");
+    let more = Known { generations: [Generation(1), Generation(9)].into(), use_now: known.use_now };
+    assert!(is_news(&sim, "api", "one", &more), "to who believes that there is another");
+    assert!(is_news(&sim, "api", "one", &Known { use_now: None, ..known.clone() }), "to who was not told to use it");
+    sim.start(PlanKind::Rotate, alternate(), everybody());
+    for step in [Step::Create, Step::Install, Step::Verify, Step::Stage] {
+        assert!(!is_news(&sim, "api", "one", &known), "{step:?}");
+        sim.step();
+    }
+    assert!(is_news(&sim, "api", "one", &known), "staged");
+    let known = knows(&sim, "api", "one");
+    assert!(is_news(&sim, "api", "one", &known), "what is asked is urgent, known or not");
+    sim.fetch("api", "one", 2);
+    sim.say("api", "one", Purpose::Ready, 2);
+    assert!(!is_news(&sim, "api", "one", &known), "it has said that it is ready");
+    ready(&mut sim);
+    sim.run();
+    assert!(is_news(&sim, "api", "one", &known), "it is to switch");
+    let switched = Known { use_now: Some(Generation(2)), ..known };
+    sim.say("api", "one", Purpose::Adopted, 2);
+    assert!(!is_news(&sim, "api", "one", &switched), "it has switched");
+    assert!(!is_news(&sim, "gateway", "one", &switched), "a verifier is not asked before it drains");
+    sim.say("api", "two", Purpose::Adopted, 2);
+    sim.record(Event::Draining);
+    assert!(is_news(&sim, "gateway", "one", &switched), "a verifier is asked to drop the old one");
+    sim.say("gateway", "one", Purpose::Dropped, 1);
+    let call = sim.run_until(CallKind::Destroy);
+    assert!(!is_news(&sim, "api", "one", &switched), "the old one may still be read");
+    sim.intend(&call);
+    assert!(is_news(&sim, "api", "one", &switched), "the old one may be read no more");
 }
 
 #[test]
