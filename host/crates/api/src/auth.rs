@@ -174,6 +174,17 @@ fn bearer(parts: &Parts) -> Option<Token> {
     (scheme.eq_ignore_ascii_case("bearer") && token.kind() == TokenKind::Bearer).then_some(token)
 }
 
+/// Whether an identity that was good when its request came is so still: a request that waits outlives a revocation.
+///
+/// # Errors
+/// It has been withdrawn, or has ended.
+pub(crate) async fn good_still(context: &Context, identity: &Identity) -> Result<(), Problem> {
+    match context.parts().identities.find(&identity.id).await? {
+        Some(identity) => still_good(&identity, context.now()),
+        None => Err(unauthenticated()),
+    }
+}
+
 /// The caller has proven that it holds the token, and may know what became of it.
 fn still_good(identity: &Identity, now: Millis) -> Result<(), Problem> {
     let help = match identity.subject {

@@ -1,6 +1,7 @@
 //! What every route shares: the engine, the ports and the counters. Built once by the host; decides nothing.
 
 use crate::ca::Pin;
+use crate::limits::{MAX_STREAMS_PER_IDENTITY, MAX_WAITS_PER_IDENTITY};
 use crate::ports::{Administration, Audited, Auditor, Identities, Proposals, Verdict};
 use crate::problem::{Kind, Problem};
 use crate::throttle::Throttle;
@@ -58,7 +59,7 @@ pub struct Context {
 struct Inner {
     parts: Parts,
     throttle: Throttle,
-    streams: Mutex<HashMap<String, usize>>,
+    held: Mutex<HashMap<(Open, String), usize>>,
     /// Held while a word is kept, approved or withdrawn: of two approvals, one counts.
     proposals: tokio::sync::Mutex<()>,
     /// Held while operators are added or removed: of two, each must not take the other for the last one.
@@ -102,7 +103,7 @@ impl Context {
         let inner = Inner {
             parts,
             throttle: Throttle::default(),
-            streams: Mutex::default(),
+            held: Mutex::default(),
             proposals: tokio::sync::Mutex::default(),
             operators: tokio::sync::Mutex::default(),
             stopping: watch::Sender::new(false),
@@ -146,19 +147,24 @@ impl Context {
         self.inner.stopping.subscribe()
     }
 
-    /// Counts a stream against its identity.
+    /// Counts something that stays open against its identity.
     ///
     /// # Errors
     /// The identity holds as many as it may.
-    pub(crate) fn open_stream(&self, id: &str) -> Result<StreamSlot, Problem> {
-        let mut streams = self.inner.streams.lock().unwrap_or_else(PoisonError::into_inner);
-        let open = streams.entry(id.to_owned()).or_default();
-        if *open >= crate::limits::MAX_STREAMS_PER_IDENTITY {
-            return Err(Problem::new(Kind::Overloaded, "this identity holds too many streams open")
+    pub(crate) fn hold_open(&self, what: Open, id: &str) -> Result<OpenSlot, Problem> {
+        let key = (what, id.to_owned());
+        let mut held = self.inner.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = held.entry(key.clone()).or_default();
+        let (most, name) = match what {
+            Open::Stream => (MAX_STREAMS_PER_IDENTITY, "holds too many streams open"),
+            Open::Wait => (MAX_WAITS_PER_IDENTITY, "has too many fetches waiting"),
+        };
+        if *open >= most {
+            return Err(Problem::new(Kind::Overloaded, format!("this identity {name}"))
                 .help("close some, or enrol each replica on its own"));
         }
         *open += 1;
-        Ok(StreamSlot { context: self.clone(), id: id.to_owned() })
+        Ok(OpenSlot { context: self.clone(), key })
     }
 
     /// Carries out something that is to be audited: records that it was asked, does it on a task of its own (a client
@@ -190,19 +196,28 @@ impl Context {
     }
 }
 
-/// One open stream; given back on drop.
-pub(crate) struct StreamSlot {
-    context: Context,
-    id: String,
+/// What may be held open by an identity, each counted apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Open {
+    /// A stream of events.
+    Stream,
+    /// A fetch that waits for news.
+    Wait,
 }
 
-impl Drop for StreamSlot {
+/// Something that is open; given back on drop.
+pub(crate) struct OpenSlot {
+    context: Context,
+    key: (Open, String),
+}
+
+impl Drop for OpenSlot {
     fn drop(&mut self) {
-        let mut streams = self.context.inner.streams.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(open) = streams.get_mut(&self.id) {
+        let mut held = self.context.inner.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(open) = held.get_mut(&self.key) {
             *open -= 1;
             if *open == 0 {
-                streams.remove(&self.id);
+                held.remove(&self.key);
             }
         }
     }

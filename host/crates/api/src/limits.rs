@@ -34,6 +34,10 @@ pub const STREAM_KEEP_ALIVE: Duration = Duration::from_secs(15);
 pub const MAX_STREAM_LIFE: Duration = Duration::from_secs(900);
 /// Streams of events that one identity may hold open.
 pub const MAX_STREAMS_PER_IDENTITY: usize = 64;
+/// Longest wait of one fetch for news: an answer still comes within [`REQUEST_TIMEOUT`].
+pub const MAX_FETCH_WAIT: Duration = Duration::from_secs(20);
+/// Fetches that one identity may have waiting.
+pub const MAX_WAITS_PER_IDENTITY: usize = 256;
 /// Announcements that are looked through at once for those that belong together.
 pub const MAX_COALESCED: usize = 256;
 /// Time that open requests have to end once the server stops.

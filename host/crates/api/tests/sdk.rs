@@ -4,7 +4,10 @@
 
 mod support;
 
-use keybaton_consumer::{Client, Credential, Error, Failed, OldHandles, Options, Secret, TrialFailure, enrol};
+use keybaton_api::limits::MAX_STREAMS_PER_IDENTITY;
+use keybaton_consumer::{
+    Client, Credential, Error, Failed, FallbackError, OldHandles, Options, Secret, TrialFailure, enrol,
+};
 use keybaton_protocol::ids::Place;
 use keybaton_protocol::step::PlanKind;
 use serde_json::json;
@@ -12,7 +15,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use support::target::Target;
 use support::{ALTERNATE, Fixture, NATIVE, NONE, eventually};
 use tempfile::TempDir;
@@ -159,6 +162,51 @@ async fn a_host_that_goes_and_comes_back_is_neither_missed_nor_lost() {
         fixture.settled(DB, generation).await;
     }
     assert_eq!(load.end().await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rotation_needs_neither_hints_nor_polls() {
+    let fixture = Fixture::new(ALTERNATE).await;
+    let (state, token) = (tempfile::tempdir().unwrap(), fixture.enrolment("payments/web").await);
+    let mut options = options();
+    options.poll = Duration::from_secs(600);
+    drop(enrol(&fixture.url(), &token, state.path(), options.clone()).await.unwrap());
+    let identity: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(state.path().join("identity.json")).unwrap()).unwrap();
+    let mut streams = Vec::new();
+    while streams.len() < MAX_STREAMS_PER_IDENTITY {
+        let stream = fixture.http().get(format!("{}/v1/consumer/watch", fixture.url()));
+        let stream = stream.bearer_auth(identity["token"].as_str().unwrap()).send().await.unwrap();
+        if stream.status() == 200 {
+            streams.push(stream);
+        }
+    }
+    let client = Client::open(state.path(), options).unwrap();
+    let secret = open(&client, &fixture.target);
+    fixture.begin(DB, PlanKind::Issue).await;
+    fixture.settled(DB, 1).await;
+    secret.ready(Duration::from_secs(5)).await.unwrap();
+    for generation in 2..=3 {
+        fixture.begin(DB, PlanKind::Rotate).await;
+        fixture.settled(DB, generation).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_nothing_that_works_does_not_wait_for_news() {
+    let fixture = Fixture::new(ALTERNATE).await;
+    let (state, token) = (tempfile::tempdir().unwrap(), fixture.enrolment("payments/web").await);
+    let mut options = options();
+    options.poll = Duration::from_secs(600);
+    let client = enrol(&fixture.url(), &token, state.path(), options).await.unwrap();
+    let secret = open(&client, &fixture.target);
+    fixture.begin(DB, PlanKind::Issue).await;
+    fixture.settled(DB, 1).await;
+    secret.ready(Duration::from_secs(5)).await.unwrap();
+    let began = Instant::now();
+    let refused = secret.with_fallback(|_| async { Err::<(), _>(Failed::Refused("no")) }).await;
+    assert!(matches!(refused, Err(FallbackError::Refused("no"))), "{refused:?}");
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

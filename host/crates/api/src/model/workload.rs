@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use utoipa::{IntoParams, ToSchema};
 use zeroize::Zeroizing;
 
-/// Who fetches.
+/// Who fetches, and whether it waits for news.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
@@ -18,6 +18,13 @@ pub struct FetchParams {
     pub replica: String,
     /// Which life of it: drawn anew at each start of the process.
     pub incarnation: String,
+    /// Answer once something is asked of this replica, or it may read other generations than `holds`, or is to use
+    /// another than `uses`; at the latest after this many milliseconds, and after 20 seconds. Absent: at once.
+    pub wait_ms: Option<u64>,
+    /// With `wait_ms`: the generations of the last answer, with commas between them.
+    pub holds: Option<String>,
+    /// With `wait_ms`: the one of them that was to be used.
+    pub uses: Option<u32>,
 }
 
 /// What a replica may hold now, and what it is asked to state.
@@ -37,6 +44,8 @@ pub struct DeliveryDocument {
     asks: Vec<AskDocument>,
     /// How long a pending generation may be held without fetching it again; absent while none is offered.
     staged_lease_ms: Option<u64>,
+    /// How long this was waited for, of the time since it was asked for: the lease runs from then on.
+    waited_ms: u64,
 }
 
 /// One generation with its values.
@@ -104,7 +113,8 @@ pub fn delivery_document(secret: &SecretName, delivery: &Delivery, now: Millis) 
         })
         .collect();
     draft.text("],\"asks\":").json(&asks);
-    draft.text(",\"staged_lease_ms\":").json(&delivery.staged_lease_ms).text("}");
+    draft.text(",\"staged_lease_ms\":").json(&delivery.staged_lease_ms);
+    draft.text(",\"waited_ms\":").json(&delivery.waited_ms).text("}");
     draft.finish()
 }
 

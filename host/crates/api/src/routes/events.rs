@@ -4,7 +4,7 @@
 use super::extract::Params;
 use super::workload::own_secret;
 use crate::auth::{Operator, Workload};
-use crate::context::{Context, StreamSlot};
+use crate::context::{Context, Open, OpenSlot};
 use crate::limits::{MAX_COALESCED, MAX_STREAM_LIFE, STREAM_KEEP_ALIVE};
 use crate::model::{ChangedEvent, EventParams, HistoryEvent, OwnSecrets, WatchParams};
 use crate::problem::{Problem, ProblemDetails};
@@ -89,7 +89,7 @@ struct Ear {
     changes: broadcast::Receiver<Changed>,
     stopping: watch::Receiver<bool>,
     until: Instant,
-    _slot: StreamSlot,
+    _slot: OpenSlot,
 }
 
 enum Heard {
@@ -101,7 +101,7 @@ enum Heard {
 impl Ear {
     fn new(context: &Context, identity: &str) -> Result<Self, Problem> {
         Ok(Self {
-            _slot: context.open_stream(identity)?,
+            _slot: context.hold_open(Open::Stream, identity)?,
             changes: context.engine().subscribe(),
             stopping: context.stopping(),
             until: Instant::now() + MAX_STREAM_LIFE,
@@ -134,7 +134,8 @@ impl Ear {
     }
 }
 
-async fn told(stopping: &mut watch::Receiver<bool>) {
+/// Returns when the server stops.
+pub(super) async fn told(stopping: &mut watch::Receiver<bool>) {
     // A sender that is gone ends the stream as well.
     let _either = stopping.wait_for(|stopping| *stopping).await;
 }

@@ -1,9 +1,11 @@
 //! What workloads ask: their secrets, a challenge, an acknowledgement. A consumer reaches only secrets of its own
 //! namespace that declare it; every other answers alike, existing or not.
 
+use super::events::told;
 use super::extract::{Json, Names, Params};
-use crate::auth::Workload;
-use crate::context::Context;
+use crate::auth::{Workload, good_still};
+use crate::context::{Context, Open};
+use crate::limits::MAX_FETCH_WAIT;
 use crate::model::{
     AcknowledgeAnswer, AcknowledgeRequest, ChallengeAnswer, ChallengeRequest, DeliveryDocument, FetchParams,
     OwnSecrets, delivery_document,
@@ -19,6 +21,8 @@ use keybaton_engine::EngineError;
 use keybaton_engine::requests::{Acknowledgement, Challenge, Fetch, Nonce};
 use keybaton_protocol::evidence::{EvidenceKind, Purpose};
 use keybaton_protocol::ids::{Generation, SecretName};
+use keybaton_protocol::offer::Known;
+use std::time::Duration;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -54,7 +58,8 @@ async fn own(workload: Workload, State(context): State<Context>) -> Result<Answe
     }))
 }
 
-/// What this replica may hold now, with values, and what it is asked to state. The only route that answers values.
+/// What this replica may hold now, with values, and what it is asked to state. The only route that answers values. With
+/// `wait_ms` it is answered when there is news for who holds what the query says: fetch again with what came.
 #[utoipa::path(get, path = "/v1/consumer/secrets/{namespace}/{name}", tag = "consumer", security(("bearer" = [])),
     params(("namespace" = String, Path), ("name" = String, Path), FetchParams),
     responses((status = 200, body = DeliveryDocument), (status = "default", body = ProblemDetails)))]
@@ -67,12 +72,39 @@ async fn fetch(
     let secret = own_secret(&workload, &format!("{namespace}/{name}"))?;
     let fetch = Fetch {
         secret: secret.clone(),
-        consumer: workload.consumer.name,
+        consumer: workload.consumer.name.clone(),
         replica: params.replica.parse()?,
         incarnation: params.incarnation.parse()?,
     };
-    let delivery = context.engine().fetch(fetch).await?;
+    let delivery = match waits(&params)? {
+        None => context.engine().fetch(fetch).await?,
+        Some((known, wait)) => {
+            let _slot = context.hold_open(Open::Wait, &workload.identity.id)?;
+            let mut stopping = context.stopping();
+            let delivery = tokio::select! {
+                news = context.engine().fetch_news(fetch.clone(), known, wait) => news?,
+                () = told(&mut stopping) => context.engine().fetch(fetch).await?,
+            };
+            good_still(&context, &workload.identity).await?;
+            delivery
+        }
+    };
     Ok(answer(delivery_document(&secret, &delivery, context.now())))
+}
+
+/// For what news a fetch waits, and how long.
+fn waits(params: &FetchParams) -> Result<Option<(Known, Duration)>, Problem> {
+    let Some(wait_ms) = params.wait_ms else {
+        let said = params.holds.is_some() || params.uses.is_some();
+        let alone = || Problem::new(Kind::Invalid, "`holds` and `uses` say what a fetch with `wait_ms` knows already");
+        return if said { Err(alone()) } else { Ok(None) };
+    };
+    let numbers = params.holds.as_deref().unwrap_or_default().split(',').filter(|number| !number.is_empty());
+    let generations = numbers.map(|number| number.parse().map(Generation)).collect::<Result<_, _>>().map_err(|_| {
+        Problem::new(Kind::Invalid, "`holds` must be numbers of generations with commas between them, such as `4,3`")
+    })?;
+    let known = Known { generations, use_now: params.uses.map(Generation) };
+    Ok(Some((known, Duration::from_millis(wait_ms).min(MAX_FETCH_WAIT))))
 }
 
 /// A single-use nonce for one statement of one replica.
