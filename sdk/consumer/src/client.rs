@@ -30,7 +30,8 @@ pub struct Options {
     /// This instance's name, as the membership authority knows it (a pod's name, a host's); must be the same after a
     /// restart. 1 to 255 printable characters without a space.
     pub replica: String,
-    /// How often a secret is fetched although no hint came. Hints make rotations fast; this makes them certain.
+    /// How often a secret is fetched although there was no news and no hint. Those make rotations fast; this makes them
+    /// certain.
     pub poll: Duration,
     /// How often a trial that the target refused is repeated before the rotation is told: targets need a moment.
     pub trial_attempts: u32,

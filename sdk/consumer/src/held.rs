@@ -2,7 +2,7 @@
 //! stays held until a newer delivery says otherwise. Does no IO.
 
 use crate::credential::{Credential, Handles};
-use crate::wire::{Ask, Delivered, Delivery};
+use crate::wire::{Ask, Delivered, Delivery, Wait};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
@@ -24,6 +24,8 @@ struct State {
     leaving: BTreeMap<u32, Option<Credential>>,
     /// Until when pending may be held without another fetch.
     lease: Option<Instant>,
+    /// How long that was from the fetch on.
+    lease_for: Option<Duration>,
     /// Authenticated with by the application itself, in this life.
     used: BTreeSet<u32>,
     /// What worked where the one to use was refused; forgotten with the next delivery.
@@ -45,7 +47,8 @@ impl Held {
     }
 
     /// Takes a delivery in. A generation that is held already keeps its handle; one that is asked back is handed out
-    /// no more; one that is neither delivered nor asked back is dropped. A lease runs from when the delivery was asked for.
+    /// no more; one that is neither delivered nor asked back is dropped. A lease runs from when the host
+    /// gave it: so long after the delivery was asked for as the host had waited.
     pub(crate) fn take(&self, delivery: Delivery, asked_at: Instant) {
         let mut state = self.write();
         let asked_back: BTreeSet<u32> =
@@ -79,7 +82,8 @@ impl Held {
         state.handles.retain(|(_, handles)| handles.count() > 0);
         state.asks = delivery.asks;
         state.preferred = None;
-        state.lease = delivery.staged_lease_ms.map(|lease_ms| asked_at + Duration::from_millis(lease_ms));
+        state.lease_for = delivery.staged_lease_ms.map(Duration::from_millis);
+        state.lease = state.lease_for.map(|lease| asked_at + Duration::from_millis(delivery.waited_ms) + lease);
         drop(state);
         self.announce();
     }
@@ -87,6 +91,11 @@ impl Held {
     /// When pending must have been fetched again.
     pub(crate) fn lease(&self) -> Option<Instant> {
         self.read().lease
+    }
+
+    /// How long pending may go without another fetch, from one on.
+    pub(crate) fn lease_for(&self) -> Option<Duration> {
+        self.read().lease_for
     }
 
     /// Lets pending go if its lease has run out: the host may have ended it.
@@ -151,6 +160,14 @@ impl Held {
 
     pub(crate) fn asks(&self) -> Vec<Ask> {
         self.read().asks.clone()
+    }
+
+    /// What a fetch that waits for news says is known; `None` while the host waits for a statement itself.
+    pub(crate) fn wait(&self, at_most: Duration) -> Option<Wait> {
+        let state = self.read();
+        let holds = state.generations.iter().map(|held| held.credential.generation()).collect();
+        let uses = to_use(&state.generations);
+        state.asks.is_empty().then_some(Wait { holds, uses, at_most })
     }
 
     pub(crate) fn is_asked(&self, ask: &Ask) -> bool {
@@ -245,6 +262,7 @@ mod tests {
             generations: generations.iter().map(delivered).collect(),
             asks: asks.iter().map(ask).collect(),
             staged_lease_ms: Some(1_000),
+            waited_ms: 0,
         }
     }
 
@@ -358,5 +376,32 @@ mod tests {
         tokio::time::advance(Duration::from_millis(1_000)).await;
         held.expire(Instant::now());
         assert_eq!(order(&held), [1], "only pending has a lease");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_runs_from_when_the_host_gave_it_not_from_when_it_was_asked_to() {
+        let held = Held::new();
+        let asked_at = Instant::now();
+        tokio::time::advance(Duration::from_millis(15_000)).await;
+        let waited = Delivery { waited_ms: 14_900, ..delivery(&[(2, false), (1, true)], &[]) };
+        held.take(waited, asked_at);
+        held.expire(Instant::now());
+        assert_eq!(order(&held), [1, 2], "it was given a moment ago");
+        tokio::time::advance(Duration::from_millis(900)).await;
+        held.expire(Instant::now());
+        assert_eq!(order(&held), [1]);
+    }
+
+    #[test]
+    fn who_is_asked_for_something_does_not_wait_and_who_waits_says_what_it_holds() {
+        let held = Held::new();
+        let wait = |holds: &[u32], uses| Some(Wait { holds: holds.to_vec(), uses, at_most: Duration::from_secs(1) });
+        assert_eq!(held.wait(Duration::from_secs(1)), wait(&[], None));
+        held.take(delivery(&[(2, false), (1, true)], &[("ready", 2)]), Instant::now());
+        assert_eq!(held.wait(Duration::from_secs(1)), None);
+        held.take(delivery(&[(2, false), (1, true)], &[]), Instant::now());
+        assert_eq!(held.wait(Duration::from_secs(1)), wait(&[2, 1], Some(1)));
+        held.expire(Instant::now() + Duration::from_secs(2));
+        assert_eq!(held.wait(Duration::from_secs(1)), wait(&[1], Some(1)), "what was let go is brought again");
     }
 }

@@ -53,7 +53,7 @@ impl Http {
     pub(crate) async fn get(
         &self,
         path: &str,
-        query: &[(&str, &str)],
+        query: &[(&str, String)],
         token: &Token,
     ) -> Result<Zeroizing<Vec<u8>>, Error> {
         let request = self.request(Method::GET, path, query, Some(token))?;
@@ -86,7 +86,7 @@ impl Http {
         &self,
         method: Method,
         path: &str,
-        query: &[(&str, &str)],
+        query: &[(&str, String)],
         token: Option<&Token>,
     ) -> Result<RequestBuilder, Error> {
         let mut url = self.base.join(path).map_err(|_| Error::Address(path.to_owned()))?;

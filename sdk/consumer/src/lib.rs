@@ -69,7 +69,8 @@
 //!   is let go when its lease has run out, since the host may have ended it.
 //! - *The host is slow, or restarts in mid-rotation*: requests are repeated; a statement is made with a nonce of its
 //!   own each time.
-//! - *Hints are lost*: it also polls ([`Options::poll`]).
+//! - *Hints are lost*: a fetch waits at the host until there is news, for 64 secrets of a client; while something is
+//!   asked, and for the others, it polls ([`Options::poll`]) and heeds hints.
 //! - *Clocks differ*: the host sends spans, never instants; certificates are backdated by a day.
 //! - *The workload restarts*: a new incarnation; what the earlier one said counts no longer.
 //!

@@ -5,11 +5,10 @@ use crate::client::Client;
 use crate::credential::Credential;
 use crate::held::Held;
 use crate::trial::{Trial, TrialFailure, trial};
-use crate::worker::Worker;
+use crate::worker::{Calls, Worker};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 /// Pause between two rounds over all candidates: at a target with one slot both may be refused for an instant.
@@ -81,13 +80,13 @@ impl SecretBuilder {
         if !name.split_once('/').is_some_and(|(namespace, name)| label(namespace) && label(name)) {
             return Err(Error::Name { what: "secret name (`namespace/name`)", text: name });
         }
-        let (held, ear) = (Arc::new(Held::new()), Arc::new(Notify::new()));
-        client.session.listen(&name, &ear);
-        let worker = Worker::new(&client, name.clone(), held.clone(), ear.clone(), trial);
+        let (held, calls) = (Arc::new(Held::new()), Calls::default());
+        client.session.listen(&name, &calls.ear);
+        let worker = Worker::new(&client, name.clone(), held.clone(), calls.clone(), trial);
         let mut running = JoinSet::new();
         let answers = worker.answers();
         running.spawn(worker.run());
-        Ok(Secret { inner: Arc::new(Inner { name, held, ear, answers, client, _running: running }) })
+        Ok(Secret { inner: Arc::new(Inner { name, held, calls, answers, client, _running: running }) })
     }
 }
 
@@ -100,7 +99,7 @@ pub struct Secret {
 struct Inner {
     name: String,
     held: Arc<Held>,
-    ear: Arc<Notify>,
+    calls: Calls,
     answers: crate::answer::Answers,
     client: Client,
     _running: JoinSet<()>,
@@ -182,7 +181,7 @@ impl Secret {
                 }
             }
             if round + 1 < ROUNDS {
-                self.inner.ear.notify_one();
+                self.inner.calls.refresh.notify_one();
                 let wait = if round == 0 { ROUND_PAUSE } else { REFRESH_WAIT };
                 let _either = tokio::time::timeout(wait, news.changed()).await;
             }
@@ -197,7 +196,7 @@ impl Secret {
     /// [`Secret::with_fallback`]: a connection pool that logged in anew, say.
     pub fn confirm_use(&self, credential: &Credential) {
         self.inner.held.note_use(credential.generation(), &[]);
-        self.inner.ear.notify_one();
+        self.inner.calls.ear.notify_one();
     }
 
     /// Cries: what was adopted does not work here after all. The host makes the previous one good again if it still

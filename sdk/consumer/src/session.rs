@@ -9,15 +9,17 @@ use crate::http::Http;
 use crate::identity::{Identity, Shelf, now_s};
 use crate::pin::Pin;
 use crate::token::{EnrolmentToken, Token};
-use crate::wire::{Acknowledge, Challenge, Challenged, Changed, Delivery, EnrolRequest, Enrolled};
+use crate::wire::{Acknowledge, Challenge, Challenged, Changed, Delivery, EnrolRequest, Enrolled, Wait};
 use serde::Serialize;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use zeroize::Zeroizing;
 
 const WATCH: &str = "/v1/consumer/watch";
+/// Secrets whose fetches wait at the host. A connection carries only so many requests, and statements are to find room.
+const MAX_WAITS: usize = 64;
 /// Longest sleep between two looks at the clock: machines are suspended, and clocks are set.
 const RENEWAL_CHECK: Duration = Duration::from_secs(60);
 
@@ -30,6 +32,7 @@ pub(crate) struct Session {
     /// Drawn anew at each start: what an earlier life said counts no longer.
     pub(crate) incarnation: String,
     ears: Mutex<HashMap<String, Vec<Weak<Notify>>>>,
+    waits: Arc<Semaphore>,
 }
 
 impl Session {
@@ -50,6 +53,7 @@ impl Session {
             replica,
             incarnation: random_name()?,
             ears: Mutex::default(),
+            waits: Arc::new(Semaphore::new(MAX_WAITS)),
         })
     }
 
@@ -57,9 +61,20 @@ impl Session {
         self.identity.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(crate) async fn fetch(&self, secret: &str) -> Result<Delivery, Error> {
+    /// Leave for one secret's fetches to wait at the host; the others are fetched when a hint comes and from time to time.
+    pub(crate) fn may_wait(&self) -> Option<OwnedSemaphorePermit> {
+        self.waits.clone().try_acquire_owned().ok()
+    }
+
+    /// What may be held now; with `wait`, once there is news for whoever knows that.
+    pub(crate) async fn fetch(&self, secret: &str, wait: Option<Wait>) -> Result<Delivery, Error> {
         let path = format!("/v1/consumer/secrets/{secret}");
-        let query = [("replica", self.replica.as_str()), ("incarnation", &self.incarnation)];
+        let mut query = vec![("replica", self.replica.clone()), ("incarnation", self.incarnation.clone())];
+        if let Some(wait) = wait {
+            let holds = wait.holds.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
+            query.extend([("wait_ms", wait.at_most.as_millis().to_string()), ("holds", holds)]);
+            query.extend(wait.uses.map(|uses| ("uses", uses.to_string())));
+        }
         let identity = self.identity();
         let body = match self.http.get(&path, &query, &identity.token).await {
             Err(error) if error.is_unauthenticated() => {

@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// What may be held now, and what the host waits for.
@@ -15,6 +16,16 @@ pub(crate) struct Delivery {
     pub(crate) asks: Vec<Ask>,
     /// How long a pending generation may be held without another fetch.
     pub(crate) staged_lease_ms: Option<u64>,
+    /// How long the host had waited when it gave the lease.
+    pub(crate) waited_ms: u64,
+}
+
+/// What a replica knows already when it waits for news, and how long it waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Wait {
+    pub(crate) holds: Vec<u32>,
+    pub(crate) uses: Option<u32>,
+    pub(crate) at_most: Duration,
 }
 
 /// One generation.
@@ -48,6 +59,8 @@ struct DeliveryText<'a> {
     asks: Vec<Ask>,
     #[serde(default)]
     staged_lease_ms: Option<u64>,
+    #[serde(default)]
+    waited_ms: u64,
 }
 
 #[derive(Deserialize)]
@@ -69,7 +82,8 @@ impl Delivery {
     pub(crate) fn parse(body: &[u8]) -> Result<Self, Error> {
         let text: DeliveryText<'_> = serde_json::from_slice(body).map_err(|_| Error::Answer("a delivery"))?;
         let generations = text.generations.into_iter().map(DeliveredText::decode).collect::<Result<_, _>>()?;
-        Ok(Self { generations, asks: text.asks, staged_lease_ms: text.staged_lease_ms })
+        let DeliveryText { asks, staged_lease_ms, waited_ms, .. } = text;
+        Ok(Self { generations, asks, staged_lease_ms, waited_ms })
     }
 }
 
