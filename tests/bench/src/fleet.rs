@@ -1,5 +1,5 @@
-//! Secrets that rotate without pause, each with a consumer that fetches, proves and acknowledges at once through the
-//! engine's facade, as a client would through the API.
+//! Secrets that rotate without pause, each with a consumer that waits for news, proves and acknowledges at once through
+//! the engine's facade, as a client would through the API.
 
 use crate::Failure;
 use crate::progress::say;
@@ -10,6 +10,7 @@ use keybaton_engine::requests::{Acknowledgement, Ask, Challenge, Delivery, Fetch
 use keybaton_engine::{Engine, EngineError};
 use keybaton_protocol::evidence::{EvidenceKind, Purpose};
 use keybaton_protocol::ids::{RotationId, SecretName};
+use keybaton_protocol::offer::Known;
 use keybaton_protocol::step::PlanKind;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,7 +23,10 @@ use tokio::task::{JoinHandle, JoinSet};
 /// A rotation that takes so long will never end.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// After so long without the announcement that was expected, a consumer looks anyway.
+/// A fetch waits so long for news, and is then answered with what there is.
+const WAIT: Duration = Duration::from_secs(5);
+
+/// After so long without the announcement of a rotation's end, the next one is asked for anyway.
 const LOOK_ANYWAY: Duration = Duration::from_millis(200);
 
 /// What a consumer is asked for in a rotation, in order.
@@ -118,7 +122,7 @@ impl Fleet {
         }
         let anyway: u64 = self.workers.iter().map(|worker| worker.looked_anyway).sum();
         if anyway > 0 {
-            say("consumers", &format!("waited {anyway} times for an announcement that did not come"));
+            say("rotations", &format!("waited {anyway} times for an announcement that did not come"));
         }
         Ok(rotations)
     }
@@ -152,23 +156,23 @@ async fn listen(
     }
 }
 
-/// What a secret's consumer hears of its journal, and from where on it listens: a client that is told of every write
-/// need not wake up for each.
+/// What is heard of a secret's journal, and from where on it is listened to: whoever waits for a rotation's end need not
+/// wake up for each write.
 struct Ear {
     heard: watch::Receiver<u64>,
     wanted: Arc<AtomicU64>,
 }
 
-/// One secret and its consumer.
+/// One secret, who has it rotated, and its consumer.
 struct Worker {
     engine: Engine,
     secret: SecretName,
     fetch: Fetch,
+    /// What the consumer was told last.
+    known: Known,
     ear: Ear,
     /// The journal's position when the last rotation was over.
     rested: u64,
-    /// By how many events the journal has grown when each ask comes up, as seen before: it need not look earlier.
-    grown: [Option<u64>; ASKS.len()],
     /// By how many events it has grown when the rotation is over.
     length: u64,
     rotations: u32,
@@ -188,9 +192,9 @@ impl Worker {
             engine,
             secret,
             fetch,
+            known: Known::default(),
             ear,
             rested: 0,
-            grown: [None; ASKS.len()],
             length: 1,
             rotations: 0,
             looked_anyway: 0,
@@ -207,6 +211,7 @@ impl Worker {
         let began = Instant::now();
         loop {
             let delivery = self.engine.fetch(self.fetch.clone()).await?;
+            self.known = delivery.known();
             for ask in &delivery.asks {
                 self.acknowledge(&delivery, ask).await?;
             }
@@ -223,18 +228,15 @@ impl Worker {
     async fn rotate(&mut self) -> Result<(), Failure> {
         let began = Instant::now();
         self.begin(began).await?;
-        for (at, purpose) in ASKS.into_iter().enumerate() {
-            self.until(self.rested + self.grown[at].unwrap_or(1), began).await?;
+        for purpose in ASKS {
             loop {
-                // Before the look: what a replica fetches is on record too.
-                let grown = self.ear.heard.borrow().saturating_sub(self.rested);
-                let delivery = self.engine.fetch(self.fetch.clone()).await?;
+                let delivery = self.engine.fetch_news(self.fetch.clone(), self.known.clone(), WAIT).await?;
+                self.known = delivery.known();
                 if let Some(ask) = delivery.asks.iter().find(|ask| ask.purpose == purpose) {
-                    self.grown[at] = Some(self.grown[at].map_or(grown, |known| known.min(grown)));
                     self.acknowledge(&delivery, ask).await?;
                     break;
                 }
-                self.until(delivery.seq.0 + 1, began).await?;
+                self.patience(began).await?;
             }
         }
         self.rotations += 1;
@@ -261,10 +263,7 @@ impl Worker {
 
     /// Waits until the journal has come so far, or it is time to look whether it has.
     async fn until(&mut self, seq: u64, began: Instant) -> Result<(), Failure> {
-        if began.elapsed() > PATIENCE {
-            let status = self.engine.status(&self.secret).await?;
-            return Err(format!("{} does not come to {seq}: {status:#?}", self.secret).into());
-        }
+        self.patience(began).await?;
         self.ear.wanted.store(seq, Ordering::SeqCst);
         match tokio::time::timeout(LOOK_ANYWAY, self.ear.heard.wait_for(|heard| *heard >= seq)).await {
             Ok(Err(_)) => Err("the engine has ended".into()),
@@ -274,6 +273,14 @@ impl Worker {
                 Ok(())
             }
         }
+    }
+
+    async fn patience(&self, began: Instant) -> Result<(), Failure> {
+        if began.elapsed() > PATIENCE {
+            let status = self.engine.status(&self.secret).await?;
+            return Err(format!("{} does not come to its end: {status:#?}", self.secret).into());
+        }
+        Ok(())
     }
 
     async fn acknowledge(&self, delivery: &Delivery, ask: &Ask) -> Result<(), Failure> {
