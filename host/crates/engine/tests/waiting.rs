@@ -202,7 +202,7 @@ async fn so_many_may_wait_for_one_secret_and_no_more() {
     let bench = issued(ALTERNATE).await;
     let known = known(&bench, "web-0").await;
     let mut all = Vec::new();
-    for _ in 0..1_024 {
+    for _ in 0..4_096 {
         all.push(waits(&bench, "web-0", known.clone(), LONG).await);
     }
     let one_more = bench.engine.fetch_news(fetch(&bench, "web-0"), known.clone(), LONG).await;

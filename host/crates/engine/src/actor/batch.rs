@@ -8,6 +8,7 @@ use crate::ports::rotator::RecordError;
 use crate::ports::secret::Seal;
 use keybaton_protocol::event::Event;
 use keybaton_protocol::ids::{Fence, Generation, Millis, SecretName, Seq};
+use std::collections::HashMap;
 
 /// A turn's write, and what is to happen once it is durable.
 #[derive(Default)]
@@ -22,7 +23,7 @@ pub(super) struct Batch {
     /// Answers in the order of the items.
     pub(super) answers: Vec<Answer>,
     /// What fetches get that had waited, by their place among those that wait.
-    pub(super) given: Vec<(usize, Offered)>,
+    pub(super) given: HashMap<usize, Offered>,
 }
 
 /// What an item is told when the write is durable.

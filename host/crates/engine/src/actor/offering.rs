@@ -15,8 +15,8 @@ use keybaton_protocol::ids::Generation;
 use keybaton_protocol::offer::{Offer, offer};
 use keybaton_protocol::state::Secret;
 
-/// Fetches of one secret that may wait at once.
-const WAITING: usize = 1_024;
+/// Fetches of one secret that may wait at once: about as many as there can be connections.
+const WAITING: usize = 4_096;
 
 impl Actor {
     /// A fetch that has come: granted, or set aside where it waits and there is nothing new for it.
@@ -49,7 +49,7 @@ impl Actor {
     pub(super) fn give_to_waiting(&mut self, batch: &mut Batch) -> bool {
         let before = batch.events.len();
         for at in 0..self.waiting.len() {
-            if batch.given.iter().any(|(given, _)| *given == at) {
+            if batch.given.contains_key(&at) || self.waiting[at].done.is_none() {
                 continue;
             }
             let fetch = self.waiting[at].fetch.clone();
@@ -58,7 +58,7 @@ impl Actor {
                 continue;
             }
             match self.give(&fetch, offered, batch) {
-                Ok(offered) => batch.given.push((at, offered)),
+                Ok(offered) => drop(batch.given.insert(at, offered)),
                 Err(refusal) => {
                     let refused = self.refused(&refusal);
                     self.waiting[at].done.take().map(|done| done.send(Err(refused)));

@@ -52,7 +52,9 @@ impl Actor {
         }
         self.take_in(items, &mut batch).await?;
         let mut pause = if deciding { self.decide(&mut batch).await? } else { Pause::Linger(None) };
-        while deciding && self.give_to_waiting(&mut batch) {
+        // Where others only look, nothing is new for those who wait.
+        let moved = fresh || items.is_empty() || !batch.is_empty();
+        while deciding && moved && self.give_to_waiting(&mut batch) {
             // What a replica may hold by now bears on what comes next.
             pause = self.decide(&mut batch).await?;
         }
