@@ -4,11 +4,15 @@ use crate::bindings::PluginWithRevealPre;
 use crate::bindings::keybaton::rotator as wire;
 use crate::cache::Cache;
 use crate::catalog::{CatalogError, Entry, inspect};
+use crate::manifest::CONTRACT;
 use crate::said::Said;
 use crate::state::{Allowed, CallState};
 use keybaton_protocol::ids::{Digest, PluginName};
+use std::collections::HashMap;
 use std::sync::Arc;
-use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
+use wasmtime::component::{
+    Component, ComponentExportIndex, ComponentNamedList, HasSelf, InstancePre, Lift, Linker, Lower,
+};
 use wasmtime::{Engine, Store};
 
 /// Why a plugin does not load.
@@ -32,11 +36,28 @@ pub(crate) struct Plugin {
     pub(crate) digest: Digest,
     pub(crate) allowed: Arc<Allowed>,
     /// With the granted interfaces.
-    pub(crate) full: PluginWithRevealPre<CallState>,
+    pub(crate) full: InstancePre<CallState>,
     /// With the log alone; everything else traps.
     pub(crate) pure: InstancePre<CallState>,
     pub(crate) said: Said,
+    exports: HashMap<&'static str, ComponentExportIndex>,
 }
+
+/// What every plugin exports, by the contract's names.
+const EXPORTS: [&str; 12] = [
+    "describe",
+    "profile",
+    "validate",
+    "preflight",
+    "observe",
+    "create",
+    "install",
+    "verify",
+    "promote",
+    "disable",
+    "enable",
+    "destroy",
+];
 
 impl Plugin {
     /// Compiles and links approved bytes.
@@ -62,11 +83,44 @@ impl Plugin {
         };
         let component = component.map_err(failed)?;
         let full = granted(engine, &entry.grants.imports).and_then(|linker| linker.instantiate_pre(&component));
-        let full = full.and_then(PluginWithRevealPre::new).map_err(failed)?;
+        let full = full.map_err(failed)?;
+        // That all exports are there and of the contract's types is checked here, once.
+        PluginWithRevealPre::new(full.clone()).map_err(failed)?;
+        let exports = exports(&component).map_err(failed)?;
         let pure = pure(engine, &component).map_err(failed)?;
         let allowed = Arc::new(Allowed { manifest, grants: entry.grants.clone() });
-        Ok(Self { digest: entry.digest, allowed, full, pure, said: Said::default() })
+        Ok(Self { digest: entry.digest, allowed, full, pure, said: Said::default(), exports })
     }
+
+    /// Calls one export of a fresh instance. Only that one is looked up: the generated bindings would want all resources
+    /// linked, and would look up and check all of them anew for each call.
+    pub(crate) async fn call<P, R>(
+        &self,
+        store: &mut Store<CallState>,
+        linked: &InstancePre<CallState>,
+        export: &str,
+        arguments: P,
+    ) -> wasmtime::Result<R>
+    where
+        P: ComponentNamedList + Lower + Send + Sync,
+        R: ComponentNamedList + Lift + Send + Sync + 'static,
+    {
+        let export = self.exports.get(export).ok_or_else(|| missing(export))?;
+        let instance = linked.instantiate_async(&mut *store).await?;
+        instance.get_typed_func::<P, R>(&mut *store, export)?.call_async(&mut *store, arguments).await
+    }
+}
+
+/// Where each export of the contract is in the component.
+fn exports(component: &Component) -> wasmtime::Result<HashMap<&'static str, ComponentExportIndex>> {
+    let interface = format!("keybaton:rotator/rotator@{CONTRACT}");
+    let interface = component.get_export_index(None, &interface).ok_or_else(|| missing(&interface))?;
+    let index = |name| component.get_export_index(Some(&interface), name).ok_or_else(|| missing(name));
+    EXPORTS.into_iter().map(|name| Ok((name, index(name)?))).collect()
+}
+
+fn missing(export: &str) -> wasmtime::Error {
+    wasmtime::Error::msg(format!("the export `{export}` is missing"))
 }
 
 type This = HasSelf<CallState>;

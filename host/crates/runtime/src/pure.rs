@@ -6,7 +6,7 @@ use crate::breakage;
 use crate::convert::{self, broken};
 use crate::documents::{self, Described};
 use crate::limits;
-use crate::manifest::{CONTRACT, Stage};
+use crate::manifest::Stage;
 use crate::plugin::{Plugin, store};
 use crate::state::CallState;
 use keybaton_engine::ports::rotator::Finding;
@@ -77,7 +77,6 @@ pub(crate) fn against_schema(schema: &serde_json::Value, settings: &str) -> Vec<
     }
 }
 
-/// Looks the export up by name: the generated bindings would want all resources linked.
 async fn run<P, R>(engine: &Engine, plugin: &Plugin, export: &str, arguments: P) -> Result<(R, Store<CallState>), Fault>
 where
     P: ComponentNamedList + Lower + Send + Sync,
@@ -86,22 +85,8 @@ where
     let limits = plugin.allowed.grants.limits;
     let state = CallState::new(Stage::Pure, Arc::clone(&plugin.allowed), limits, None);
     let mut store = store(engine, state, limits.fuel).map_err(|error| broken("host.store", format!("{error:#}")))?;
-    match attempt(&mut store, plugin, export, arguments).await {
+    match plugin.call(&mut store, &plugin.pure, export, arguments).await {
         Ok(answer) => Ok((answer, store)),
         Err(error) => Err(breakage::fault(&error, store.data_mut())),
     }
-}
-
-async fn attempt<P, R>(store: &mut Store<CallState>, plugin: &Plugin, export: &str, arguments: P) -> wasmtime::Result<R>
-where
-    P: ComponentNamedList + Lower + Send + Sync,
-    R: ComponentNamedList + Lift + Send + Sync + 'static,
-{
-    let instance = plugin.pure.instantiate_async(&mut *store).await?;
-    let interface = format!("keybaton:rotator/rotator@{CONTRACT}");
-    let missing = || wasmtime::Error::msg(format!("the export `{export}` is missing"));
-    let interface = instance.get_export_index(&mut *store, None, &interface).ok_or_else(missing)?;
-    let function = instance.get_export_index(&mut *store, Some(&interface), export).ok_or_else(missing)?;
-    let function = instance.get_typed_func::<P, R>(&mut *store, function)?;
-    function.call_async(&mut *store, arguments).await
 }

@@ -196,23 +196,18 @@ async fn call(
     let arguments = convert::arguments(request, began_at, store.data_mut());
     let arguments = arguments.map_err(|cause| broke(cause.into(), store))?;
     let convert::Arguments { context, target, offered, secrets } = arguments;
-    let bindings = match plugin.full.instantiate_async(&mut *store).await {
-        Ok(bindings) => bindings,
-        Err(error) => return Err(broke(error, store)),
-    };
-    let guest = bindings.keybaton_rotator_rotator();
     macro_rules! ask {
-        ($export:ident ( $($argument:expr),* )) => {
-            match guest.$export(&mut *store, &context, &target, $($argument),*).await {
+        ($export:literal $(, $argument:expr)*) => {
+            match plugin.call(store, &plugin.full, $export, (&context, &target, $($argument),*)).await {
                 Err(error) => return Err(broke(error, store)),
-                Ok(Err(failure)) => return Err(failed(failure, store)),
-                Ok(Ok(answer)) => answer,
+                Ok((Err(failure),)) => return Err(failed(failure, store)),
+                Ok((Ok(answer),)) => answer,
             }
         };
     }
     let kind = match stage {
         Stage::Preflight => {
-            let findings = ask!(call_preflight());
+            let findings = ask!("preflight");
             return convert::findings(findings, &mut store.data_mut().scrubber).map(Answer::Findings);
         }
         Stage::Call(kind) => kind,
@@ -220,19 +215,19 @@ async fn call(
     };
     let outcome = match kind {
         CallKind::Observe => {
-            let observed = ask!(call_observe(&secrets));
+            let observed = ask!("observe", &secrets);
             convert::observed(observed, began_at, store.data_mut())
         }
         CallKind::Create => {
-            let created = ask!(call_create(&offered, &secrets));
+            let created = ask!("create", &offered, &secrets);
             convert::created(created, store.data_mut())
         }
-        CallKind::Verify => convert::verdict(ask!(call_verify(&secrets)), store.data_mut()),
-        CallKind::Install => convert::facts(ask!(call_install(&secrets)), store.data_mut()),
-        CallKind::Promote => convert::facts(ask!(call_promote(&secrets)), store.data_mut()),
-        CallKind::Disable => convert::facts(ask!(call_disable(&secrets)), store.data_mut()),
-        CallKind::Enable => convert::facts(ask!(call_enable(&secrets)), store.data_mut()),
-        CallKind::Destroy => convert::facts(ask!(call_destroy(&secrets)), store.data_mut()),
+        CallKind::Verify => convert::verdict(ask!("verify", &secrets), store.data_mut()),
+        CallKind::Install => convert::facts(ask!("install", &secrets), store.data_mut()),
+        CallKind::Promote => convert::facts(ask!("promote", &secrets), store.data_mut()),
+        CallKind::Disable => convert::facts(ask!("disable", &secrets), store.data_mut()),
+        CallKind::Enable => convert::facts(ask!("enable", &secrets), store.data_mut()),
+        CallKind::Destroy => convert::facts(ask!("destroy", &secrets), store.data_mut()),
     };
     outcome.map(Answer::Outcome)
 }
