@@ -31,7 +31,7 @@ const SESSIONS: usize = 200;
 /// Each window is cut into so many turns: the machine's own speed changes within seconds, and is to meet both alike.
 const TURNS: u32 = 2;
 /// Times as many windows as elsewhere: one of a noisy machine moves the ratio by more than what is to be seen.
-const MORE: usize = 2;
+const MORE: usize = 4;
 /// One rotation alone is timed so many times less often than a plugin call.
 const FEWER: usize = 10;
 
