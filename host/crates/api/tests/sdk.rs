@@ -60,9 +60,13 @@ impl Workload {
 }
 
 async fn enrolled(fixture: &Fixture) -> (TempDir, Client) {
+    enrolled_with(fixture, options()).await
+}
+
+async fn enrolled_with(fixture: &Fixture, options: Options) -> (TempDir, Client) {
     let state = tempfile::tempdir().unwrap();
     let token = fixture.enrolment("payments/web").await;
-    let client = enrol(&fixture.url(), &token, state.path(), options()).await.unwrap();
+    let client = enrol(&fixture.url(), &token, state.path(), options).await.unwrap();
     (state, client)
 }
 
@@ -167,10 +171,9 @@ async fn a_host_that_goes_and_comes_back_is_neither_missed_nor_lost() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rotation_needs_neither_hints_nor_polls() {
     let fixture = Fixture::new(ALTERNATE).await;
-    let (state, token) = (tempfile::tempdir().unwrap(), fixture.enrolment("payments/web").await);
     let mut options = options();
     options.poll = Duration::from_secs(600);
-    drop(enrol(&fixture.url(), &token, state.path(), options.clone()).await.unwrap());
+    let (state, _) = enrolled_with(&fixture, options.clone()).await;
     let identity: serde_json::Value =
         serde_json::from_slice(&std::fs::read(state.path().join("identity.json")).unwrap()).unwrap();
     let mut streams = Vec::new();
@@ -195,10 +198,9 @@ async fn a_rotation_needs_neither_hints_nor_polls() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_has_nothing_that_works_does_not_wait_for_news() {
     let fixture = Fixture::new(ALTERNATE).await;
-    let (state, token) = (tempfile::tempdir().unwrap(), fixture.enrolment("payments/web").await);
     let mut options = options();
     options.poll = Duration::from_secs(600);
-    let client = enrol(&fixture.url(), &token, state.path(), options).await.unwrap();
+    let (_state, client) = enrolled_with(&fixture, options).await;
     let secret = open(&client, &fixture.target);
     fixture.begin(DB, PlanKind::Issue).await;
     fixture.settled(DB, 1).await;
@@ -278,11 +280,9 @@ async fn while_the_application_has_an_old_handle_the_old_credential_lives() {
         [(OldHandles::Wait, &[][..]), (OldHandles::TellAfter(Duration::from_millis(200)), &["holder"][..])]
     {
         let fixture = Fixture::new(ALTERNATE).await;
-        let state = tempfile::tempdir().unwrap();
-        let token = fixture.enrolment("payments/web").await;
         let mut options = options();
         options.old_handles = old_handles;
-        let client = enrol(&fixture.url(), &token, state.path(), options).await.unwrap();
+        let (_state, client) = enrolled_with(&fixture, options).await;
         let secret = open(&client, &fixture.target);
         fixture.begin(DB, PlanKind::Issue).await;
         fixture.settled(DB, 1).await;

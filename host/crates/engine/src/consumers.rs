@@ -36,11 +36,12 @@ pub(crate) async fn fetch(
     let (came_at, came) = (shared.wall(), Instant::now());
     let id = admitted(shared, &fetch.secret, &fetch.consumer).await?;
     for _ in 0..FETCH_AGAIN {
-        let offered = match wait.take() {
-            Some((known, at_most)) => match news(shared, id, &fetch, known, at_most).await? {
-                Some(offered) => offered,
-                None => offered(shared, id, fetch.clone(), None).await?,
-            },
+        let news = match wait.take() {
+            Some((known, at_most)) => news(shared, id, &fetch, known, at_most).await?,
+            None => None,
+        };
+        let offered = match news {
+            Some(offered) => offered,
             None => offered(shared, id, fetch.clone(), None).await?,
         };
         let elapsed_ms = u64::try_from(came.elapsed().as_millis()).unwrap_or(u64::MAX);

@@ -4,10 +4,11 @@
 
 mod support;
 
-use keybaton_engine::requests::{Delivery, Fetch};
+use keybaton_engine::harness::acknowledgement;
+use keybaton_engine::requests::{Challenge, Delivery, Fetch};
 use keybaton_engine::{EngineError, Options};
 use keybaton_protocol::event::Event;
-use keybaton_protocol::evidence::Purpose;
+use keybaton_protocol::evidence::{EvidenceKind, Purpose};
 use keybaton_protocol::ids::{Generation, Seq};
 use keybaton_protocol::offer::Known;
 use keybaton_protocol::step::PlanKind;
@@ -56,6 +57,18 @@ async fn known(bench: &Bench, replica: &str) -> Known {
     bench.engine.fetch(fetch(bench, replica)).await.unwrap().known()
 }
 
+/// `web-0` says that it is ready for what is staged.
+async fn ready(bench: &Bench, staged: &Delivery) {
+    let pending = &staged.generations[0];
+    let fields: Vec<_> = pending.fields.iter().map(|(name, bytes)| (name.as_str(), bytes.expose())).collect();
+    let Fetch { secret, consumer, replica, incarnation } = fetch(bench, "web-0");
+    let (rotation, generation, purpose) = (staged.rotation.clone(), pending.generation, Purpose::Ready);
+    let challenge = Challenge { secret, consumer, replica, incarnation, rotation, generation, purpose };
+    let salt = pending.salt.expose();
+    let said = acknowledgement(&bench.engine, &fields, salt, challenge, EvidenceKind::Process).await.unwrap();
+    bench.engine.acknowledge(said).await.unwrap();
+}
+
 fn asks(delivery: &Delivery) -> Vec<(Purpose, u32)> {
     delivery.asks.iter().map(|ask| (ask.purpose, ask.generation.0)).collect()
 }
@@ -95,8 +108,13 @@ async fn who_waits_is_told_when_to_switch_and_of_nothing_before_that() {
     let mut bench = issued(ALTERNATE).await;
     bench.begin(PlanKind::Rotate).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
+    let staged = bench.engine.fetch(fetch(&bench, "web-0")).await.unwrap();
+    ready(&bench, &staged).await;
+    let waiting = waits(&bench, "web-0", staged.known(), LONG).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(!waiting.is_finished(), "the other replica is not ready");
     bench.round().await;
-    let told = bench.engine.fetch(fetch(&bench, "web-0")).await.unwrap();
+    let told = waiting.await.unwrap().unwrap();
     assert_eq!(told.generations.iter().find(|it| it.use_now).unwrap().generation, Generation(2), "both are ready");
     assert_eq!(asks(&told), [(Purpose::Adopted, 2)]);
     let at_once = Instant::now();
