@@ -102,7 +102,8 @@ pub(crate) struct Repin {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   keybaton place list fleet/deploy-key
-  keybaton place drop fleet/deploy-key web-17 --reason 'scrapped'
+  keybaton place drop fleet/deploy-key web-17 --reason 'switched off for a week'
+  keybaton place scrap fleet/deploy-key web-18 --reason 'its disk is destroyed'
   keybaton place return fleet/deploy-key web-17       it is brought level before it counts")]
 pub(crate) struct PlaceArgs {
     #[command(subcommand)]
@@ -117,8 +118,10 @@ pub(crate) enum PlaceCommand {
         /// `namespace/name`.
         secret: String,
     },
-    /// Do nothing any more at a place that is gone for good.
+    /// Say that a place is away: no rotation waits for it. What is on there stays named and ends when it is back.
     Drop(Place),
+    /// Take a place out that is gone for good, and every credential that was there with it.
+    Scrap(Place),
     /// Take a place in, or back.
     #[command(alias = "add")]
     Return(Place),

@@ -146,7 +146,7 @@ pub(crate) async fn repin(common: &Common, output: &Output, asked: Repin) -> Res
     Ok(Exit::Done)
 }
 
-/// Lists, drops or returns places.
+/// Lists, drops, scraps or returns places.
 pub(crate) async fn place(common: &Common, output: &Output, asked: PlaceArgs) -> Result<Exit, Failure> {
     match asked.command {
         PlaceCommand::List { secret } => {
@@ -160,6 +160,7 @@ pub(crate) async fn place(common: &Common, output: &Output, asked: PlaceArgs) ->
             Ok(Exit::Done)
         }
         PlaceCommand::Drop(place) => change_place(common, output, "places/drop", "drop of", place).await,
+        PlaceCommand::Scrap(place) => change_place(common, output, "places/scrap", "scrapping of", place).await,
         PlaceCommand::Return(place) => change_place(common, output, "places", "return of", place).await,
     }
 }
@@ -180,7 +181,7 @@ async fn change_place(
 
 fn one_place(one: &PlaceStatus) -> String {
     let name = if one.place == "-" { "the target (one place)" } else { &one.place };
-    let gone = if one.present { String::new() } else { paint(Tone::Warn, "  no place of it any more; left there:") };
+    let gone = if one.present { String::new() } else { paint(Tone::Warn, "  away; left there:") };
     let observed =
         one.observed_at.map_or_else(|| "never observed".to_owned(), |at| format!("observed {}", ago(Some(at))));
     let mut text = format!("{}  {observed}{gone}\n", paint(Tone::Strong, name));

@@ -227,7 +227,7 @@ impl Engine {
         consumers::look(&self.shared, self.shared.find(secret)?, |state, _| views::places(state)).await
     }
 
-    /// Adds or drops one place of the target, until a rotation starts.
+    /// Takes one place of the target in, or says that it is away.
     ///
     /// # Errors
     /// Unknown place, or the last one; see [`EngineError`].
@@ -239,6 +239,15 @@ impl Engine {
         author: Author,
     ) -> Result<Seq, EngineError> {
         people::place(&self.shared, self.shared.find(secret)?, place, change, author).await
+    }
+
+    /// Takes a place out for good, with every credential that was there.
+    ///
+    /// # Errors
+    /// Unknown place, or the only one; see [`EngineError`].
+    pub async fn scrap_place(&self, secret: &SecretName, place: Place, author: Author) -> Result<Seq, EngineError> {
+        let command = Command::ScrapPlace { place, author };
+        crate::begin::ask(&self.shared, self.shared.find(secret)?, command, Vec::new(), None).await
     }
 
     /// Which replica a person's word would speak of, if it would count. Records nothing.

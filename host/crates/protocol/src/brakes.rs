@@ -1,10 +1,11 @@
 //! Arms of the transition table: holds, freezes, overrides, compromises, restores.
 
-use crate::calls::CallState;
+use crate::calls::{CallState, Effort, Tries};
 use crate::event::HoldReason;
-use crate::generation::{Exposure, Verified};
+use crate::generation::{Exposure, Verified, Word};
 use crate::ids::{Author, Epoch, Generation, Place};
 use crate::state::{Hold, Restored, Secret};
+use crate::step::CallKind;
 use crate::table::Verdict;
 use std::collections::BTreeMap;
 
@@ -23,7 +24,21 @@ impl Secret {
         Ok(())
     }
 
-    pub(crate) fn released_by_hand(&mut self) -> Verdict {
+    /// A hold is lifted. The host lifts one for stragglers once they have answered, and that tells nothing of anything
+    /// else; a person has mended something, and everything that was held against it is tried again.
+    pub(crate) fn hold_lifted(&mut self, author: &Author) -> Verdict {
+        if *author != Author::host() {
+            return self.released_by_hand();
+        }
+        self.hold.take().ok_or("nothing is held")?;
+        let steady = self.steady;
+        if let Some(rotation) = self.rotation.as_mut() {
+            rotation.patience = steady;
+        }
+        Ok(())
+    }
+
+    fn released_by_hand(&mut self) -> Verdict {
         if self.restored.is_some() {
             return Err("a restored secret is released by reconcile alone");
         }
@@ -34,8 +49,14 @@ impl Secret {
         self.hold = None;
         self.setbacks = 0;
         self.efforts.retain(|_, tries| !tries.exhausted);
-        // Something was mended: what was seen before does not tell.
+        // Something was mended: what was seen or refused before does not tell.
         self.observations.clear();
+        self.unlisted.clear();
+        for standing in self.generations.values_mut().flat_map(|it| it.places.values_mut()) {
+            if matches!(standing.verified, Verified::Refused { .. }) {
+                standing.verified = Verified::Untried;
+            }
+        }
         let steady = self.steady;
         if let Some(rotation) = self.rotation.as_mut() {
             rotation.patience = steady;
@@ -46,9 +67,17 @@ impl Secret {
         Ok(())
     }
 
-    pub(crate) fn overridden(&mut self, generation: Generation) -> Verdict {
+    pub(crate) fn overridden(&mut self, generation: Generation, author: &Author) -> Verdict {
+        let untried = |(effort, tries): (&Effort, &Tries)| {
+            effort.kind == CallKind::Verify && effort.generation == generation && tries.exhausted
+        };
+        let by = match *author == Author::policy() {
+            true => Word::Policy,
+            false if self.efforts.iter().any(untried) => Word::Untried,
+            false => Word::Person,
+        };
         let credential = self.generations.get_mut(&generation).ok_or("no such generation")?;
-        credential.overridden = true;
+        credential.overridden = credential.overridden.max(Some(by));
         Ok(())
     }
 
@@ -88,6 +117,7 @@ impl Secret {
         }
         self.epoch = epoch;
         self.observations.clear();
+        self.unlisted.clear();
         self.loose.clear();
         self.efforts.clear();
         self.calls.values_mut().for_each(|call| call.state = CallState::Closed);

@@ -2,7 +2,8 @@
 
 use crate::event::Pins;
 use crate::fault::Fault;
-use crate::ids::{CallId, Epoch, Generation, Millis, OperationId, Ordinal, Place, RotationId, Steady, TargetId};
+use crate::generation::Standing;
+use crate::ids::{CallId, Epoch, Generation, Millis, OperationId, Ordinal, Place, RotationId, Slot, Steady, TargetId};
 use crate::step::{CallKind, Phase, Step};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -46,6 +47,21 @@ pub struct OpenCall {
     pub sents: BTreeMap<Ordinal, Millis>,
     /// A mutating host call was answered: something may have happened.
     pub acted: bool,
+    /// The credentials that the intent made uncertain; they stand as before where it turns out that nothing happened.
+    pub touched: Vec<Touched>,
+    /// The slot that the intent took there, and whose install was the newest in it before.
+    pub slot_before: Option<(Option<Slot>, Option<Generation>)>,
+}
+
+/// How a credential stood at the place of a call before its intent and after it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Touched {
+    /// Which.
+    pub generation: Generation,
+    /// Before.
+    pub before: Standing,
+    /// After.
+    pub after: Standing,
 }
 
 /// Where a plugin call stands.
@@ -102,6 +118,8 @@ pub struct Observation {
     pub began_at: Millis,
     /// What was live.
     pub live: Vec<crate::event::Live>,
+    /// What the look was made with: it tells of that target and those settings only.
+    pub pins: Arc<Pins>,
 }
 
 impl OpenCall {

@@ -132,6 +132,13 @@ pub enum Command {
         /// Who.
         author: Author,
     },
+    /// A place is gone for good, and every credential that was there with it.
+    ScrapPlace {
+        /// Which.
+        place: Place,
+        /// Who.
+        author: Author,
+    },
     /// Change the policy of the running rotation.
     Repolicy {
         /// The new policy.

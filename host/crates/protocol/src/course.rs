@@ -1,9 +1,9 @@
 //! Arms of the transition table: the rotation's course from start to finish, and what it runs on.
 
 use crate::event::{Event, Minted, Pins};
-use crate::generation::{Credential, Liveness, Verified};
+use crate::generation::{Credential, Liveness, Verified, Word};
 use crate::ids::{Author, Generation, Place, Slot};
-use crate::plan::plan;
+use crate::plan::{plan, unpinned};
 use crate::profile::{Overlap, Profile};
 use crate::rotation::{Moment, Rotation, Wave};
 use crate::state::Secret;
@@ -18,15 +18,16 @@ impl Secret {
     }
 
     pub(crate) fn started(&mut self, event: &Event) -> Verdict {
-        let Event::Started { rotation, kind, generation, slot, cause, author, pins } = event else {
+        let Event::Started { rotation, kind, generation, slot, cause, author, pins, plan } = event else {
             return Err("it is not a start");
         };
         self.may_start(*kind, *generation, slot.as_ref(), pins)?;
+        let pins = Arc::new(Pins::clone(pins));
         if *kind != PlanKind::Retire {
-            self.generations.insert(*generation, Credential::new(*generation, slot.clone(), self.epoch));
+            let credential = Credential::new(*generation, slot.clone(), self.epoch, Arc::clone(&pins));
+            self.generations.insert(*generation, credential);
             self.next = Generation(generation.0 + 1);
         }
-        let pins = Arc::new(Pins::clone(pins));
         let retires = *kind == PlanKind::Retire;
         self.adopt_policy(&pins.policy);
         self.rotation = Some(Rotation {
@@ -37,7 +38,7 @@ impl Secret {
             cause: cause.clone(),
             author: author.clone(),
             started_at: self.clock,
-            plan: plan(*kind, &pins.profile),
+            plan: plan.clone().unwrap_or_else(|| unpinned(*kind, &pins.profile)),
             pins: Arc::clone(&pins),
             // A secret that ends has nothing to prepare: its first step already takes something away.
             phase: if retires { Phase::Commit } else { Phase::Prepare },
@@ -98,11 +99,28 @@ impl Secret {
             (_, Some(_)) => return Err("the target has no slots"),
             (_, None) => {}
         }
-        let used = self.current.and_then(|current| self.generations.get(&current)).and_then(|it| it.slot.as_ref());
-        if slot.is_some() && slot == used && self.current_lingers() {
+        if slot.is_some_and(|slot| self.current_is_in(slot)) && self.current_lingers() {
             return Err("the slot holds the current credential");
         }
         Ok(())
+    }
+
+    /// The steps of a rotation that starts now.
+    pub(crate) fn plan_of(&self, kind: PlanKind, pins: &Pins) -> Vec<Step> {
+        let old = self.current.and_then(|current| self.generations.get(&current));
+        let elsewhere = old.filter(|old| !old.pins.same_site(pins)).map(|old| &old.pins.profile);
+        plan(kind, &pins.profile, elsewhere)
+    }
+
+    /// Whether the current credential is in a slot of this name. One that was made without slots is in the slot that one
+    /// of its public fields names, such as the role that it logs in as.
+    fn current_is_in(&self, slot: &Slot) -> bool {
+        let Some(current) = self.current.and_then(|current| self.generations.get(&current)) else { return false };
+        let named = |minted: &Minted| minted.attributes.iter().any(|(_, value)| value == slot.as_str());
+        match &current.slot {
+            Some(used) => used == slot,
+            None => current.minted.as_ref().is_some_and(named),
+        }
     }
 
     fn current_lingers(&self) -> bool {
@@ -113,8 +131,7 @@ impl Secret {
     /// The slot for the next generation: from the one after current's, in turn, the first that holds nothing.
     pub(crate) fn next_slot(&self, profile: &Profile) -> Option<Slot> {
         let Overlap::Alternate(slots) = &profile.overlap else { return None };
-        let used = self.current.and_then(|current| self.generations.get(&current)).and_then(|it| it.slot.as_ref());
-        let first = used.and_then(|used| slots.iter().position(|slot| slot == used)).map_or(0, |at| at + 1);
+        let first = slots.iter().position(|slot| self.current_is_in(slot)).map_or(0, |at| at + 1);
         let order = (0..slots.len()).filter_map(|turn| slots.get((first + turn) % slots.len()));
         let empty = |slot: &&Slot| {
             !self.generations.values().any(|it| it.slot.as_ref() == Some(*slot) && it.lingering().next().is_some())
@@ -167,10 +184,11 @@ impl Secret {
             return Err("the steps before have not been done, or the evidence is not there");
         }
         let made = self.pending().and_then(|made| self.generations.get(&made)).ok_or("nothing is pending")?;
-        if made.compromised.is_some() {
+        // What the only slot holds already is committed all the same: the compromise is answered from there.
+        if made.compromised.is_some() && !self.overwriting() {
             return Err("pending is compromised");
         }
-        let (number, excused) = (made.number, made.overridden);
+        let (number, excused) = (made.number, made.overridden.is_some());
         let moment = self.moment();
         let rotation = self.rotation.as_mut().ok_or("no rotation runs")?;
         rotation.phase = Phase::Commit;
@@ -181,7 +199,7 @@ impl Secret {
         if let Some(made) = self.generations.get_mut(&number) {
             made.imported = false;
             // The word was for its commit; its own end, one day, needs another.
-            made.overridden = false;
+            made.overridden = None;
         }
         self.previous = self.current.replace(number);
         self.settle_wave();
@@ -219,14 +237,30 @@ impl Secret {
     }
 
     pub(crate) fn rolling_back(&mut self, reason: &str, author: Option<&Author>) -> Verdict {
+        self.may_roll_back()?;
         let rotation = self.rotation.as_mut().ok_or("no rotation runs")?;
         rotation.phase = Phase::RollingBack;
         reason.clone_into(&mut rotation.reason);
+        // What failed on the way forward says nothing of the way back.
+        let made = rotation.made;
+        self.efforts.retain(|effort, _| effort.generation != made || effort.orphan.is_some());
         if author.is_none() {
             self.setbacks += 1;
         }
         self.hold = None;
         Ok(())
+    }
+
+    /// Whether pending can be given back: where it took the place of the current value, that has to be put in again.
+    pub(crate) fn may_roll_back(&self) -> Verdict {
+        let current = self.current.and_then(|current| self.generations.get(&current));
+        let Some(current) = current.filter(|_| self.overwriting()) else { return Ok(()) };
+        let reinstall = self.profile().is_some_and(|profile| profile.reinstall);
+        if reinstall && current.known() && !current.lost() {
+            Ok(())
+        } else {
+            Err("the target may hold pending already, and the current value cannot be put in again")
+        }
     }
 
     pub(crate) fn reverting(&mut self, reason: &str) -> Verdict {
@@ -250,8 +284,8 @@ impl Secret {
         if self.rotation.is_none() {
             return self.turned_out(back);
         }
-        // With one slot the order is as on the way forward: the durable swap first, the overwriting install after it.
-        if !self.one_slot() && !self.everywhere(|place| self.works_at(back, place)) {
+        let first = self.rotation.as_ref().is_some_and(Rotation::commits_first);
+        if !first && !self.everywhere(|place| self.works_at(back, place)) {
             return Err("previous is not proven at every place");
         }
         let moment = self.moment();
@@ -282,7 +316,7 @@ impl Secret {
 
     /// With one slot: a place where it is not known yet which of the two values works, though it can be.
     pub(crate) fn undecided(&self) -> Option<&Place> {
-        let (old, new) = (self.previous.filter(|_| self.one_slot() && self.rotation.is_none())?, self.current?);
+        let (old, new) = (self.left_in_the_slot()?, self.current?);
         let known = |generation| self.generations.get(&generation).is_some_and(Credential::known);
         let open = |place: &&Place| {
             let tried = self.refused(new, place).is_some() && self.refused(old, place).is_some();
@@ -291,10 +325,15 @@ impl Secret {
         self.places().iter().find(open).filter(|_| known(new) && known(old))
     }
 
-    /// With one slot: everywhere the old value works, so that the new one is not there.
+    /// With one slot: everywhere the other value works, so that the one called current is not there.
     pub(crate) fn old_one_works(&self) -> bool {
-        let back = self.previous.filter(|_| self.one_slot() && self.rotation.is_none());
-        back.is_some_and(|back| self.everywhere(|place| self.works_at(back, place)))
+        self.left_in_the_slot().is_some_and(|back| self.everywhere(|place| self.works_at(back, place)))
+    }
+
+    /// The other value of the only slot, where a rotation was left before it was known which of the two is in it.
+    fn left_in_the_slot(&self) -> Option<Generation> {
+        let current = self.current.filter(|_| self.rotation.is_none())?;
+        self.previous.filter(|previous| self.slot_of(*previous) == Some(None) && self.share_slot(*previous, current))
     }
 
     pub(crate) fn finish(&mut self, ending: Ending, reason: &str) -> Verdict {
@@ -304,8 +343,8 @@ impl Secret {
         let legal = match ending {
             Ending::Abandoned => true,
             Ending::RolledBack => rotation.phase == Phase::RollingBack && made_is_gone,
-            Ending::Completed => through && !rotation.reverted && self.ending().is_none(),
-            Ending::Reverted => through && rotation.reverted && self.ending().is_none(),
+            Ending::Completed => through && !rotation.reverted && self.ended_here(),
+            Ending::Reverted => through && rotation.reverted && self.ended_here(),
         };
         if !legal {
             return Err("the rotation has not come to this end");
@@ -315,6 +354,10 @@ impl Secret {
         }
         if ending == Ending::Abandoned && rotation.kind == PlanKind::Retire {
             self.leave_retirement();
+        }
+        if ending == Ending::Abandoned && self.overwriting() {
+            // Which of the two values the only slot holds is found out by trying both.
+            self.previous = self.pending();
         }
         self.rotation = None;
         if self.restored.is_none() {
@@ -359,7 +402,7 @@ impl Secret {
     pub(crate) fn excused(&self) -> bool {
         self.ending()
             .and_then(|old| self.generations.get(&old))
-            .is_some_and(|old| old.overridden || old.compromised.is_some_and(|exposure| exposure.at_once))
+            .is_some_and(|old| old.overridden.is_some() || old.compromised.is_some_and(|exposure| exposure.at_once))
     }
 
     /// Whether the overlap and the quiet time may begin to run.
@@ -382,6 +425,8 @@ impl Secret {
         self.retirements.retain(|job, _| job.generation != generation || job.orphan.is_some());
         if let Some(credential) = self.generations.get_mut(&generation) {
             credential.recalls += u32::from(self.retirements.len() != had);
+            // Policy gave up on those who were late; who wants it back now has spoken since.
+            credential.overridden = credential.overridden.filter(|word| *word != Word::Policy);
             credential.places.values_mut().for_each(|standing| standing.verified = Verified::Untried);
         }
     }
@@ -400,7 +445,8 @@ impl Secret {
         if previous.compromised.is_some() {
             return Err("the previous credential is compromised: nothing restores it");
         }
-        if self.one_slot() && !(rotation.pins.profile.reinstall && previous.known()) {
+        let overwritten = self.rival(previous.number).is_some();
+        if overwritten && !(rotation.pins.profile.reinstall && previous.known()) {
             return Err("the target forbids putting the previous value back, or the value is unknown");
         }
         Ok(())

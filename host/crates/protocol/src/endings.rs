@@ -2,14 +2,20 @@
 //! on rollback, current on retire, orphans, and what is compromised.
 
 use crate::calls::{CallState, OpenCall};
-use crate::event::RetireCause;
-use crate::generation::{Liveness, Role};
-use crate::ids::{Generation, Place, TargetId};
+use crate::event::{Pins, RetireCause};
+use crate::generation::{Liveness, Role, Word};
+use crate::ids::{Generation, Millis, Place, RotationId, TargetId};
+use crate::profile::Minter;
 use crate::retirement::{Job, Overlap, Retirement};
 use crate::state::Secret;
-use crate::step::{Phase, PlanKind};
+use crate::step::{CallKind, Phase, PlanKind};
 use crate::table::Verdict;
 use crate::timers::quiet_total_ms;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Mints whose answer never came, and that are remembered after an observation has closed them.
+const MAX_CLOSED_MINTS: usize = 4;
 
 impl Secret {
     /// The open retirement of a generation at a place.
@@ -33,7 +39,8 @@ impl Secret {
             self.loose.get(&job).cloned().ok_or("no call of ours made it")?
         } else {
             self.may_open(generation, place, cause)?;
-            self.sponsor().ok_or("nothing has been pinned yet")?
+            let (rotation, pins) = self.sponsor().ok_or("nothing has been pinned yet")?;
+            (rotation, self.ending_pins(generation, &pins))
         };
         let waited = self.rotation.is_some() && self.drain_left().is_none();
         let policy = &pins.policy;
@@ -59,13 +66,51 @@ impl Secret {
         Ok(())
     }
 
+    /// What a credential ends with: the target, settings and profile that it was made with, and the policy of the
+    /// rotation on whose behalf it ends. A newer component of the same plugin is used where it manages the very same.
+    fn ending_pins(&self, generation: Generation, sponsor: &Arc<Pins>) -> Arc<Pins> {
+        let Some(own) = self.generations.get(&generation).map(|it| &it.pins) else { return Arc::clone(sponsor) };
+        if own.same_site(sponsor) && own.profile == sponsor.profile {
+            return Arc::clone(sponsor);
+        }
+        Arc::new(Pins { policy: sponsor.policy.clone(), ..Pins::clone(own) })
+    }
+
     /// With one slot, ending any other value there would end the one in use: that is overwritten, never removed.
     pub(crate) fn shares_the_only_slot(&self, generation: Generation) -> bool {
-        self.one_slot() && self.current.is_some_and(|current| current != generation)
+        self.slot_of(generation) == Some(None)
+            && self.current.is_some_and(|current| current != generation && self.share_slot(current, generation))
+    }
+
+    /// Whether the target tells this credential from all others by an id, so that nothing else is ended with it. Of what
+    /// a slot holds, only a login with its own value tells.
+    pub(crate) fn ends_by_id(&self, generation: Generation, place: &Place) -> bool {
+        let id = self.generations.get(&generation).is_some_and(|it| it.id_at(place).is_some());
+        id && self.slot_of(generation).is_none()
+    }
+
+    /// Whether it is known that this generation is what a call to end it would end: by the target's id, by a login with
+    /// its value a moment ago, or since a call of ours switched it off. Where that cannot be known, a person
+    /// says so: whoever had a credential of unknown value taken over, or lets one end whose login cannot be tried.
+    pub(crate) fn known_there(&self, generation: Generation, place: &Place, now: Millis) -> bool {
+        let Some(credential) = self.generations.get(&generation) else { return true };
+        let standing = credential.at(place);
+        self.ends_by_id(generation, place)
+            || standing.liveness.dimmed()
+            || !credential.known()
+            || credential.overridden == Some(Word::Untried)
+            || standing.seen_lately(now)
+    }
+
+    /// Whether a login with its own value was refused where it should be live: somebody else has changed or taken what
+    /// is there, and nothing of this generation is left to end.
+    pub(crate) fn not_there(&self, generation: Generation, place: &Place) -> bool {
+        let dimmed = self.generations.get(&generation).is_some_and(|it| it.liveness(place).dimmed());
+        !dimmed && !self.ends_by_id(generation, place) && self.refused(generation, place).is_some()
     }
 
     /// The rotation on whose behalf something is retired: the running one, or the last.
-    fn sponsor(&self) -> Option<(crate::ids::RotationId, std::sync::Arc<crate::event::Pins>)> {
+    fn sponsor(&self) -> Option<(RotationId, Arc<Pins>)> {
         if let Some(rotation) = &self.rotation {
             return Some((rotation.id.clone(), rotation.pins.clone()));
         }
@@ -132,7 +177,11 @@ impl Secret {
         }
         if superseded {
             let newer = self.overwritten(job.generation, &job.place);
-            return newer.is_some_and(|newer| self.works_at(newer, &job.place));
+            if newer.is_some_and(|newer| self.works_at(newer, &job.place)) {
+                return true;
+            }
+            let may_end = || self.may_end(job.generation, retirement.cause, true, self.clock).open();
+            return self.not_there(job.generation, &job.place) && may_end();
         }
         let liveness = self.generations.get(&job.generation).map(|it| it.liveness(&job.place));
         liveness.is_none_or(|liveness| !liveness.lingers())
@@ -168,6 +217,10 @@ impl Secret {
         self.slots.retain(|_, holder| *holder != generation);
         self.replicas.values_mut().for_each(|replica| replica.forget(generation));
         self.efforts.retain(|effort, _| effort.generation != generation || effort.orphan.is_some());
+        self.unlisted.retain(|_, generations| {
+            generations.remove(&generation);
+            !generations.is_empty()
+        });
         if self.previous == Some(generation) {
             self.previous = None;
         }
@@ -214,7 +267,14 @@ impl Secret {
     }
 
     /// Drops the record of calls whose outcome can tell nothing new.
+    ///
+    /// A closed mint of a target's stays for a while: should its answer come after all, what it made has to end.
     pub(crate) fn forget_closed_calls(&mut self) {
-        self.calls.retain(|_, call| call.state != CallState::Closed);
+        let mints = |call: &OpenCall| call.kind == CallKind::Create && call.pins.profile.minter == Minter::Target;
+        let closed = |call: &OpenCall| call.state == CallState::Closed;
+        let kept: BTreeSet<_> =
+            self.calls.iter().filter(|(_, call)| closed(call) && mints(call)).map(|(id, _)| *id).collect();
+        let kept: BTreeSet<_> = kept.into_iter().rev().take(MAX_CLOSED_MINTS).collect();
+        self.calls.retain(|id, call| !closed(call) || kept.contains(id));
     }
 }

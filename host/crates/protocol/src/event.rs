@@ -35,6 +35,21 @@ pub struct Pins {
     pub places: Vec<Place>,
 }
 
+impl Pins {
+    /// Whether both act on the same target by the same plugin: what is live for one is live for the other.
+    #[must_use]
+    pub fn same_target(&self, other: &Self) -> bool {
+        self.plugin == other.plugin && self.target == other.target
+    }
+
+    /// Whether both act on the same credentials of that target, as far as the host can tell: the settings are the same,
+    /// letter by letter, and the plugin said the same of the overlap.
+    #[must_use]
+    pub fn same_site(&self, other: &Self) -> bool {
+        self.same_target(other) && self.settings == other.settings && self.profile.overlap == other.profile.overlap
+    }
+}
+
 /// One credential as the target lists it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Live {
@@ -157,6 +172,8 @@ pub enum Event {
         author: Author,
         /// What it runs on.
         pins: Box<Pins>,
+        /// Its steps in order; `None` in journals from before they were pinned.
+        plan: Option<Vec<Step>>,
     },
     /// The operator changed the policy of the running rotation.
     Repolicied {
@@ -190,6 +207,13 @@ pub enum Event {
     PlacesChanged {
         /// As they are now.
         places: Vec<Place>,
+        /// Who said so.
+        author: Author,
+    },
+    /// A place is gone for good, and every credential that was there with it.
+    PlaceScrapped {
+        /// Which.
+        place: Place,
         /// Who said so.
         author: Author,
     },
@@ -430,6 +454,7 @@ impl Event {
             Self::ConsumerAdded { .. } => "consumer-added",
             Self::ConsumerRemoved { .. } => "consumer-removed",
             Self::PlacesChanged { .. } => "places-changed",
+            Self::PlaceScrapped { .. } => "place-scrapped",
             Self::MembersChanged { .. } => "members-changed",
             Self::Intended { .. } => "intended",
             Self::Interrupted { .. } => "interrupted",

@@ -62,7 +62,7 @@ impl Secret {
     #[must_use]
     pub fn ready(&self, generation: Generation, now: Millis) -> Verdict {
         let excused = self.rotation.as_ref().is_some_and(|rotation| rotation.excused && rotation.made == generation);
-        let by_word = self.generations.get(&generation).is_some_and(|it| it.overridden);
+        let by_word = self.generations.get(&generation).is_some_and(|it| it.overridden.is_some());
         // Nobody can be waited for whose present credential is being switched off.
         let emergency = self.current.and_then(|it| self.generations.get(&it)).is_some_and(|current| {
             current.number != generation && current.compromised.is_some_and(|exposure| exposure.at_once)
@@ -120,7 +120,7 @@ impl Secret {
         {
             return Verdict::shut(why);
         }
-        if credential.overridden {
+        if credential.overridden.is_some() {
             return Verdict::default();
         }
         match cause {
@@ -168,6 +168,23 @@ impl Secret {
         (reverting && self.previous == Some(generation)).then_some("it is being put back")
     }
 
+    /// Where the successor has to be seen to work once more, before the first call that ends a superseded credential.
+    pub(crate) fn unseen_successor(
+        &self,
+        generation: Generation,
+        cause: RetireCause,
+        place: &Place,
+        now: Millis,
+    ) -> Option<(Generation, Place)> {
+        let begun = self.generations.get(&generation).is_none_or(|it| it.liveness(place).dimmed());
+        if begun || cause != RetireCause::Superseded || self.ends_at_once(generation) {
+            return None;
+        }
+        let current = self.current.and_then(|current| self.generations.get(&current)).filter(|it| it.known())?;
+        let unseen = |place: &&Place| !current.at(place).seen_lately(now);
+        self.places().iter().find(unseen).map(|place| (current.number, place.clone()))
+    }
+
     /// Everyone who must uses a successor.
     fn superseded(&self, generation: Generation, last: bool, now: Millis) -> Verdict {
         let mut verdict = self.gate(self.unseen(), |consumer, replica| {
@@ -193,7 +210,7 @@ impl Secret {
     /// The reason for which a value was refused at a place, once the target has had the time to settle.
     pub(crate) fn refused(&self, generation: Generation, place: &Place) -> Option<String> {
         let standing = self.generations.get(&generation)?.at(place);
-        let settled = standing.changed_at.plus(self.profile()?.settle_ms);
+        let settled = standing.changed_at.plus(self.generations.get(&generation)?.pins.profile.settle_ms);
         match &standing.verified {
             Verified::Refused { at, reason } if *at >= settled => Some(reason.clone()),
             _ => None,

@@ -1,10 +1,14 @@
 //! What is known of one credential generation, place by place. Holds labels and public fields, never a value.
 
-use crate::event::Minted;
-use crate::ids::{Epoch, Generation, Millis, Place, SealLabel, Slot, TargetId};
+use crate::event::{Minted, Pins};
+use crate::ids::{CallId, Epoch, Generation, Millis, Place, SealLabel, Slot, TargetId};
 use crate::step::names;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
+
+/// How long a login that worked says that it still does, in milliseconds, where a credential is to be ended on it.
+pub(crate) const LOOK_LASTS_MS: u64 = 60_000;
 
 /// One credential generation.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -19,14 +23,27 @@ pub struct Credential {
     pub imported: bool,
     /// The epoch in which it was started.
     pub epoch: Epoch,
+    /// What it was made with: plugin, settings, target. It ends there, whatever later rotations run on.
+    pub pins: Arc<Pins>,
     /// How it stands at each place it has ever touched.
     pub places: BTreeMap<Place, Standing>,
     /// Known to others: sticky.
     pub compromised: Option<Exposure>,
-    /// A named person, or policy, lets it end without evidence.
-    pub overridden: bool,
+    /// Whose word lets it end without evidence.
+    pub overridden: Option<Word>,
     /// How often it was switched on again after a retirement had begun; part of later operation ids.
     pub recalls: u32,
+}
+
+/// Whose word it is that a credential may end without the evidence its gate asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Word {
+    /// What the declaration says of a deadline. It is about those who were late then, and falls with a later cry.
+    Policy,
+    /// A named person's.
+    Person,
+    /// A named person's, given when it could not be found out by a login whether the credential is there at all.
+    Untried,
 }
 
 /// How a compromise is to be answered.
@@ -37,7 +54,7 @@ pub struct Exposure {
 }
 
 /// A generation at one place.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Standing {
     /// Whether the target would accept it.
     pub liveness: Liveness,
@@ -47,8 +64,12 @@ pub struct Standing {
     pub installed: bool,
     /// When a call last changed, or may have changed, how it stands: the settle time runs from there.
     pub changed_at: Millis,
+    /// The newest call that was to change it: what an older one answers later tells of an older time.
+    pub changed_by: CallId,
     /// What `verify` last said since the last install.
     pub verified: Verified,
+    /// When its value was last seen to work.
+    pub seen_at: Millis,
     /// `promote` answered.
     pub promoted: bool,
     /// An intent to destroy it is on record: from here nothing puts it back.
@@ -109,6 +130,12 @@ names!(Liveness {
 });
 names!(Role { Pending => "pending", Current => "current", Previous => "previous", Retiring => "retiring" });
 
+impl Default for Standing {
+    fn default() -> Self {
+        Self::NOWHERE
+    }
+}
+
 impl Standing {
     /// Of a credential that never touched the place.
     const NOWHERE: Self = Self {
@@ -116,10 +143,17 @@ impl Standing {
         id: None,
         installed: false,
         changed_at: Millis(0),
+        changed_by: CallId(0),
         verified: Verified::Untried,
+        seen_at: Millis(0),
         promoted: false,
         destroying: false,
     };
+
+    /// Whether its value was seen to work no longer ago than a look counts.
+    pub(crate) fn seen_lately(&self, now: Millis) -> bool {
+        self.liveness == Liveness::Live && self.verified == Verified::Works && now.since(self.seen_at) <= LOOK_LASTS_MS
+    }
 }
 
 impl Liveness {
@@ -139,16 +173,17 @@ impl Liveness {
 impl Credential {
     /// A generation that has just been given its number.
     #[must_use]
-    pub(crate) const fn new(number: Generation, slot: Option<Slot>, epoch: Epoch) -> Self {
+    pub(crate) const fn new(number: Generation, slot: Option<Slot>, epoch: Epoch, pins: Arc<Pins>) -> Self {
         Self {
             number,
             slot,
             minted: None,
             imported: false,
             epoch,
+            pins,
             places: BTreeMap::new(),
             compromised: None,
-            overridden: false,
+            overridden: None,
             recalls: 0,
         }
     }

@@ -1,12 +1,13 @@
 //! Arms of the transition table: plugin calls about to be made. Every guard that keeps a credential alive is here, and
 //! is evaluated on the very state that the intent is appended to.
 
-use crate::calls::{CallState, Effort, OpenCall};
+use crate::calls::{CallState, Effort, OpenCall, Touched};
 use crate::event::{Event, Pins};
 use crate::gate;
-use crate::generation::{Liveness, Verified};
-use crate::ids::{CallId, Generation, Millis, Ordinal, Place, RotationId};
+use crate::generation::{Credential, Liveness, Verified};
+use crate::ids::{CallId, Generation, Millis, Ordinal, Place, RotationId, Slot};
 use crate::retirement::{Job, Retirement};
+use crate::rotation::Rotation;
 use crate::state::Secret;
 use crate::step::{CallKind, Phase, PlanKind, Step};
 use crate::table::Verdict;
@@ -41,7 +42,17 @@ impl Secret {
             }
         }
         self.next_call = CallId(call.0 + 1);
-        self.touch(*kind, *generation, place, id.is_some(), *call);
+        // Nothing was sent by the call that is taken up: what stood before it stood before this one.
+        let resumed = resumes.iter().rev().find_map(|id| self.calls.get(id));
+        let earlier = resumed.map(|call| (call.touched.clone(), call.slot_before.clone()));
+        let (mut touched, mut slot_before) = self.touch(*kind, *generation, place, id.is_some(), *call);
+        if let Some((before, slot)) = earlier {
+            slot_before = slot;
+            for it in &mut touched {
+                let same = before.iter().find(|other| other.generation == it.generation);
+                it.before = same.map_or_else(|| it.before.clone(), |other| other.before.clone());
+            }
+        }
         self.calls.insert(
             *call,
             OpenCall {
@@ -63,6 +74,8 @@ impl Secret {
                 state: CallState::Running,
                 sents: BTreeMap::new(),
                 acted,
+                touched,
+                slot_before,
             },
         );
         Ok(())
@@ -74,29 +87,62 @@ impl Secret {
         Some((rotation, pins, None))
     }
 
-    /// What an intent alone already makes uncertain.
-    fn touch(&mut self, kind: CallKind, generation: Generation, place: &Place, orphan: bool, call: CallId) {
+    /// What an intent alone already makes uncertain. Answers how that stood before.
+    fn touch(
+        &mut self,
+        kind: CallKind,
+        generation: Generation,
+        place: &Place,
+        orphan: bool,
+        call: CallId,
+    ) -> (Vec<Touched>, Option<(Option<Slot>, Option<Generation>)>) {
         if !kind.mutates() {
-            return;
+            return (Vec::new(), None);
         }
         self.last_mutation.insert(place.clone(), call);
         if orphan {
-            return;
+            return (Vec::new(), None);
         }
-        let slot = self.slot_of(generation).map(|slot| slot.cloned());
+        let slot = self.slot_of(generation).map(|slot| slot.cloned()).filter(|_| kind == CallKind::Install);
         let now = self.clock;
-        if let (CallKind::Install, Some(slot)) = (kind, slot) {
-            let before = self.slots.insert((place.clone(), slot), generation);
-            if let Some(other) = before.filter(|before| *before != generation)
-                && let Some(other) = self.generations.get_mut(&other).map(|it| it.standing(place))
-            {
-                other.liveness = if other.liveness.lingers() { Liveness::Maybe } else { other.liveness };
+        let others = if slot.is_some() { self.overwritten_by(generation, place) } else { Vec::new() };
+        let standings = |secret: &Self| -> Vec<_> {
+            let touched = others.iter().chain(std::iter::once(&generation));
+            touched.filter_map(|number| Some((*number, secret.generations.get(number)?.at(place).clone()))).collect()
+        };
+        let before = standings(self);
+        for other in &others {
+            if let Some(other) = self.generations.get_mut(other).map(|it| it.standing(place)) {
+                other.liveness = Liveness::Maybe;
                 other.verified = Verified::Untried;
                 other.changed_at = now;
             }
         }
+        let slot_before = slot.map(|slot| (slot.clone(), self.slots.insert((place.clone(), slot), generation)));
+        self.touch_own(kind, generation, place, call);
+        let pairs = before.into_iter().zip(standings(self));
+        let touched = pairs.map(|((generation, before), (_, after))| Touched { generation, before, after });
+        (touched.collect(), slot_before)
+    }
+
+    /// Credentials at a place that an install of this one overwrites, or may overwrite: those of its slot, and where its
+    /// target has one slot only, those made for that target with other settings too.
+    fn overwritten_by(&self, generation: Generation, place: &Place) -> Vec<Generation> {
+        let Some(own) = self.generations.get(&generation) else { return Vec::new() };
+        let only = self.slot_of(generation) == Some(None);
+        let there = |other: &&Credential| other.number != generation && other.liveness(place).lingers();
+        let hit = |other: &&Credential| {
+            let same = only && self.slot_of(other.number) == Some(None) && other.pins.same_target(&own.pins);
+            same || self.share_slot(other.number, generation)
+        };
+        self.generations.values().filter(there).filter(hit).map(|other| other.number).collect()
+    }
+
+    fn touch_own(&mut self, kind: CallKind, generation: Generation, place: &Place, call: CallId) {
+        let now = self.clock;
         let Some(standing) = self.generations.get_mut(&generation).map(|it| it.standing(place)) else { return };
         standing.changed_at = now;
+        standing.changed_by = call;
         match kind {
             CallKind::Install => {
                 standing.liveness = if standing.liveness == Liveness::Live { Liveness::Live } else { Liveness::Maybe };
@@ -217,17 +263,31 @@ impl Secret {
         if credential.destroying() {
             return Err("a destroy of it has been intended");
         }
-        if generation != rotation.aim || !matches!(rotation.phase, Phase::Prepare | Phase::Commit) {
-            return Err("it is not the generation to be installed");
+        match rotation.phase {
+            Phase::Prepare | Phase::Commit if generation == rotation.aim => {}
+            Phase::RollingBack | Phase::Reverting if self.puts_back(rotation) == Some(generation) => {
+                return if rotation.pins.profile.reinstall && credential.known() {
+                    Ok(())
+                } else {
+                    Err("the target forbids putting it in again, or its value is unknown")
+                };
+            }
+            _ => return Err("it is not the generation to be installed"),
         }
         self.slot_free(generation, place)?;
         if self.one_slot() && rotation.kind == PlanKind::Rotate {
-            if !rotation.committed {
-                return Err("the target keeps one credential: pending is committed before it is installed");
-            }
             return self.may_overwrite(generation);
         }
         Ok(())
+    }
+
+    /// With one slot: the value that is put in again, after another was or may have been installed over it.
+    pub(crate) fn puts_back(&self, rotation: &Rotation) -> Option<Generation> {
+        match rotation.phase {
+            Phase::RollingBack => self.current.filter(|current| self.rival(*current) == Some(rotation.made)),
+            Phase::Reverting => self.previous.filter(|previous| self.rival(*previous).is_some()),
+            Phase::Prepare | Phase::Commit => None,
+        }
     }
 
     fn may_overwrite(&self, generation: Generation) -> Verdict {
@@ -240,8 +300,9 @@ impl Secret {
 
     /// The evidence for overwriting the only slot: everyone can fall over to the new value, or somebody answers for it.
     pub(crate) fn falls_over(&self, generation: Generation, now: Millis) -> gate::Verdict {
-        let reverted = self.rotation.as_ref().is_some_and(|rotation| rotation.reverted);
-        if reverted || self.excused() { gate::Verdict::default() } else { self.ready(generation, now) }
+        let answered_for =
+            self.rotation.as_ref().is_some_and(|rotation| rotation.reverted || (rotation.committed && self.excused()));
+        if answered_for { gate::Verdict::default() } else { self.ready(generation, now) }
     }
 
     fn may_promote(&self, generation: Generation) -> Verdict {
@@ -274,12 +335,21 @@ impl Secret {
         let job = Job { generation, place: place.clone(), orphan: orphan.cloned() };
         let retirement = self.retirements.get(&job).ok_or("no retirement of it is open")?;
         let destroy = kind == CallKind::Destroy;
+        if self.away(place) {
+            return Err("the place is away");
+        }
         if orphan.is_none() && (self.overwritten(generation, place).is_some() || self.shares_the_only_slot(generation))
         {
             return Err("its slot holds a newer credential");
         }
         if !self.may_end(generation, retirement.cause, destroy, self.clock).open() && orphan.is_none() {
             return Err("the evidence for ending it is not there");
+        }
+        if orphan.is_none() && !self.known_there(generation, place, self.clock) {
+            return Err("it is not known that what is live there is this generation");
+        }
+        if orphan.is_none() && self.unseen_successor(generation, retirement.cause, place, self.clock).is_some() {
+            return Err("its successor has not been seen to work lately");
         }
         if !self.waited(&job, retirement) {
             return Err("its time has not come");
@@ -294,7 +364,7 @@ impl Secret {
     /// nobody was moved away from has none.
     fn waited(&self, job: &Job, retirement: &Retirement) -> bool {
         let credential = self.generations.get(&job.generation);
-        let excused = credential.is_none_or(|it| it.overridden || it.compromised.is_some());
+        let excused = credential.is_none_or(|it| it.overridden.is_some() || it.compromised.is_some());
         excused || retirement.overlap.over(self.steady)
     }
 

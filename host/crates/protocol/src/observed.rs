@@ -3,14 +3,16 @@
 
 use crate::calls::{CallState, Observation, OpenCall};
 use crate::event::Live;
-use crate::generation::Liveness;
+use crate::fault::{Blame, FailureClass, Fault};
+use crate::generation::{Credential, Liveness, Verified};
 use crate::ids::{CallId, Generation, Millis, Place, TargetId};
-use crate::profile::Overlap;
+use crate::profile::{Minter, Overlap};
 use crate::retirement::{Job, Retirement};
 use crate::rotation::Quiet;
 use crate::state::Secret;
 use crate::step::CallKind;
 use crate::table::Verdict;
+use std::collections::BTreeSet;
 
 /// How coarse targets tell when they made a credential, in milliseconds (AWS, JupyterHub: whole seconds).
 pub(crate) const CREATED_AT_RESOLUTION_MS: u64 = 1_000;
@@ -58,10 +60,47 @@ impl Secret {
 
     pub(crate) fn observed(&mut self, id: CallId, look: &OpenCall, began_at: Millis, live: &[Live]) {
         let place = &look.place;
-        self.name_unknown(place, began_at, live);
-        self.close_doubts(place, began_at);
+        let left_out = self.left_out(look, began_at, live);
+        if let Some(first) = left_out.first() {
+            let message =
+                format!("the target lists no {first}, whose value works there; nothing else of the list counts");
+            let fault = Fault {
+                class: FailureClass::Retryable,
+                blame: Blame::Guest,
+                code: "observe.incomplete".to_owned(),
+                message,
+                retry_after_ms: None,
+            };
+            self.failed(look, &fault);
+            self.unlisted.insert(place.clone(), left_out);
+            return;
+        }
+        self.unlisted.remove(place);
+        self.name_unknown(look, began_at, live);
+        self.close_doubts(look, began_at);
         self.listen(look, live);
-        self.observations.insert(place.clone(), Observation { call: id, began_at, live: live.to_vec() });
+        let (live, pins) = (live.to_vec(), look.pins.clone());
+        self.observations.insert(place.clone(), Observation { call: id, began_at, live, pins });
+    }
+
+    /// Generations that work at the place, for all that is known, and that a look there does not list. They are tried
+    /// before the next look: what is refused then was ended by somebody else, and its absence is right.
+    fn left_out(&self, look: &OpenCall, began_at: Millis, live: &[Live]) -> BTreeSet<Generation> {
+        let place = &look.place;
+        let left_out = |credential: &&Credential| {
+            let standing = credential.at(place);
+            let told = credential.id_at(place).is_some() || credential.slot.is_some();
+            let settled = standing.changed_at.plus(credential.pins.profile.settle_ms);
+            credential.known()
+                && told
+                && credential.pins.same_site(&look.pins)
+                && standing.liveness == Liveness::Live
+                && standing.verified == Verified::Works
+                && settled <= look.intended_at.min(began_at)
+                && !self.calls_about(credential.number, place)
+                && self.entry_of(credential.number, place, live).is_none()
+        };
+        self.generations.values().filter(left_out).map(|credential| credential.number).collect()
     }
 
     /// The first instant at which a look tells: everything a call in doubt sent has shown by then, if it ever will.
@@ -69,9 +108,12 @@ impl Secret {
         self.doubt(call).map(|until| until.plus(call.pins.profile.settle_ms).plus(1))
     }
 
-    fn close_doubts(&mut self, place: &Place, began_at: Millis) {
-        let open =
-            |call: &OpenCall| call.place == *place && self.settled(call).is_some_and(|settled| settled <= began_at);
+    fn close_doubts(&mut self, look: &OpenCall, began_at: Millis) {
+        let open = |call: &OpenCall| {
+            call.place == look.place
+                && call.pins.same_target(&look.pins)
+                && self.settled(call).is_some_and(|settled| settled <= began_at)
+        };
         let closed: Vec<_> = self.calls.iter().filter(|(_, call)| open(call)).map(|(id, _)| *id).collect();
         for id in closed {
             if let Some(call) = self.calls.get_mut(&id) {
@@ -82,10 +124,10 @@ impl Secret {
     }
 
     /// Ids at the target that are no generation's and no job's.
-    fn name_unknown(&mut self, place: &Place, began_at: Millis, live: &[Live]) {
-        let slotted =
-            self.profile().is_some_and(|profile| matches!(profile.overlap, Overlap::None | Overlap::Alternate(_)));
-        if slotted && !self.target_mints() {
+    fn name_unknown(&mut self, look: &OpenCall, began_at: Millis, live: &[Live]) {
+        let (place, profile) = (&look.place, &look.pins.profile);
+        let slotted = matches!(profile.overlap, Overlap::None | Overlap::Alternate(_));
+        if slotted && profile.minter != Minter::Target {
             return;
         }
         let known = |id: &TargetId| self.claims(place, id);
@@ -152,19 +194,24 @@ impl Secret {
         generation || self.retirements.keys().any(orphan) || self.loose.keys().any(orphan)
     }
 
-    /// What the target tells of the use of the credential that is to end, and of the one in its place.
+    /// What the target tells of the use of the credential that is to end, and of the one in its place. Of one that the
+    /// look does not list it tells nothing.
     fn listen(&mut self, look: &OpenCall, live: &[Live]) {
         let Some(rotation) = &self.rotation else { return };
         let Some(since) = rotation.draining.or(rotation.switched).filter(|it| it.steady <= look.intended) else {
             return;
         };
         let place = &look.place;
-        let Some(old) = self.ending().filter(|old| self.lives(*old, place)) else { return };
-        let (last_used_at, sessions) = self.use_of(old, place, live);
-        let aim_used = {
-            let (last_used_at, sessions) = self.use_of(rotation.aim, place, live);
-            sessions > 0 || last_used_at > Some(since.at)
+        let seen = |generation: Generation| {
+            let credential = self.generations.get(&generation)?;
+            let told = credential.pins.same_site(&look.pins) && credential.liveness(place) == Liveness::Live;
+            self.entry_of(generation, place, live).filter(|_| told)
         };
+        let Some(old) = self.ending() else { return };
+        let Some(entry) = seen(old) else { return };
+        let (last_used_at, sessions) = (entry.last_used_at, entry.live_uses.unwrap_or(0));
+        let aim_used =
+            seen(rotation.aim).is_some_and(|aim| aim.live_uses.unwrap_or(0) > 0 || aim.last_used_at > Some(since.at));
         let before = rotation.quiet.get(place).copied();
         let reference = before.map_or(Some(since.at), |quiet| quiet.last_used_at.max(Some(since.at)));
         let used = sessions > 0 || last_used_at > reference;
@@ -182,16 +229,11 @@ impl Secret {
         }
     }
 
-    fn lives(&self, generation: Generation, place: &Place) -> bool {
-        self.generations.get(&generation).is_some_and(|it| it.liveness(place) == Liveness::Live)
-    }
-
-    /// Last use and open sessions of a generation, as the target lists them.
-    fn use_of(&self, generation: Generation, place: &Place, live: &[Live]) -> (Option<Millis>, u32) {
-        let Some(credential) = self.generations.get(&generation) else { return (None, 0) };
+    /// What the target lists of a generation.
+    fn entry_of<'a>(&self, generation: Generation, place: &Place, live: &'a [Live]) -> Option<&'a Live> {
+        let credential = self.generations.get(&generation)?;
         let (id, slot) = (credential.id_at(place), credential.slot.as_ref());
-        let entry = live.iter().find(|entry| id == Some(&entry.id) || (slot.is_some() && entry.slot.as_ref() == slot));
-        (entry.and_then(|entry| entry.last_used_at), entry.and_then(|entry| entry.live_uses).unwrap_or(0))
+        live.iter().find(|entry| id == Some(&entry.id) || (slot.is_some() && entry.slot.as_ref() == slot))
     }
 
     pub(crate) fn foreign_seen(&mut self, place: &Place, id: &TargetId) -> Verdict {

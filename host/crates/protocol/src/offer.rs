@@ -3,8 +3,8 @@
 
 use crate::evidence::Purpose;
 use crate::gate::uses;
-use crate::generation::Role;
-use crate::ids::{ConsumerName, Epoch, Generation, Millis, Replica, RotationId, SealLabel};
+use crate::generation::{Liveness, Role};
+use crate::ids::{ConsumerName, Epoch, Generation, Millis, Place, Replica, RotationId, SealLabel};
 use crate::rotation::Rotation;
 use crate::state::Secret;
 use crate::step::{Phase, PlanKind, Step};
@@ -77,7 +77,13 @@ pub fn readable(secret: &Secret, consumer: &ConsumerName, replica: &Replica) -> 
     let Some(policy) = secret.consumers.get(consumer) else { return Vec::new() };
     let rotation = secret.rotation.as_ref();
     let state = secret.replicas.get(&(consumer.clone(), replica.clone()));
-    let staged = rotation.is_some_and(|rotation| rotation.phase == Phase::Prepare && rotation.staged.is_some());
+    // With one slot, what is being given back may be what works: it is kept until the current value is in again.
+    let offered = |rotation: &Rotation| match rotation.phase {
+        Phase::Prepare => true,
+        Phase::RollingBack => secret.overwriting(),
+        Phase::Commit | Phase::Reverting => false,
+    };
+    let staged = rotation.is_some_and(|rotation| rotation.staged.is_some() && offered(rotation));
     let mut order: Vec<(Role, Generation)> = secret
         .generations
         .values()
@@ -131,7 +137,7 @@ fn use_now(secret: &Secret, consumer: &ConsumerName, replica: &Replica, now: Mil
     let previous = secret.previous.filter(known);
     let rotation = secret.rotation.as_ref().filter(|rotation| rotation.committing());
     let (Some(rotation), Some(old)) = (rotation, previous) else { return current };
-    if rotation.kind == PlanKind::Retire || secret.generations.get(&old).is_some_and(|old| old.destroying()) {
+    if rotation.kind == PlanKind::Retire || !secret.stands_in(old) {
         return current;
     }
     let proven = !matches!(secret.step(now), Some(Step::Install | Step::Verify));
@@ -141,6 +147,18 @@ fn use_now(secret: &Secret, consumer: &ConsumerName, replica: &Replica, now: Mil
         .is_none_or(|state| !state.fetched.contains_key(&old) && state.adopted.is_none());
     let turn = newcomer || secret.may_switch(consumer, replica, now);
     if proven && turn { current } else { Some(old) }
+}
+
+impl Secret {
+    /// Whether this generation can be used in place of current: it is on at every place, and nothing is open against it.
+    fn stands_in(&self, generation: Generation) -> bool {
+        let Some(credential) = self.generations.get(&generation) else { return false };
+        let on = |place: &Place| credential.liveness(place) == Liveness::Live;
+        let ending = self.retirements.keys().any(|job| job.generation == generation && job.orphan.is_none());
+        // With one slot it is on until the install of the other value is answered.
+        let one_slot = self.rival(generation).is_some();
+        !credential.destroying() && !ending && (one_slot || self.everywhere(on))
+    }
 }
 
 fn asked(secret: &Secret, consumer: &ConsumerName, replica: &Replica, now: Millis) -> Vec<Ask> {
@@ -175,7 +193,7 @@ fn asked(secret: &Secret, consumer: &ConsumerName, replica: &Replica, now: Milli
             ask(Purpose::Adopted, current);
         }
         let switched = rotation.is_none_or(|rotation| {
-            rotation.draining.is_some() || (secret.one_slot() && secret.all_switched(rotation, now))
+            rotation.draining.is_some() || (secret.rival(current).is_some() && secret.all_switched(rotation, now))
         });
         if !uses(policy) && switched && !let_go(old) {
             ask(Purpose::Dropped, old);
@@ -187,16 +205,15 @@ fn asked(secret: &Secret, consumer: &ConsumerName, replica: &Replica, now: Milli
 /// While pending is staged; and with one slot after the commit too, until the slot is overwritten: whoever starts again
 /// in between has to hold the new value before that.
 fn waits_for_ready(secret: &Secret, rotation: &Rotation, now: Millis) -> bool {
-    let overwrites = rotation.committing() && rotation.kind == PlanKind::Rotate && !rotation.reverted;
-    (rotation.preparing() && rotation.staged.is_some())
-        || (overwrites && secret.one_slot() && secret.step(now) == Some(Step::Install))
+    let overwrites = rotation.committing() && rotation.commits_first() && !rotation.reverted;
+    (rotation.preparing() && rotation.staged.is_some()) || (overwrites && secret.step(now) == Some(Step::Install))
 }
 
 /// A generation that was offered once, and is not to be used any more.
 fn given_back(secret: &Secret, generation: Generation) -> bool {
     let rolling_back = secret.rotation.as_ref().is_some_and(|rotation| rotation.phase == Phase::RollingBack);
     match secret.role(generation) {
-        Some(Role::Pending) => rolling_back,
+        Some(Role::Pending) => rolling_back && !secret.overwriting(),
         Some(Role::Retiring) => true,
         _ => false,
     }

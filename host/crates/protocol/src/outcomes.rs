@@ -1,15 +1,15 @@
 //! Arms of the transition table: what came of plugin calls and of what they sent. Accepted wherever the secret stands:
 //! an outcome is a fact, however late it comes.
 
-use crate::calls::{CallState, Effort, OpenCall, Tries};
+use crate::calls::{CallState, Effort, OpenCall, Touched, Tries};
 use crate::event::{HostAnswer, Minted, Outcome};
 use crate::fault::{Blame, FailureClass, Fault};
-use crate::generation::{Liveness, Verified};
+use crate::generation::{Liveness, Standing, Verified};
 use crate::ids::{CallId, Generation, Millis, Ordinal, Place, TargetId};
 use crate::policy::Attempts;
 use crate::retirement::Job;
 use crate::state::Secret;
-use crate::step::CallKind;
+use crate::step::{CallKind, Phase};
 use crate::table::Verdict;
 
 /// The pause after so many failed attempts, in milliseconds: doubles each time up to the policy's longest.
@@ -36,7 +36,9 @@ impl Secret {
         }
         if let CallState::Doubt { .. } = open.state {
             if open.sents.is_empty() && !open.acted {
-                self.calls.remove(&call);
+                if let Some(open) = self.calls.remove(&call) {
+                    self.nothing_happened(call, &open);
+                }
             } else {
                 let until = open.latest(self.clock);
                 open.state = CallState::Doubt { until };
@@ -63,7 +65,12 @@ impl Secret {
             self.calls.remove(&call);
         }
         match outcome {
-            Outcome::Failed(fault) if !late => self.failed(&open, fault),
+            Outcome::Failed(fault) if !late => {
+                if !self.calls.contains_key(&call) && !open.acted {
+                    self.nothing_happened(call, &open);
+                }
+                self.failed(&open, fault);
+            }
             Outcome::Failed(_) => {}
             _ => {
                 self.efforts.remove(&open.effort());
@@ -86,7 +93,40 @@ impl Secret {
         in_doubt.then(|| open.latest(self.clock))
     }
 
-    fn failed(&mut self, open: &OpenCall, fault: &Fault) {
+    /// A call that certainly changed nothing: what its intent had made uncertain stands as before, unless something else
+    /// has been begun at the place, or been learnt, since.
+    pub(crate) fn nothing_happened(&mut self, call: CallId, open: &OpenCall) {
+        if self.last_mutation.get(&open.place) != Some(&call) {
+            return;
+        }
+        for Touched { generation, before, after } in &open.touched {
+            let standing = self.generations.get_mut(generation).map(|it| it.standing(&open.place));
+            if let Some(standing) = standing.filter(|standing| **standing == *after) {
+                // That its destroy was intended stays on record.
+                let destroying = standing.destroying;
+                *standing = Standing { destroying, ..before.clone() };
+            }
+        }
+        if let Some((slot, holder)) = open.slot_before.clone() {
+            let key = (open.place.clone(), slot);
+            match holder {
+                Some(holder) => drop(self.slots.insert(key, holder)),
+                None => drop(self.slots.remove(&key)),
+            }
+        }
+    }
+
+    /// Forgets calls that were cut off before they had sent anything, and that nothing will take up again.
+    pub(crate) fn drop_ineffective(&mut self) {
+        let idle: Vec<_> = self.calls.iter().filter(|(_, call)| self.without_effect(call)).map(|(id, _)| *id).collect();
+        for id in idle {
+            if let Some(call) = self.calls.remove(&id) {
+                self.nothing_happened(id, &call);
+            }
+        }
+    }
+
+    pub(crate) fn failed(&mut self, open: &OpenCall, fault: &Fault) {
         let job = Job { generation: open.generation, place: open.place.clone(), orphan: open.orphan.clone() };
         let ends = matches!(open.kind, CallKind::Disable | CallKind::Destroy);
         if ends && !self.retirements.contains_key(&job) {
@@ -117,7 +157,7 @@ impl Secret {
                     retirement.gone = true;
                 }
                 if job.orphan.is_none() {
-                    self.now_stands(open.generation, &open.place, Liveness::Gone);
+                    self.now_stands(call, open, Liveness::Gone);
                 }
             }
             (CallKind::Disable, _) => {
@@ -126,22 +166,23 @@ impl Secret {
                     retirement.disabled = Some(steady);
                 }
                 if job.orphan.is_none() {
-                    self.now_stands(open.generation, &open.place, Liveness::Disabled);
+                    self.now_stands(call, open, Liveness::Disabled);
                 }
             }
-            (CallKind::Enable, _) => self.now_stands(open.generation, &open.place, Liveness::Live),
+            (CallKind::Enable, _) => self.now_stands(call, open, Liveness::Live),
             (CallKind::Promote, _) => self.promoted(open.generation, &open.place),
-            (CallKind::Install, Outcome::Done(facts)) => self.installed(open, facts),
+            (CallKind::Install, Outcome::Done(facts)) => self.installed(call, open, facts),
             _ => {}
         }
     }
 
-    fn now_stands(&mut self, generation: Generation, place: &Place, liveness: Liveness) {
+    fn now_stands(&mut self, call: CallId, open: &OpenCall, liveness: Liveness) {
         let now = self.clock;
-        let Some(credential) = self.generations.get_mut(&generation) else { return };
-        let standing = credential.standing(place);
-        // What is gone stays gone: an older answer that comes late tells of an older time.
-        if standing.liveness != Liveness::Gone {
+        let Some(credential) = self.generations.get_mut(&open.generation) else { return };
+        let standing = credential.standing(&open.place);
+        // What is gone stays gone, and an older answer that comes late tells of an older time.
+        let stale = standing.changed_by > call && liveness != Liveness::Gone;
+        if standing.liveness != Liveness::Gone && !stale {
             standing.liveness = liveness;
             standing.changed_at = now;
             standing.verified = Verified::Untried;
@@ -195,13 +236,13 @@ impl Secret {
         self.retirements.keys().any(job) || self.loose.keys().any(job)
     }
 
-    fn installed(&mut self, open: &OpenCall, facts: &[(String, String)]) {
+    fn installed(&mut self, call: CallId, open: &OpenCall, facts: &[(String, String)]) {
         let slot = self.slot_of(open.generation).map(|slot| slot.cloned());
         let newest = slot.and_then(|slot| self.slots.get(&(open.place.clone(), slot)).copied());
         if newest.is_some_and(|newest| newest != open.generation) {
             return;
         }
-        self.now_stands(open.generation, &open.place, Liveness::Live);
+        self.now_stands(call, open, Liveness::Live);
         let id: Option<TargetId> = facts.iter().find(|(name, _)| name == "id").and_then(|(_, id)| id.parse().ok());
         if let Some(id) = &id {
             // Seen before its install was heard of, it was taken for somebody else's.
@@ -226,7 +267,7 @@ impl Secret {
             .generations
             .keys()
             .copied()
-            .filter(|other| *other != generation && self.slot_of(*other).map(|it| it.cloned()) == Some(slot.clone()))
+            .filter(|other| *other != generation && self.share_slot(*other, generation))
             .collect();
         for other in others {
             if let Some(standing) = self.generations.get_mut(&other).and_then(|it| it.places.get_mut(place))
@@ -244,8 +285,9 @@ impl Secret {
         if let Some(restored) = self.restored.as_mut().filter(|_| self.current == Some(generation)) {
             restored.tried.insert(place.clone(), works);
         }
+        self.told_of_unlisted(generation, place, works);
         let now = self.clock;
-        let one_slot = self.one_slot();
+        let one_slot = self.slot_of(generation) == Some(None);
         if one_slot && works {
             self.belie(generation, place);
         }
@@ -253,10 +295,17 @@ impl Secret {
         match outcome {
             Outcome::Works => {
                 standing.verified = Verified::Works;
+                standing.seen_at = now;
+                if matches!(standing.liveness, Liveness::Maybe | Liveness::MaybeDisabled) {
+                    standing.liveness = Liveness::Live;
+                    standing.installed = true;
+                }
                 if one_slot && standing.liveness != Liveness::Gone {
                     // The login that works is the truth about the only slot.
                     standing.liveness = Liveness::Live;
                     standing.installed = true;
+                    let install = Effort { kind: CallKind::Install, generation, place: place.clone(), orphan: None };
+                    self.efforts.remove(&install);
                     self.slots.insert((place.clone(), None), generation);
                     self.overwrite(generation, place);
                 }
@@ -268,10 +317,25 @@ impl Secret {
         }
     }
 
+    /// What was missing from a look has been tried. Where none of it works, the look may be taken again at once.
+    fn told_of_unlisted(&mut self, generation: Generation, place: &Place, works: bool) {
+        let Some(unlisted) = self.unlisted.get_mut(place) else { return };
+        unlisted.remove(&generation);
+        if unlisted.is_empty() {
+            self.unlisted.remove(place);
+            if !works {
+                self.efforts.retain(|effort, _| effort.kind != CallKind::Observe || effort.place != *place);
+            }
+        }
+    }
+
     /// One slot: the install of another value was answered there, that value was refused since, and now this one works.
     /// To install it again and again would change nothing.
     fn belie(&mut self, works: Generation, place: &Place) {
         let Some(aim) = self.rotation.as_ref().map(|rotation| rotation.aim).filter(|aim| *aim != works) else { return };
+        if !self.rotation.as_ref().is_some_and(|rotation| matches!(rotation.phase, Phase::Prepare | Phase::Commit)) {
+            return;
+        }
         if !self.installed_at(aim, place) || self.refused(aim, place).is_none() {
             return;
         }

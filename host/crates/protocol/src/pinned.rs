@@ -1,9 +1,11 @@
 //! Arms of the transition table: what a rotation runs on, changed by name and on the record, and who consumes.
 
 use crate::event::Pins;
+use crate::generation::{Liveness, Standing};
 use crate::ids::{ConsumerName, Digest, Place};
 use crate::policy::{ConsumerPolicy, Members, Policy};
 use crate::state::Secret;
+use crate::step::PlanKind;
 use crate::table::Verdict;
 use std::sync::Arc;
 
@@ -14,24 +16,38 @@ impl Secret {
         self.replicas.retain(|(name, _), _| consumers.contains_key(name));
     }
 
+    /// Another policy, for what runs and for what is ending.
     pub(crate) fn repolicied(&mut self, policy: &Policy) -> Verdict {
         let steady = self.steady;
-        let rotation = self.rotation.as_mut().ok_or("no rotation runs")?;
-        Arc::make_mut(&mut rotation.pins).policy = policy.clone();
-        rotation.patience = steady;
-        self.pins = Some(Arc::clone(&rotation.pins));
+        if self.rotation.is_none() && self.retirements.is_empty() {
+            return Err("no rotation runs, and nothing is ending");
+        }
+        if let Some(rotation) = self.rotation.as_mut() {
+            Arc::make_mut(&mut rotation.pins).policy = policy.clone();
+            rotation.patience = steady;
+        }
+        let jobs = self.retirements.values_mut().map(|retirement| &mut retirement.pins);
+        for pins in jobs.chain(&mut self.pins) {
+            Arc::make_mut(pins).policy = policy.clone();
+        }
         self.adopt_policy(policy);
         self.settle_wave();
         Ok(())
     }
 
+    /// Other bytes of the same plugin, for what runs, for what is ending, and for what will end one day.
     pub(crate) fn repinned(&mut self, component: Digest) -> Verdict {
         if self.running_calls().next().is_some() {
             return Err("a plugin call is under way");
         }
-        let rotation = self.rotation.as_mut().ok_or("no rotation runs")?;
-        Arc::make_mut(&mut rotation.pins).component = component;
-        self.pins = Some(Arc::clone(&rotation.pins));
+        let plugin = self.pins().ok_or("nothing has been pinned yet")?.plugin.clone();
+        let own = |pins: &&mut Arc<Pins>| pins.plugin == plugin;
+        let rotation = self.rotation.iter_mut().map(|rotation| &mut rotation.pins);
+        let jobs = self.retirements.values_mut().map(|retirement| &mut retirement.pins);
+        let credentials = self.generations.values_mut().map(|credential| &mut credential.pins);
+        for pins in rotation.chain(jobs).chain(credentials).chain(&mut self.pins).filter(own) {
+            Arc::make_mut(pins).component = component;
+        }
         self.efforts.clear();
         Ok(())
     }
@@ -47,6 +63,40 @@ impl Secret {
         Arc::make_mut(&mut pins).places = places.to_vec();
         if let Some(rotation) = self.rotation.as_mut() {
             rotation.pins = Arc::clone(&pins);
+        }
+        self.pins = Some(pins);
+        Ok(())
+    }
+
+    /// Everything that was known of a place goes: nothing can be called there, and nothing is left to be ended.
+    pub(crate) fn place_scrapped(&mut self, place: &Place) -> Verdict {
+        let mut pins = self.pins().cloned().ok_or("nothing has been pinned yet")?;
+        let lingers = self.generations.values().any(|it| it.liveness(place).lingers());
+        if !pins.places.contains(place) && !lingers {
+            return Err("the target has no such place");
+        }
+        let ends = self.rotation.as_ref().is_some_and(|rotation| rotation.kind == PlanKind::Retire);
+        if pins.places.iter().all(|it| it == place) && self.current.is_some() && !ends {
+            return Err("it is the only place the credential in use is at: retire the secret, then scrap the place");
+        }
+        for standing in self.generations.values_mut().filter_map(|it| it.places.get_mut(place)) {
+            *standing = Standing { liveness: Liveness::Gone, ..Standing::default() };
+        }
+        self.retirements.retain(|job, _| job.place != *place);
+        self.loose.retain(|job, _| job.place != *place);
+        self.calls.retain(|_, call| call.place != *place);
+        self.efforts.retain(|effort, _| effort.place != *place);
+        self.slots.retain(|(at, _), _| at != place);
+        self.foreign.retain(|(at, _)| at != place);
+        self.strangers.retain(|(at, _)| at != place);
+        self.observations.remove(place);
+        self.unlisted.remove(place);
+        self.last_mutation.remove(place);
+        self.places_by_hand.insert(place.clone(), false);
+        Arc::make_mut(&mut pins).places.retain(|it| it != place);
+        if let Some(rotation) = self.rotation.as_mut() {
+            rotation.pins = Arc::clone(&pins);
+            rotation.quiet.remove(place);
         }
         self.pins = Some(pins);
         Ok(())

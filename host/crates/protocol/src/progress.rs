@@ -2,7 +2,7 @@
 //! is no step counter to go stale; when evidence is withdrawn or a place is added, an earlier step is simply not done.
 
 use crate::gate::{adoption_counts, uses};
-use crate::generation::Liveness;
+use crate::generation::{Credential, Liveness};
 use crate::ids::{ConsumerName, Generation, Millis, Place, Replica};
 use crate::policy::{Members, WaveSize};
 use crate::profile::Minter;
@@ -27,16 +27,20 @@ impl Secret {
             Step::Create => self.generations.get(&rotation.made).is_none_or(|made| made.minted.is_some()),
             Step::Install => self.everywhere(|place| self.installed_at(rotation.aim, place)),
             Step::Verify => self.everywhere(|place| self.works_at(rotation.aim, place)),
-            Step::Stage => rotation.committed || (rotation.staged.is_some() && self.ready(rotation.aim, now).open()),
+            // What the only slot holds already is brought to its end, whoever takes his word back now.
+            Step::Stage => {
+                let staged = rotation.staged.is_some();
+                rotation.committed || (staged && (self.overwriting() || self.ready(rotation.aim, now).open()))
+            }
             Step::Commit => rotation.committed,
             Step::Adopt => rotation.draining.is_some() || self.switched(rotation, now),
             Step::Drain => self.ending().is_none_or(|old| self.ending_begun(old)),
             Step::Disable => self.ending().is_none_or(|old| {
-                self.generations.get(&old).is_none_or(|it| {
-                    it.places.values().all(|at| matches!(at.liveness, Liveness::Disabled) || !at.liveness.lingers())
-                })
+                let off =
+                    |place: &Place| self.generations.get(&old).map(|it| it.liveness(place)) == Some(Liveness::Disabled);
+                self.lingering_here(old).all(off)
             }),
-            Step::Destroy => self.ending().is_none(),
+            Step::Destroy => self.ended_here(),
         }
     }
 
@@ -48,6 +52,28 @@ impl Secret {
             PlanKind::Retire => self.current,
             PlanKind::Issue | PlanKind::Adopt | PlanKind::Rotate => self.previous,
         }
+    }
+
+    /// Whether a place is away: a person took it out, and it is neither back nor scrapped.
+    pub(crate) fn away(&self, place: &Place) -> bool {
+        !self.places().contains(place) && self.places_by_hand.get(place) == Some(&false)
+    }
+
+    /// Places that are not away where something of a generation may be left.
+    fn lingering_here(&self, generation: Generation) -> impl Iterator<Item = &Place> {
+        let lingering = self.generations.get(&generation).into_iter().flat_map(Credential::lingering);
+        lingering.filter(|place| !self.away(place))
+    }
+
+    /// Whether the old credential has ended at every place that is not away. At one that is away it ends when that comes
+    /// back, or is scrapped: a job of its own, for which the rotation does not wait.
+    pub(crate) fn ended_here(&self) -> bool {
+        let away = |old| self.lingering_here(old).next().is_none() && self.lingers_away(old);
+        self.ending().is_none_or(away)
+    }
+
+    fn lingers_away(&self, generation: Generation) -> bool {
+        self.generations.get(&generation).is_some_and(|it| it.lingering().any(|place| self.away(place)))
     }
 
     fn ending_begun(&self, old: Generation) -> bool {
@@ -94,7 +120,7 @@ impl Secret {
         let excused = self
             .generations
             .get(&old)
-            .is_some_and(|old| old.overridden || old.compromised.is_some_and(|exposure| exposure.at_once));
+            .is_some_and(|old| old.overridden.is_some() || old.compromised.is_some_and(|exposure| exposure.at_once));
         excused || (!rotation.wave.failed && self.last_wave(rotation) && self.adopted(rotation.aim, now).open())
     }
 
@@ -188,7 +214,7 @@ impl Secret {
         if !Timer::new(draining.steady, rotation.pins.policy.overlap_min_ms).over(self.steady) {
             return Some(DrainLeft::Timer);
         }
-        if old.overridden {
+        if old.overridden.is_some() {
             return None;
         }
         self.quiet_left()
@@ -198,9 +224,12 @@ impl Secret {
     pub(crate) fn quiet_left(&self) -> Option<DrainLeft> {
         let rotation = self.rotation.as_ref()?;
         let old = self.generations.get(&self.ending()?)?;
-        let total_ms = quiet_total_ms(&rotation.pins.policy, rotation.pins.profile.usage?);
+        let total_ms = quiet_total_ms(&rotation.pins.policy, old.pins.profile.usage?);
         let mut left = None;
-        for place in old.lingering() {
+        for place in old.lingering().filter(|place| !self.away(place)) {
+            if self.refused(old.number, place).is_some() {
+                continue;
+            }
             let seen = rotation.quiet.get(place);
             if seen.is_some_and(|quiet| quiet.clean && quiet.to.since(quiet.from) >= total_ms) {
                 continue;
@@ -216,15 +245,18 @@ impl Secret {
     /// Where the target is to be looked at again, and when.
     pub(crate) fn next_look(&self) -> Option<(Place, Millis)> {
         let rotation = self.rotation.as_ref()?;
-        let every_ms = quiet_total_ms(&rotation.pins.policy, rotation.pins.profile.usage?).max(LEAST_TICK_MS);
         let old = self.generations.get(&self.ending()?)?;
+        let every_ms = quiet_total_ms(&rotation.pins.policy, old.pins.profile.usage?).max(LEAST_TICK_MS);
         let due = |place: &Place| self.observations.get(place).map_or(Millis(0), |seen| seen.began_at.plus(every_ms));
-        old.lingering().map(|place| (place.clone(), due(place))).min_by_key(|(_, due)| *due)
+        let there = old.lingering().filter(|place| !self.away(place));
+        there.map(|place| (place.clone(), due(place))).min_by_key(|(_, due)| *due)
     }
 
     /// The target shows the new credential used and the old one not, since the roles were switched.
     pub(crate) fn seen_switched(&self) -> bool {
-        let tells = self.rotation.as_ref().is_some_and(|it| it.aim_used && it.pins.profile.usage.is_some());
+        let old = self.ending().and_then(|old| self.generations.get(&old));
+        let signal = old.is_none_or(|old| old.pins.profile.usage.is_some());
+        let tells = self.rotation.as_ref().is_some_and(|it| it.aim_used && it.pins.profile.usage.is_some() && signal);
         tells && self.quiet_left().is_none()
     }
 }

@@ -98,6 +98,12 @@ impl Rotation {
         matches!(self.phase, Phase::Prepare)
     }
 
+    /// Whether pending becomes current before it is installed: the order with one slot before plans were pinned.
+    pub(crate) fn commits_first(&self) -> bool {
+        let at = |step| self.plan.iter().position(|it| *it == step);
+        at(Step::Commit).zip(at(Step::Install)).is_some_and(|(commit, install)| commit < install)
+    }
+
     /// Whether consumers are being moved and the old credential ended.
     #[must_use]
     pub const fn committing(&self) -> bool {

@@ -38,6 +38,8 @@ pub struct Secret {
     pub(crate) last_mutation: BTreeMap<Place, CallId>,
     pub(crate) efforts: BTreeMap<Effort, Tries>,
     pub(crate) observations: BTreeMap<Place, Observation>,
+    /// What works at a place and was missing from the last look there: it is tried before the next look.
+    pub(crate) unlisted: BTreeMap<Place, BTreeSet<Generation>>,
     pub(crate) retirements: BTreeMap<Job, Retirement>,
     /// Minted by a call of ours, and nobody's job yet.
     pub(crate) loose: BTreeMap<Job, (RotationId, Arc<Pins>)>,
@@ -126,6 +128,7 @@ impl Secret {
             last_mutation: BTreeMap::new(),
             efforts: BTreeMap::new(),
             observations: BTreeMap::new(),
+            unlisted: BTreeMap::new(),
             retirements: BTreeMap::new(),
             loose: BTreeMap::new(),
             slots: BTreeMap::new(),
@@ -230,11 +233,13 @@ impl Secret {
         self.rotation.as_ref().map(|rotation| &rotation.pins).or(self.pins.as_ref())
     }
 
-    /// Every set of pins still needed: of the running rotation and of each open retirement. Their plugin bytes stay.
+    /// Every set of pins still needed: of the running rotation, of each credential that may be live and of each open
+    /// retirement. Their plugin bytes and connections stay.
     pub fn pinned(&self) -> impl Iterator<Item = &Arc<Pins>> {
         let jobs = self.retirements.values().map(|retirement| &retirement.pins);
         let calls = self.calls.values().map(|call| &call.pins);
-        self.rotation.iter().map(|rotation| &rotation.pins).chain(jobs).chain(calls)
+        let credentials = self.generations.values().map(|credential| &credential.pins);
+        self.rotation.iter().map(|rotation| &rotation.pins).chain(jobs).chain(calls).chain(credentials)
     }
 
     /// Plugin calls not heard of to the end.
@@ -360,19 +365,47 @@ impl Secret {
         self.profile().is_some_and(|profile| profile.overlap == Overlap::None)
     }
 
-    /// The slot a generation goes into, where the target has slots that an install overwrites.
+    /// The slot a generation goes into, where its target has slots that an install overwrites.
     pub(crate) fn slot_of(&self, generation: Generation) -> Option<Option<&Slot>> {
-        match self.profile()?.overlap {
+        let credential = self.generations.get(&generation)?;
+        match credential.pins.profile.overlap {
             Overlap::None => Some(None),
-            Overlap::Alternate(_) => Some(self.generations.get(&generation)?.slot.as_ref()),
+            Overlap::Alternate(_) => Some(credential.slot.as_ref()),
             Overlap::Native(_) | Overlap::Replace => None,
         }
+    }
+
+    /// Whether an install of one of them overwrites the other.
+    pub(crate) fn share_slot(&self, one: Generation, other: Generation) -> bool {
+        let pins = |generation| self.generations.get(&generation).map(|it| &it.pins);
+        let same_site = pins(one).zip(pins(other)).is_some_and(|(one, other)| one.same_site(other));
+        same_site && self.slot_of(one).is_some() && self.slot_of(one) == self.slot_of(other)
+    }
+
+    /// With one slot: the other value that is, or may be, in it instead of this one.
+    pub(crate) fn rival(&self, generation: Generation) -> Option<Generation> {
+        let credential = self.generations.get(&generation).filter(|_| self.slot_of(generation) == Some(None))?;
+        let rivals = |other: &Generation| {
+            *other != generation
+                && self.slot_of(*other) == Some(None)
+                && self.generations.get(other).is_some_and(|other| other.pins.same_target(&credential.pins))
+        };
+        [self.pending(), self.current, self.previous].into_iter().flatten().find(rivals)
+    }
+
+    /// One slot, and pending is in it or may be: the current value may work no longer.
+    pub(crate) fn overwriting(&self) -> bool {
+        let made = self.pending().and_then(|made| self.generations.get(&made));
+        made.is_some_and(|made| {
+            made.lingering().next().is_some()
+                && self.current.is_some_and(|current| self.rival(made.number) == Some(current))
+        })
     }
 
     /// Whether the slot of a generation holds a newer install at a place: ending it there would end the newer one.
     pub(crate) fn overwritten(&self, generation: Generation, place: &Place) -> Option<Generation> {
         let slot = self.slot_of(generation)?.cloned();
         let holder = *self.slots.get(&(place.clone(), slot))?;
-        (holder != generation).then_some(holder)
+        (holder != generation && self.share_slot(holder, generation)).then_some(holder)
     }
 }

@@ -115,8 +115,10 @@ impl Secret {
         if again || beyond {
             return;
         }
+        let steady = self.steady;
         if let Some(rotation) = self.rotation.as_mut() {
             rotation.draining = None;
+            rotation.patience = steady;
             rotation.quiet.clear();
         }
         if let Some(old) = old {

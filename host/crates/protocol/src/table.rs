@@ -40,6 +40,7 @@ impl Secret {
         match self.apply(stand, event) {
             Ok(()) => {
                 self.seq.0 += 1;
+                self.drop_ineffective();
                 Ok(())
             }
             Err(why) => {
@@ -67,9 +68,6 @@ impl Secret {
             (Prepare | Commit | RollingBack | Reverting, E::Finished { ending, reason }) => {
                 self.finish(*ending, reason)
             }
-            // What it runs on, changed by name and on the record.
-            (Prepare | Commit | RollingBack | Reverting, E::Repolicied { policy, .. }) => self.repolicied(policy),
-            (Prepare | Commit | RollingBack | Reverting, E::Repinned { component, .. }) => self.repinned(*component),
             (_, anywhere) => self.apply_anywhere(anywhere),
         }
     }
@@ -79,7 +77,11 @@ impl Secret {
     fn apply_anywhere(&mut self, event: &Event) -> Verdict {
         use Event as E;
         match event {
+            // What it runs on, changed by name and on the record.
+            E::Repolicied { policy, .. } => self.repolicied(policy),
+            E::Repinned { component, .. } => self.repinned(*component),
             E::PlacesChanged { places, .. } => self.places_changed(places),
+            E::PlaceScrapped { place, .. } => self.place_scrapped(place),
             E::ConsumerAdded { consumer, .. } => self.consumer_added(consumer),
             E::ConsumerRemoved { consumer, .. } => self.consumer_removed(consumer),
             E::MembersChanged { consumer, members, .. } => self.members_changed(consumer, members),
@@ -106,8 +108,8 @@ impl Secret {
             E::ForeignSeen { place, id } => self.foreign_seen(place, id),
             // People.
             E::Held { reason, detail } => self.held(*reason, detail),
-            E::Released { .. } => self.released_by_hand(),
-            E::Overridden { generation, .. } => self.overridden(*generation),
+            E::Released { author } => self.hold_lifted(author),
+            E::Overridden { generation, author, .. } => self.overridden(*generation, author),
             E::Compromised { generation, disable_first, .. } => self.compromised(*generation, *disable_first),
             E::Frozen { author } => self.freeze(author),
             E::Thawed { .. } => self.thaw(),
@@ -118,7 +120,6 @@ impl Secret {
             E::Reconciled { next, .. } => self.reconciled(*next),
             E::Started { .. } | E::Supplied { .. } | E::Staged | E::Committed | E::RollingBack { .. } => WRONG_STAND,
             E::WaveOpened { .. } | E::Draining | E::Reverting { .. } | E::Reverted | E::Finished { .. } => WRONG_STAND,
-            E::Repolicied { .. } | E::Repinned { .. } => WRONG_STAND,
         }
     }
 }

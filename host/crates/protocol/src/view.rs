@@ -232,7 +232,7 @@ fn generations(secret: &Secret) -> Vec<GenerationStatus> {
         slot: credential.slot.clone(),
         known: credential.known(),
         compromised: credential.compromised.is_some(),
-        overridden: credential.overridden,
+        overridden: credential.overridden.is_some(),
         attributes: credential.minted.as_ref().map_or_else(Vec::new, |minted| minted.attributes.clone()),
         facts: credential.minted.as_ref().map_or_else(Vec::new, |minted| minted.facts.clone()),
         places: credential

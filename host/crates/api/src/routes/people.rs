@@ -26,6 +26,7 @@ pub(super) fn routes() -> OpenApiRouter<Context> {
         .routes(routes!(drop_member))
         .routes(routes!(places, add_place))
         .routes(routes!(drop_place))
+        .routes(routes!(scrap_place))
         .routes(routes!(repolicy))
         .routes(routes!(repin))
         .routes(routes!(foresee_compromise))
@@ -110,7 +111,8 @@ async fn add_place(
     place(operator, context, name, asked, Change::Add).await
 }
 
-/// Drops a place that is gone for good: nothing is done there any more.
+/// Says that a place is away: nothing is done there, and no rotation waits for it. What is on there stays named, and
+/// ends when the place is back.
 #[utoipa::path(post, path = "/v1/secrets/{namespace}/{name}/places/drop", tag = "people", security(("bearer" = [])),
     params(("namespace" = String, Path), ("name" = String, Path)), request_body = PlaceRequest,
     responses((status = 200, body = Recorded), (status = "default", body = ProblemDetails)))]
@@ -121,6 +123,28 @@ async fn drop_place(
     Json(asked): Json<PlaceRequest>,
 ) -> Done<Recorded> {
     place(operator, context, name, asked, Change::Drop).await
+}
+
+/// Takes a place that is gone for good out, and every credential that was there with it.
+#[utoipa::path(post, path = "/v1/secrets/{namespace}/{name}/places/scrap", tag = "people", security(("bearer" = [])),
+    params(("namespace" = String, Path), ("name" = String, Path)), request_body = PlaceRequest,
+    responses((status = 200, body = Recorded), (status = "default", body = ProblemDetails)))]
+async fn scrap_place(
+    operator: Operator,
+    State(context): State<Context>,
+    name: Name,
+    Json(asked): Json<PlaceRequest>,
+) -> Done<Recorded> {
+    let secret = named(&operator, &name)?;
+    let place: Place = asked.place.parse()?;
+    let detail = format!("{place}: {}", capped(&asked.reason));
+    let entry = operator.asks(&context, "place.scrap", &secret, &detail);
+    let (engine, author) = (context.engine().clone(), operator.author());
+    let changed = async move {
+        let seq = engine.scrap_place(&secret, place, author).await?;
+        Ok(Recorded { secret: secret.to_string(), seq: seq.0 })
+    };
+    context.audited(entry, changed).await.map(Answer)
 }
 
 async fn place(

@@ -21,7 +21,8 @@ pub(crate) struct Launch {
 
 impl Launch {
     pub(super) fn new(secret: &Secret, call: Call) -> Self {
-        let known = known_at(secret, &call.place);
+        let told = |it: &&Credential| it.number == call.generation || it.pins.same_target(&call.pins);
+        let known = secret.generations().values().filter(told).map(|it| known(secret, it, &call.place)).collect();
         let values = call
             .values
             .iter()

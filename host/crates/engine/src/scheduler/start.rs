@@ -3,6 +3,7 @@
 use super::gates::{Gate, ask};
 use crate::board::SecretId;
 use crate::shared::Shared;
+use keybaton_protocol::admit::BY_COMPROMISE;
 use keybaton_protocol::ids::Millis;
 use keybaton_protocol::step::PlanKind;
 use std::collections::{HashSet, VecDeque};
@@ -94,7 +95,7 @@ async fn by_cadence(shared: &Arc<Shared>, id: SecretId, permit: StartPermit) {
         let board = shared.board();
         let cell = board.cell(id);
         let cadence = cell.spec.as_ref().and_then(|spec| spec.cadence.as_ref());
-        if cell.urgent { "compromise" } else { cadence.map_or("cadence", |cadence| cadence.cause()) }
+        if cell.urgent { BY_COMPROMISE } else { cadence.map_or("cadence", |cadence| cadence.cause()) }
     };
     let author = AUTHOR.parse().expect("a constant that follows the grammar");
     let started = crate::begin::begin(shared, id, PlanKind::Rotate, cause, author, Some(permit)).await;

@@ -71,7 +71,8 @@ fn describe(event: &Event) -> Line {
         | Event::ConsumerAdded { .. }
         | Event::ConsumerRemoved { .. }
         | Event::MembersChanged { .. }
-        | Event::PlacesChanged { .. } => consumers(event),
+        | Event::PlacesChanged { .. }
+        | Event::PlaceScrapped { .. } => consumers(event),
         _ => course(event),
     }
 }
@@ -198,6 +199,11 @@ fn consumers(event: &Event) -> Line {
                 .with("members", &members)
                 .by(author)
         }
+        Event::PlaceScrapped { place, author } => {
+            Line::new(format!("{place} is scrapped, and every credential that was there with it"))
+                .with("place", &place)
+                .by(author)
+        }
         Event::PlacesChanged { places, author } => {
             let places: Vec<_> = places.iter().map(ToString::to_string).collect();
             Line::new(format!("the target is now at {}", places.join(", "))).by(author)
@@ -209,7 +215,7 @@ fn consumers(event: &Event) -> Line {
 /// The rotation's own course.
 fn course(event: &Event) -> Line {
     match event {
-        Event::Started { rotation, kind, generation, slot, cause, author, pins } => {
+        Event::Started { rotation, kind, generation, slot, cause, author, pins, plan: _ } => {
             let line = Line::new(format!("{kind} starts for {generation} ({cause})"))
                 .with("rotation", &rotation)
                 .with("kind", &kind)

@@ -5,7 +5,7 @@ use crate::event::Event;
 use crate::evidence::{Evidence, EvidenceKind, Purpose};
 use crate::ids::{ConsumerName, Generation, Incarnation, Millis, Replica};
 use crate::offer::{offer, readable};
-use crate::state::Secret;
+use crate::state::{Secret, Stand};
 use crate::step::{Phase, PlanKind};
 
 /// A staged lease is renewed on the record once this share of it has passed; fetches in between leave no trace.
@@ -34,7 +34,7 @@ pub(super) fn fetch(
     });
     let fresh = held.is_some_and(|since| {
         let lease_ms = secret.policy().map_or(0, |policy| policy.staged_lease_ms);
-        let staged = secret.pending() == Some(generation);
+        let staged = secret.pending() == Some(generation) && secret.stand() == Stand::Prepare;
         !staged || secret.steady_at(now).since(*since) < lease_ms / RENEWALS_PER_LEASE
     });
     if fresh {

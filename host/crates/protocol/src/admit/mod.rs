@@ -4,7 +4,7 @@
 mod consumer;
 mod operator;
 
-pub use operator::BY_OPERATOR;
+pub use operator::{BY_COMPROMISE, BY_OPERATOR};
 
 use crate::command::Command;
 use crate::event::Event;
@@ -82,6 +82,9 @@ pub fn propose(secret: &Secret, command: &Command, now: Millis) -> Result<Vec<Ev
         }
         C::Places { places, author } => {
             Ok(vec![Event::PlacesChanged { places: places.clone(), author: author.clone() }])
+        }
+        C::ScrapPlace { place, author } => {
+            Ok(vec![Event::PlaceScrapped { place: place.clone(), author: author.clone() }])
         }
         C::Repolicy { policy, author } => operator::repolicy(secret, policy, author),
         C::Repin { component, author } => Ok(vec![Event::Repinned { component: *component, author: author.clone() }]),

@@ -3,16 +3,17 @@
 use super::{Answer, Refusal};
 use crate::command::Command;
 use crate::event::{Event, Pins};
-use crate::generation::Liveness;
 use crate::ids::{Author, Generation};
 use crate::policy::Policy;
 use crate::profile::Overlap;
 use crate::refuse::refuse;
 use crate::state::{Secret, Stand};
-use crate::step::{Ending, Phase, PlanKind};
+use crate::step::{Ending, PlanKind};
 
 /// The cause of a start that a person asked for: it is let through where a schedule's is not.
 pub const BY_OPERATOR: &str = "operator";
+/// The cause of a start because others know the current value: nothing that holds a schedule back holds it back.
+pub const BY_COMPROMISE: &str = "compromise";
 
 pub(super) fn start(secret: &Secret, command: &Command) -> Answer {
     let Command::Start { rotation, kind, cause, author, pins } = command else { return Ok(Vec::new()) };
@@ -29,7 +30,8 @@ pub(super) fn start(secret: &Secret, command: &Command) -> Answer {
     brakes(secret)?;
     plan_problems(*kind, pins)?;
     let cap = pins.policy.attempts.cap.max(1);
-    if secret.setbacks >= cap && cause != BY_OPERATOR {
+    let urgent = cause == BY_OPERATOR || (cause == BY_COMPROMISE && secret.must_rotate());
+    if secret.setbacks >= cap && !urgent {
         return Err(Refusal::new(
             "held",
             format!("the last {} rotations were given back", secret.setbacks),
@@ -57,6 +59,7 @@ pub(super) fn start(secret: &Secret, command: &Command) -> Answer {
         slot,
         cause: cause.clone(),
         author: author.clone(),
+        plan: Some(secret.plan_of(*kind, &pins)),
         pins,
     }])
 }
@@ -77,7 +80,7 @@ fn room(secret: &Secret, kind: PlanKind, pins: &Pins) -> Option<String> {
     }
     let next = secret.next_slot(&pins.profile);
     let mut names = Vec::new();
-    for job in secret.retirements.keys() {
+    for job in secret.retirements.keys().filter(|job| !secret.away(&job.place)) {
         let slot = secret.generations.get(&job.generation).and_then(|it| it.slot.as_ref());
         let blocks = match &pins.profile.overlap {
             Overlap::Native(limit) => {
@@ -128,6 +131,7 @@ pub(super) fn import(secret: &Secret, command: &Command) -> Answer {
         _ => None,
     };
     let generation = secret.next;
+    let pins = secret.with_places_by_hand(pins);
     let started = Event::Started {
         rotation: rotation.clone(),
         kind: PlanKind::Adopt,
@@ -135,13 +139,17 @@ pub(super) fn import(secret: &Secret, command: &Command) -> Answer {
         slot: slot.clone().or(first),
         cause: "import".to_owned(),
         author: author.clone(),
-        pins: secret.with_places_by_hand(pins),
+        plan: Some(secret.plan_of(PlanKind::Adopt, &pins)),
+        pins,
     };
     Ok(vec![started, Event::Supplied { generation, minted: minted.clone(), author: author.clone() }])
 }
 
 pub(super) fn rollback(secret: &Secret, reason: &str, author: &Author) -> Answer {
     let (reason, author) = (reason.to_owned(), Some(author.clone()));
+    if let Err(why) = secret.may_roll_back() {
+        return Err(Refusal::new("gone", why, "let it go on; once it is committed, rotate to a new generation"));
+    }
     match secret.stand() {
         Stand::Prepare => Ok(vec![Event::RollingBack { reason, author }]),
         Stand::RollingBack => Ok(Vec::new()),
@@ -169,24 +177,11 @@ pub(super) fn revert(secret: &Secret, reason: &str, author: &Author) -> Answer {
 
 /// Leaves the rotation. What is live keeps its name and gets a retirement; the secret can start again.
 pub(super) fn abandon(secret: &Secret, reason: &str, author: &Author) -> Answer {
-    let Some(rotation) = &secret.rotation else {
+    if secret.rotation.is_none() {
         return Err(Refusal::new("conflict", "no rotation runs", "the secret can be started as it is"));
-    };
-    let finished = Event::Finished { ending: Ending::Abandoned, reason: format!("abandoned by {author}: {reason}") };
-    let mut events = Vec::new();
-    // One slot, and the new value never reached it: what is valid there is the previous one, so it is current again.
-    if secret.one_slot() && rotation.phase == Phase::Commit && secret.may_revert().is_ok() && untouched(secret) {
-        let reason = reason.to_owned();
-        events.push(Event::Reverting { reason, author: Some(author.clone()) });
-        events.push(Event::Reverted);
     }
-    events.push(finished);
-    Ok(events)
-}
-
-fn untouched(secret: &Secret) -> bool {
-    let current = secret.current.and_then(|current| secret.generations.get(&current));
-    current.is_some_and(|it| it.places.values().all(|standing| standing.liveness == Liveness::Absent))
+    let finished = Event::Finished { ending: Ending::Abandoned, reason: format!("abandoned by {author}: {reason}") };
+    Ok(vec![finished])
 }
 
 pub(super) fn release(secret: &Secret, author: &Author) -> Answer {
@@ -231,10 +226,13 @@ pub(super) fn compromise(secret: &Secret, generation: Generation, disable_first:
 }
 
 pub(super) fn repolicy(secret: &Secret, policy: &Policy, author: &Author) -> Answer {
-    let Some(rotation) = &secret.rotation else {
-        return Err(Refusal::new("conflict", "no rotation runs", "the next one takes the policy from its declaration"));
+    let pins = secret.pins().filter(|_| secret.rotation.is_some() || !secret.retirements.is_empty());
+    let Some(pins) = pins else {
+        let instead = "the next rotation takes the policy from its declaration";
+        return Err(Refusal::new("conflict", "no rotation runs, and nothing is ending", instead));
     };
-    let problems = refuse(rotation.kind, &rotation.pins.profile, policy);
+    let kind = secret.rotation.as_ref().map_or(PlanKind::Rotate, |rotation| rotation.kind);
+    let problems = refuse(kind, &pins.profile, policy);
     if let Some(problem) = problems.first() {
         return Err(Refusal::new("invalid", problem.what.clone(), problem.instead.clone()));
     }

@@ -122,7 +122,7 @@ pub(super) fn drain(secret: &Secret, now: Millis) -> Option<Say> {
 /// Every step is done and nothing of the old credential is left.
 pub(super) fn finish(secret: &Secret, now: Millis) -> Option<Say> {
     let rotation = committing(secret)?;
-    if secret.step(now).is_some() || secret.ending().is_some() {
+    if secret.step(now).is_some() || !secret.ended_here() {
         return None;
     }
     let ending = if rotation.reverted { Ending::Reverted } else { Ending::Completed };

@@ -27,6 +27,14 @@ impl Sponsor {
         Self { rotation: retirement.rotation.clone(), pins: retirement.pins.clone() }
     }
 
+    /// The running rotation, or whatever ran last, with what a credential was made with.
+    pub(super) fn credential(secret: &Secret, generation: Generation) -> Option<Self> {
+        let any = Self::any(secret)?;
+        let own = secret.generations.get(&generation).map(|it| &it.pins);
+        let pins = own.filter(|own| !own.same_site(&any.pins)).map_or(any.pins, Arc::clone);
+        Some(Self { rotation: any.rotation, pins })
+    }
+
     pub(super) fn call(call: &OpenCall) -> Self {
         Self { rotation: call.rotation.clone(), pins: call.pins.clone() }
     }
@@ -95,7 +103,7 @@ pub(super) fn attempt(secret: &Secret, now: Millis, step: Step, effort: &Effort,
         operation: operation(secret, step, effort, &sponsor),
         // A call that is taken up again keeps the baseline of the one that was sent.
         baseline: resumed.map_or_else(|| baseline(secret, *kind, place), |(_, call)| call.baseline.clone()),
-        values: values(secret, *kind, *generation),
+        values: values(secret, *kind, *generation, &sponsor.pins),
         resumes,
         rotation: sponsor.rotation,
         timeout_ms: sponsor.pins.policy.call_timeout_ms,
@@ -135,7 +143,7 @@ fn baseline(secret: &Secret, kind: CallKind, place: &Place) -> Vec<TargetId> {
 }
 
 /// Whose values the call may use. A target that is told the whole (two passwords at once) is told all that shall live.
-fn values(secret: &Secret, kind: CallKind, generation: Generation) -> Vec<Generation> {
+fn values(secret: &Secret, kind: CallKind, generation: Generation, pins: &Pins) -> Vec<Generation> {
     let known = |it: &&crate::generation::Credential| it.known();
     match kind {
         CallKind::Observe => Vec::new(),
@@ -151,7 +159,8 @@ fn values(secret: &Secret, kind: CallKind, generation: Generation) -> Vec<Genera
                     || secret.role(it.number).is_some_and(|role| role != crate::generation::Role::Retiring)
                     || it.places.values().any(|standing| standing.liveness == Liveness::Live)
             };
-            secret.generations.values().filter(known).filter(lives).map(|it| it.number).collect()
+            let there = |it: &&crate::generation::Credential| it.number == generation || it.pins.same_target(pins);
+            secret.generations.values().filter(known).filter(there).filter(lives).map(|it| it.number).collect()
         }
     }
 }

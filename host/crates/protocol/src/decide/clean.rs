@@ -1,10 +1,13 @@
 //! Bookkeeping that is always in order: time, names, jobs for what nobody owns.
 
 use super::Say;
+use super::build::{self, Sponsor};
 use crate::action::Waiting;
+use crate::calls::Effort;
 use crate::event::{Event, RetireCause};
 use crate::ids::Millis;
 use crate::state::Secret;
+use crate::step::{CallKind, Step};
 
 /// Timers lose nothing: each step of them is put on record before it grows past its cap.
 pub(super) fn note_time(secret: &Secret, now: Millis) -> Option<Say> {
@@ -17,6 +20,23 @@ pub(super) fn name_strangers(secret: &Secret, _: Millis) -> Option<Say> {
     let seen = |(place, id): &(_, _)| Event::ForeignSeen { place: Clone::clone(place), id: Clone::clone(id) };
     let events: Vec<_> = secret.strangers.iter().take(super::MAX_BATCH).map(seen).collect();
     (!events.is_empty()).then_some(Say::Record(events))
+}
+
+/// What works at a place and was missing from a look there is tried: either the look was wrong, or somebody else has
+/// ended it.
+pub(super) fn try_unlisted(secret: &Secret, now: Millis) -> Option<Say> {
+    let mut wait = None;
+    for (place, generations) in &secret.unlisted {
+        for generation in generations.iter().copied() {
+            let Some(sponsor) = Sponsor::credential(secret, generation) else { continue };
+            let effort = Effort { kind: CallKind::Verify, generation, place: place.clone(), orphan: None };
+            match build::attempt(secret, now, Step::Verify, &effort, sponsor) {
+                Say::Wait(until, waiting) => drop(wait.get_or_insert(Say::Wait(until, waiting))),
+                say => return Some(say),
+            }
+        }
+    }
+    wait
 }
 
 /// What a call of ours made and nobody can use is ended.

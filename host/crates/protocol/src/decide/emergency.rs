@@ -41,7 +41,8 @@ fn exposed(secret: &Secret, generation: Option<Generation>) -> bool {
 pub(super) fn give_up_compromised_pending(secret: &Secret, _: Millis) -> Option<Say> {
     let rotation = secret.rotation.as_ref().filter(|rotation| rotation.phase == Phase::Prepare)?;
     let reason = "pending is compromised".to_owned();
-    exposed(secret, Some(rotation.made)).then(|| Say::Record(vec![Event::RollingBack { reason, author: None }]))
+    let exposed = exposed(secret, Some(rotation.made)) && secret.may_roll_back().is_ok();
+    exposed.then(|| Say::Record(vec![Event::RollingBack { reason, author: None }]))
 }
 
 /// Current is known to others: back to a clean previous, where there is one. Where there is none, and it ends before
@@ -66,8 +67,8 @@ pub(super) fn end_compromised(secret: &Secret, _: Millis) -> Option<Say> {
     for credential in secret.generations.values() {
         let at_once = secret.ends_at_once(credential.number);
         let pending = secret.pending() == Some(credential.number);
-        let only = secret.one_slot() && secret.current.is_some();
-        if !at_once || pending || only {
+        let in_use = secret.current == Some(credential.number) && secret.slot_of(credential.number) == Some(None);
+        if !at_once || pending || in_use || secret.shares_the_only_slot(credential.number) {
             continue;
         }
         let open = |place: &&crate::ids::Place| secret.retirement(credential.number, place).is_none();

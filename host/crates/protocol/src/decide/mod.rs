@@ -36,6 +36,7 @@ const ALWAYS: &[Rule] = &[
     doubt::observe,
     clean::name_strangers,
     clean::open_for_loose,
+    clean::try_unlisted,
     clean::await_running,
     emergency::compare_after_restore,
 ];
@@ -53,6 +54,7 @@ const COURSE: &[Rule] = &[
     revert::nowhere_to_go,
     revert::enable,
     revert::prove,
+    revert::put_back,
     revert::swap,
     adopt::recall,
     adopt::promote,

@@ -3,7 +3,7 @@
 use super::Say;
 use super::build::{self, Sponsor};
 use crate::action::Waiting;
-use crate::calls::{CallState, Effort};
+use crate::calls::{CallState, Effort, Observation};
 use crate::event::{Event, HoldReason, RetireCause};
 use crate::fault::FailureClass;
 use crate::generation::{Liveness, Verified};
@@ -18,20 +18,35 @@ use crate::timers::Timer;
 /// come right, and everything after commit, waits for a person. What is being given back is not wanted any more: that
 /// it failed holds nothing.
 pub(super) fn quarantine(secret: &Secret, _: Millis) -> Option<Say> {
-    let rotation = secret.rotation.as_ref().filter(|rotation| rotation.phase != Phase::RollingBack)?;
+    let rotation = secret.rotation.as_ref()?;
+    let back = secret.puts_back(rotation);
     let ours = |effort: &Effort| {
         effort.orphan.is_none()
             && !matches!(effort.kind, CallKind::Disable | CallKind::Destroy)
-            && (effort.generation == rotation.aim || Some(effort.generation) == secret.previous)
+            && match rotation.phase {
+                Phase::RollingBack => Some(effort.generation) == back,
+                _ => effort.generation == rotation.aim || Some(effort.generation) == secret.previous,
+            }
     };
     let (effort, tries) = secret.efforts.iter().find(|(effort, tries)| tries.exhausted && ours(effort))?;
     let hopeless = !matches!(tries.fault.class, FailureClass::Retryable | FailureClass::Ambiguous);
     let Effort { kind, generation, place, .. } = effort;
+    if *kind == CallKind::Install && open_question(secret, *generation, place) {
+        return None;
+    }
     let detail = format!("{kind} of {generation} at {place} failed after {} attempts: {}", tries.count, tries.fault);
-    if rotation.phase == Phase::Prepare && hopeless {
+    if rotation.phase == Phase::Prepare && hopeless && secret.may_roll_back().is_ok() {
         return Some(Say::Record(vec![Event::RollingBack { reason: detail, author: None }]));
     }
     Some(hold(HoldReason::Quarantined, detail))
+}
+
+/// With one slot: an install has failed there, and it is not known yet which of the two values is in the slot.
+fn open_question(secret: &Secret, generation: Generation, place: &Place) -> bool {
+    let Some(rival) = secret.rival(generation) else { return false };
+    let maybe = |it| secret.generations.get(&it).is_some_and(|it| it.known() && it.liveness(place) == Liveness::Maybe);
+    let settled = |it| secret.works_at(it, place) || secret.refused(it, place).is_some();
+    maybe(generation) && !secret.works_at(rival, place) && !(settled(generation) && settled(rival))
 }
 
 pub(super) fn hold(reason: HoldReason, detail: String) -> Say {
@@ -77,7 +92,9 @@ pub(super) fn create(secret: &Secret, now: Millis) -> Option<Say> {
 fn fresh(secret: &Secret, place: &Place) -> bool {
     let first = secret.rotation.as_ref().map(|rotation| rotation.first_call);
     let least = first.max(secret.last_mutation.get(place).copied());
-    secret.observations.get(place).is_some_and(|seen| Some(seen.call) >= least)
+    let pins = secret.pins();
+    let same = |seen: &Observation| pins.is_some_and(|pins| pins.same_site(&seen.pins));
+    secret.observations.get(place).is_some_and(|seen| Some(seen.call) >= least && same(seen))
 }
 
 /// No room for another credential: what is ending makes room, then what is known to others, then a person.
@@ -91,7 +108,8 @@ fn quota(secret: &Secret, place: &Place) -> Option<Say> {
     if let Some(job) = secret.retirements.keys().find(|job| job.place == *place) {
         return Some(Say::Wait(None, Waiting::Retirement(job.generation, place.clone())));
     }
-    let given_up = secret.generations.values().find(|it| it.compromised.is_some() && it.liveness(place).lingers());
+    let given_up =
+        secret.generations.values().find(|it| secret.ends_at_once(it.number) && it.liveness(place).lingers());
     if let Some(given_up) = given_up {
         return Some(Say::Record(vec![Event::RetirementOpened {
             generation: given_up.number,
@@ -119,8 +137,9 @@ pub(super) fn install(secret: &Secret, now: Millis) -> Option<Say> {
             if secret.slot_free(aim, place).is_err() {
                 return Some(Say::Wait(None, Waiting::Retirement(aim, place.clone())));
             }
+            let unsure = secret.generations.get(&aim)?.liveness(place) == Liveness::Maybe;
             if secret.one_slot()
-                && secret.generations.get(&aim)?.liveness(place) == Liveness::Maybe
+                && unsure
                 && let Some(say) = truth(secret, now, aim, place)
             {
                 return Some(say);
@@ -145,27 +164,29 @@ fn truth(secret: &Secret, now: Millis, aim: Generation, place: &Place) -> Option
     let Some(refused) = secret.refused(aim, place) else {
         return verify_at(secret, now, aim, place);
     };
-    let old = secret.previous.and_then(|old| secret.generations.get(&old)).filter(|old| old.known())?;
+    let old = secret.rival(aim).and_then(|old| secret.generations.get(&old)).filter(|old| old.known())?;
     if old.at(place).verified == Verified::Works {
         return None;
     }
     match secret.refused(old.number, place) {
         None => verify_at(secret, now, old.number, place),
-        Some(old_refused) => {
-            let (new, old) = (new.number, old.number);
-            let detail = format!(
-                "at {place} neither {new} ({refused}) nor {old} ({old_refused}) works; both are kept: \
-                 put one of them back at the target, then release"
-            );
-            Some(hold(HoldReason::Drift, detail))
-        }
+        Some(other) => Some(hold(HoldReason::Drift, drift(place, &[(new.number, refused), (old.number, other)]))),
     }
+}
+
+/// None of the values that keybaton holds works in the only slot.
+pub(super) fn drift(place: &Place, refused: &[(Generation, String)]) -> String {
+    let each: Vec<_> = refused.iter().map(|(generation, why)| format!("{generation} ({why})")).collect();
+    format!(
+        "at {place} neither {} works, and both are kept: put one of them back at the target, then release",
+        each.join(" nor ")
+    )
 }
 
 /// When a value that was refused is tried again: not before a pause, and once more when the target has settled.
 pub(super) fn next_try(secret: &Secret, generation: Generation, place: &Place) -> Option<Millis> {
-    let standing = secret.generations.get(&generation)?.at(place);
-    let pins = secret.pins()?;
+    let credential = secret.generations.get(&generation)?;
+    let (standing, pins) = (credential.at(place), &credential.pins);
     let Verified::Refused { at, .. } = standing.verified else { return None };
     let settled = standing.changed_at.plus(pins.profile.settle_ms);
     Some(at.plus(pins.policy.attempts.base_ms.max(1)).min(settled.max(at.plus(1))))
@@ -178,7 +199,8 @@ pub(super) fn verify_at(secret: &Secret, now: Millis, generation: Generation, pl
         return Some(Say::Wait(Some(again), Waiting::BackOff(Step::Verify)));
     }
     let effort = Effort { kind: CallKind::Verify, generation, place: place.clone(), orphan: None };
-    Some(build::attempt(secret, now, Step::Verify, &effort, Sponsor::rotation(rotation)))
+    let own = Sponsor::credential(secret, generation).filter(|own| !own.pins.same_site(&rotation.pins));
+    Some(build::attempt(secret, now, Step::Verify, &effort, own.unwrap_or_else(|| Sponsor::rotation(rotation))))
 }
 
 /// Prove the new value, at every place.
@@ -193,12 +215,12 @@ pub(super) fn verify(secret: &Secret, now: Millis) -> Option<Say> {
         |place| !secret.works_at(aim, place),
         |place| match secret.refused(aim, place) {
             None => verify_at(secret, now, aim, place),
+            Some(reason) if secret.rival(aim).is_some() => truth(secret, now, aim, place)
+                .or_else(|| Some(hold(HoldReason::Quarantined, format!("{aim} was refused at {place}: {reason}")))),
             Some(reason) if rotation.phase == Phase::Prepare => {
                 let reason = format!("{aim} was refused at {place}: {reason}");
                 Some(Say::Record(vec![Event::RollingBack { reason, author: None }]))
             }
-            Some(reason) if secret.one_slot() => truth(secret, now, aim, place)
-                .or_else(|| Some(hold(HoldReason::Quarantined, format!("{aim} was refused at {place}: {reason}")))),
             Some(reason) => Some(hold(HoldReason::Quarantined, format!("{aim} was refused at {place}: {reason}"))),
         },
     )

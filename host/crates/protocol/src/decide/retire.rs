@@ -1,12 +1,12 @@
 //! Credentials that end: open a job for each place, switch off on evidence, soak, remove, close, erase.
 
 use super::Say;
-use super::build;
+use super::build::{self, Sponsor};
 use crate::action::Waiting;
 use crate::calls::Effort;
 use crate::event::{Event, RetireCause};
 use crate::generation::{Credential, Role};
-use crate::ids::Millis;
+use crate::ids::{Generation, Millis, Place};
 use crate::retirement::{Job, Retirement};
 use crate::state::Secret;
 use crate::step::{CallKind, Ending, Phase, PlanKind, Step};
@@ -17,7 +17,7 @@ pub(super) fn open(secret: &Secret, _: Millis) -> Option<Say> {
     let mut events = Vec::new();
     for credential in secret.generations.values() {
         let Some(cause) = cause(secret, credential) else { continue };
-        let open = |place: &&crate::ids::Place| secret.retirement(credential.number, place).is_none();
+        let open = |place: &&Place| secret.retirement(credential.number, place).is_none();
         events.extend(credential.lingering().filter(open).map(|place| Event::RetirementOpened {
             generation: credential.number,
             place: place.clone(),
@@ -100,6 +100,12 @@ pub(super) fn destroy(secret: &Secret, now: Millis) -> Option<Say> {
 
 fn gated(secret: &Secret, now: Millis, kind: CallKind, job: &Job, retirement: &Retirement) -> Say {
     let step = if kind == CallKind::Destroy { Step::Destroy } else { Step::Disable };
+    if secret.away(&job.place) {
+        return Say::Wait(
+            None,
+            Waiting::Blocked(step, "the place is away: it ends when the place is back, or is scrapped"),
+        );
+    }
     if job.orphan.is_none() {
         if let Some(newer) = secret.overwritten(job.generation, &job.place) {
             return Say::Wait(None, Waiting::Retirement(newer, job.place.clone()));
@@ -114,8 +120,31 @@ fn gated(secret: &Secret, now: Millis, kind: CallKind, job: &Job, retirement: &R
         if !verdict.open() {
             return Say::Wait(None, Waiting::Consumers { step, missing: verdict.missing });
         }
+        if let Some(look) = look_first(secret, now, job, retirement) {
+            return look;
+        }
     }
     build::end(secret, now, kind, job, retirement)
+}
+
+/// Before anything is taken away: is it this generation that is there, and does its successor still work?
+fn look_first(secret: &Secret, now: Millis, job: &Job, retirement: &Retirement) -> Option<Say> {
+    let sponsor = || Sponsor::retirement(retirement);
+    if !secret.known_there(job.generation, &job.place, now) {
+        return Some(try_again(secret, now, job.generation, &job.place, sponsor()));
+    }
+    let (successor, place) = secret.unseen_successor(job.generation, retirement.cause, &job.place, now)?;
+    Some(try_again(secret, now, successor, &place, Sponsor::credential(secret, successor)?))
+}
+
+/// Tries a value at a place: at once, or after the pause that follows a refusal.
+fn try_again(secret: &Secret, now: Millis, generation: Generation, place: &Place, sponsor: Sponsor) -> Say {
+    let again = super::prepare::next_try(secret, generation, place);
+    if let Some(again) = again.filter(|again| now < *again) {
+        return Say::Wait(Some(again), Waiting::BackOff(Step::Verify));
+    }
+    let effort = Effort { kind: CallKind::Verify, generation, place: place.clone(), orphan: None };
+    build::attempt(secret, now, Step::Verify, &effort, sponsor)
 }
 
 fn each(secret: &Secret, say: impl Fn(&Job, &Retirement) -> Option<Say>) -> Option<Say> {
@@ -138,12 +167,7 @@ pub(super) fn find_truth(secret: &Secret, now: Millis) -> Option<Say> {
     let place = secret.undecided()?;
     let both = [secret.current?, secret.previous?];
     let candidate = both.into_iter().find(|it| secret.refused(*it, place).is_none())?;
-    let effort = Effort { kind: CallKind::Verify, generation: candidate, place: place.clone(), orphan: None };
-    let again = super::prepare::next_try(secret, candidate, place);
-    match again.filter(|again| now < *again) {
-        Some(again) => Some(Say::Wait(Some(again), Waiting::BackOff(Step::Verify))),
-        None => Some(build::attempt(secret, now, Step::Verify, &effort, build::Sponsor::any(secret)?)),
-    }
+    Some(try_again(secret, now, candidate, place, Sponsor::credential(secret, candidate)?))
 }
 
 /// Pending has been given back to the end.

@@ -3,11 +3,12 @@
 
 use super::Say;
 use super::build::{self, Sponsor};
-use super::prepare::{each, hold, verify_at};
+use super::prepare::{drift, each, hold, verify_at};
 use crate::calls::Effort;
 use crate::event::{Event, HoldReason};
-use crate::generation::Credential;
+use crate::generation::{Credential, Liveness};
 use crate::ids::{Generation, Millis};
+use crate::rotation::Rotation;
 use crate::state::Secret;
 use crate::step::{CallKind, Ending, Phase, Step};
 
@@ -34,18 +35,23 @@ pub(super) fn enable_at_all(secret: &Secret, now: Millis, back: Generation) -> O
     )
 }
 
-/// Previous has become known to others on the way: there is nothing to go back to. A new rotation has to start.
+/// What was to be put back has become known to others on the way: there is nothing to go back to. A new rotation has to
+/// start.
 pub(super) fn nowhere_to_go(secret: &Secret, _: Millis) -> Option<Say> {
-    let rotation = secret.rotation.as_ref().filter(|rotation| rotation.phase == Phase::Reverting)?;
-    let back = secret.previous.and_then(|it| secret.generations.get(&it));
-    let lost = back.is_none_or(Credential::lost);
-    let reason = format!("{}; and the previous credential is compromised too", rotation.reason);
+    let rotation = secret.rotation.as_ref()?;
+    let (back, what) = match rotation.phase {
+        Phase::Reverting => (secret.previous, "previous"),
+        Phase::RollingBack if secret.overwriting() => (secret.current, "current"),
+        _ => return None,
+    };
+    let lost = back.and_then(|it| secret.generations.get(&it)).is_none_or(Credential::lost);
+    let reason = format!("{}; and the {what} credential is compromised too", rotation.reason);
     lost.then(|| Say::Record(vec![Event::Finished { ending: Ending::Abandoned, reason }]))
 }
 
 /// Tries previous at every place where it is on. With one slot it is tried after it was installed again, as current.
 pub(super) fn prove(secret: &Secret, now: Millis) -> Option<Say> {
-    let back = going_back(secret).filter(|_| !secret.one_slot())?;
+    let back = going_back(secret).filter(|back| secret.rival(*back).is_none())?;
     let credential = secret.generations.get(&back)?;
     each(
         secret,
@@ -61,9 +67,36 @@ pub(super) fn prove(secret: &Secret, now: Millis) -> Option<Say> {
     )
 }
 
+/// With one slot: the value that was overwritten, or may have been, is put in again. What is in the slot is looked at
+/// first: where neither value works there, somebody else has set one, and a person decides.
+pub(super) fn put_back(secret: &Secret, now: Millis) -> Option<Say> {
+    let rotation = secret.rotation.as_ref().filter(|rotation| !rotation.commits_first())?;
+    let back = secret.puts_back(rotation)?;
+    let over = secret.rival(back)?;
+    each(
+        secret,
+        |place| !secret.works_at(back, place),
+        |place| {
+            let liveness = |generation| secret.generations.get(&generation).map(|it| it.liveness(place));
+            if liveness(back).is_some_and(Liveness::lingers) {
+                let Some(refused) = secret.refused(back, place) else { return verify_at(secret, now, back, place) };
+                if !secret.works_at(over, place) {
+                    return match secret.refused(over, place) {
+                        None => verify_at(secret, now, over, place),
+                        Some(other) => Some(hold(HoldReason::Drift, drift(place, &[(back, refused), (over, other)]))),
+                    };
+                }
+            }
+            let effort = Effort { kind: CallKind::Install, generation: back, place: place.clone(), orphan: None };
+            Some(build::attempt(secret, now, Step::Install, &effort, Sponsor::credential(secret, back)?))
+        },
+    )
+}
+
 /// The durable swap.
 pub(super) fn swap(secret: &Secret, _: Millis) -> Option<Say> {
     let back = going_back(secret)?;
-    let proven = secret.one_slot() || secret.everywhere(|place| secret.works_at(back, place));
+    let first = secret.rotation.as_ref().is_some_and(Rotation::commits_first);
+    let proven = first || secret.everywhere(|place| secret.works_at(back, place));
     proven.then(|| Say::Record(vec![Event::Reverted]))
 }

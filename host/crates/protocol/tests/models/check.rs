@@ -8,7 +8,7 @@ use keybaton_protocol::ids::Generation;
 use keybaton_protocol::policy::Policy;
 use keybaton_protocol::profile::{Minter, Overlap, Profile};
 use keybaton_protocol::step::PlanKind;
-use keybaton_protocol::{admit, decide};
+use keybaton_protocol::{admit, decide, offer};
 use stateright::{Checker, Model, Property};
 
 use crate::common::{Sim, author, consumer, id, pins, policy};
@@ -41,6 +41,8 @@ pub(crate) enum Trouble {
     Operators,
     Compromise,
     Strangers,
+    /// A stranger takes a slot, and the target refuses half-way.
+    Occupants,
 }
 
 impl Bounds {
@@ -163,6 +165,7 @@ impl Model for Bounds {
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
             Property::always("1: current stays valid", |_, world| current_stays(world)),
+            Property::always("1: what a replica is told to use works", |_, world| told_what_works(world)),
             Property::always("2, 4, 8: intents are in order", |_, world: &World| world.broken.is_empty()),
             Property::always("3: what our calls made live is named", |_, world| named(world)),
             Property::always("3: strangers are left alone", |_, world| strangers_are_left(world)),
@@ -205,6 +208,10 @@ impl Bounds {
             for generation in world.secret.generations().keys() {
                 actions.extend([Act::Compromise(*generation, false), Act::Compromise(*generation, true)]);
             }
+        }
+        if self.has(Trouble::Occupants) {
+            actions.push(Act::Refuse);
+            actions.extend(world.free_slots().into_iter().map(Act::Occupy));
         }
         if self.has(Trouble::Strangers) && matches!(self.profile.overlap, Overlap::Native(_) | Overlap::Replace) {
             actions.push(Act::Foreign);
@@ -277,6 +284,11 @@ fn perform(world: &mut World, act: &Act) -> bool {
             world.foreign();
             true
         }
+        Act::Occupy(slot) => {
+            world.occupy(slot);
+            true
+        }
+        Act::Refuse => world.refuse(),
         Act::Rollback => world.command(&Command::Rollback { reason, author: author() }),
         Act::Revert => world.command(&Command::Revert { reason, author: author() }),
         Act::Abandon => world.command(&Command::Abandon { reason, author: author() }),
@@ -309,7 +321,7 @@ fn current_stays(world: &World) -> bool {
     let Some(current) = world.secret.current() else { return true };
     let retires = world.secret.rotation().is_some_and(|rotation| rotation.kind == PlanKind::Retire);
     let exposed = world.secret.generations().values().any(|it| it.compromised.is_some());
-    if retires || exposed || world.target.valid(&world.secret, current) {
+    if retires || exposed || world.displaced(current) || world.target.valid(&world.secret, current) {
         return true;
     }
     let kept = |generation: Generation| {
@@ -317,6 +329,21 @@ fn current_stays(world: &World) -> bool {
             && world.target.valid(&world.secret, generation)
     };
     world.one_slot() && world.secret.generations().keys().any(|generation| kept(*generation))
+}
+
+/// What each replica is told to use works at the target at that instant; with one slot, it or the other value that
+/// everybody holds.
+fn told_what_works(world: &World) -> bool {
+    let exposed = world.secret.generations().values().any(|it| it.compromised.is_some());
+    let retires = world.secret.rotation().is_some_and(|rotation| rotation.kind == PlanKind::Retire);
+    let works = |generation| world.displaced(generation) || world.target.valid(&world.secret, generation);
+    exposed
+        || retires
+        || world.workloads.iter().all(|it| {
+            let told = offer(&world.secret, &id(CONSUMER), &it.replica, world.now);
+            told.use_now.is_none_or(works)
+                || (world.one_slot() && told.generations.iter().any(|it| works(it.generation)))
+        })
 }
 
 fn quiet(world: &World) -> bool {
@@ -376,7 +403,7 @@ fn census(world: &World) -> bool {
     let owned = |held: &&crate::target::Held| held.generation.is_some();
     let ids = world.target.ids.values().filter(owned).filter(|held| held.generation != current).count();
     let named = world.secret.foreign().len();
-    let slots = world.target.slots.values().filter(|held| held.generation != current).count();
+    let slots = world.target.slots.values().filter(owned).filter(|held| held.generation != current).count();
     ids <= named && slots == 0 && world.secret.generations().len() <= 1
 }
 

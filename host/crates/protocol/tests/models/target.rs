@@ -18,6 +18,15 @@ pub(crate) struct Held {
     pub(crate) generation: Option<Generation>,
     pub(crate) active: bool,
     pub(crate) created_at: Millis,
+    /// Of a stranger's, in a slot: whose value it took the place of, and that a login has been refused there since.
+    pub(crate) took: Option<Generation>,
+    pub(crate) refused: bool,
+}
+
+impl Held {
+    pub(crate) const fn of(generation: Option<Generation>, created_at: Millis) -> Self {
+        Self { generation, active: true, created_at, took: None, refused: false }
+    }
 }
 
 /// Everything that is live at the target's one place.
@@ -46,11 +55,16 @@ impl Request {
     }
 }
 
+/// What the target calls the password that a slot holds.
+fn slot_id(slot: &Option<Slot>) -> TargetId {
+    slot.as_ref().map_or_else(|| id("the-password"), |slot| id(slot.as_str()))
+}
+
 impl Target {
     /// Does what the request says, and answers.
     pub(crate) fn land(&mut self, request: &Request, overlap: &Overlap, minter: Minter, now: Millis) -> Outcome {
         let slotted = matches!(overlap, Overlap::None | Overlap::Alternate(_));
-        let held = Held { generation: Some(request.generation), active: true, created_at: now };
+        let held = Held::of(Some(request.generation), now);
         match request.kind {
             CallKind::Create if minter == Minter::Target => {
                 let name = format!("k{}.{}", request.generation.0, request.call.0);
@@ -91,6 +105,14 @@ impl Target {
         minted(generation.0, None)
     }
 
+    /// Whether a request would end what a stranger has put into a slot, though that could be known: it is not what the
+    /// stranger took the place of a moment ago, or a login has been refused there since.
+    pub(crate) fn harms_a_stranger(&self, request: &Request) -> bool {
+        let ends = matches!(request.kind, CallKind::Disable | CallKind::Destroy);
+        let held = self.slots.get(&request.slot).filter(|held| held.generation.is_none());
+        ends && held.is_some_and(|held| held.took != Some(request.generation) || held.refused)
+    }
+
     /// Whether a login with this generation's value would work.
     pub(crate) fn valid(&self, secret: &Secret, generation: Generation) -> bool {
         let in_slot = self.slots.values().any(|held| held.generation == Some(generation) && held.active);
@@ -115,6 +137,7 @@ impl Target {
             last_used_at: held.generation.is_none().then_some(held.created_at),
             live_uses: None,
         };
-        self.ids.iter().map(entry).collect()
+        let slot = |(slot, held): (&Option<Slot>, &Held)| Live { slot: slot.clone(), ..entry((&slot_id(slot), held)) };
+        self.ids.iter().map(entry).chain(self.slots.iter().map(slot)).collect()
     }
 }

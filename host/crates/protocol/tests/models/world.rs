@@ -8,8 +8,8 @@ use keybaton_protocol::command::Command;
 use keybaton_protocol::event::{Event, HostAnswer, Outcome};
 use keybaton_protocol::evidence::{EvidenceKind, Purpose};
 use keybaton_protocol::fault::FailureClass;
-use keybaton_protocol::ids::{CallId, Generation, Incarnation, Millis, Ordinal, Replica};
-use keybaton_protocol::profile::{Minter, Profile};
+use keybaton_protocol::ids::{CallId, Generation, Incarnation, Millis, Ordinal, Replica, Slot};
+use keybaton_protocol::profile::{Minter, Overlap, Profile};
 use keybaton_protocol::step::{CallKind, PlanKind};
 use keybaton_protocol::{Secret, admit, decide, offer};
 
@@ -81,6 +81,8 @@ pub(crate) enum Act {
     End(CallId),
     GiveUp(CallId),
     Fail(FailureClass),
+    /// The target answers and refuses: nothing has changed there, but the host cannot know.
+    Refuse,
     /// The host is gone with all it was doing; another takes over.
     Crash,
     /// Another host takes over while this one lives.
@@ -94,6 +96,8 @@ pub(crate) enum Act {
     Cry(usize),
     CannotUse(usize),
     Foreign,
+    /// Somebody else sets a password in a slot.
+    Occupy(Slot),
     Rollback,
     Revert,
     Abandon,
@@ -112,7 +116,7 @@ impl World {
     }
 
     pub(crate) fn one_slot(&self) -> bool {
-        self.profile().overlap == keybaton_protocol::profile::Overlap::None
+        self.profile().overlap == Overlap::None
     }
 
     pub(crate) fn record(&mut self, event: &Event) {
@@ -168,7 +172,9 @@ impl World {
         if call.kind == CallKind::Install && !sealed {
             self.broken.insert("4: a handle is rendered before it is sealed");
         }
-        let overwrites = call.kind == CallKind::Install && self.one_slot() && self.secret.previous().is_some();
+        let overwrites = call.kind == CallKind::Install
+            && self.one_slot()
+            && rotation.is_some_and(|it| it.kind == PlanKind::Rotate && it.made == call.generation);
         let excused = self.overridden
             || self.secret.generations().values().any(|it| it.compromised.is_some())
             || rotation.is_some_and(|rotation| rotation.reverted);
@@ -205,6 +211,10 @@ impl World {
         let rotation = self.secret.rotation().expect("a rotation runs");
         let excused = self.overridden || self.secret.generations().values().any(|it| it.compromised.is_some());
         let ready = (Purpose::Ready, rotation.made);
+        // With one slot everyone's readiness is asked for before the install.
+        if self.one_slot() {
+            return;
+        }
         if rotation.kind == PlanKind::Rotate && !excused && !self.workloads.iter().all(|it| it.said.contains(&ready)) {
             self.broken.insert("2: pending becomes current before everyone is ready");
         }
@@ -270,6 +280,9 @@ impl World {
         let at = self.wire.iter().position(|request| request.call == call).expect("it is on its way");
         let request = self.wire.remove(at);
         let profile = self.profile().clone();
+        if self.target.harms_a_stranger(&request) {
+            self.broken.insert("3: what was never ours is ended");
+        }
         let before = self.secret.current().filter(|current| self.target.valid(&self.secret, *current));
         let outcome = self.target.land(&request, &profile.overlap, profile.minter, self.now);
         let lost = before.is_some_and(|current| !self.target.valid(&self.secret, current));
@@ -302,7 +315,13 @@ impl World {
         let outcome = doing.answered.unwrap_or_else(|| match doing.kind {
             CallKind::Observe => Outcome::Observed { began_at: self.now, live: self.target.list() },
             CallKind::Verify if self.target.valid(&self.secret, doing.generation) => Outcome::Works,
-            CallKind::Verify => Outcome::Refused("login refused".to_owned()),
+            CallKind::Verify => {
+                let slot = self.secret.generation(doing.generation).and_then(|it| it.slot.clone());
+                if let Some(held) = self.target.slots.get_mut(&slot).filter(|held| held.generation.is_none()) {
+                    held.refused = true;
+                }
+                Outcome::Refused("login refused".to_owned())
+            }
             _ => Outcome::Created(self.target.own(doing.generation)),
         });
         self.record(&Event::Ended { call, outcome });
@@ -426,8 +445,47 @@ impl World {
     }
 
     pub(crate) fn foreign(&mut self) {
-        let held = Held { generation: None, active: true, created_at: self.now };
+        let held = Held::of(None, self.now);
         self.target.ids.insert(id("foreign"), held);
+    }
+
+    /// Somebody else sets a password in a slot that current is not in.
+    pub(crate) fn occupy(&mut self, slot: &Slot) {
+        let took = self.target.slots.get(&Some(slot.clone())).and_then(|held| held.generation);
+        let held = Held { took, ..Held::of(None, self.now) };
+        self.target.slots.insert(Some(slot.clone()), held);
+    }
+
+    /// Slots that another could take: all but the one in use.
+    pub(crate) fn free_slots(&self) -> Vec<Slot> {
+        let Overlap::Alternate(slots) = &self.profile().overlap else { return Vec::new() };
+        let current = self.secret.current().and_then(|it| self.secret.generation(it)).and_then(|it| it.slot.as_ref());
+        let taken =
+            |slot: &Slot| self.target.slots.get(&Some(slot.clone())).is_some_and(|held| held.generation.is_none());
+        slots.iter().filter(|slot| Some(*slot) != current && !taken(slot)).cloned().collect()
+    }
+
+    /// Whether a stranger has taken the slot that a generation should be in.
+    pub(crate) fn displaced(&self, generation: Generation) -> bool {
+        let slot = self.secret.generation(generation).and_then(|it| it.slot.clone());
+        slot.is_some() && self.target.slots.get(&slot).is_some_and(|held| held.generation.is_none())
+    }
+
+    /// The target answers, refuses, and has changed nothing.
+    pub(crate) fn refuse(&mut self) -> bool {
+        let Action::Call(call) = self.decision() else { return false };
+        if self.local(call.kind) {
+            return false;
+        }
+        self.intend(&call);
+        self.send(&call);
+        self.wire.retain(|request| request.call != call.call);
+        let request = keybaton_protocol::ids::Digest([9; 32]);
+        let (call, answer) = (call.call, HostAnswer::Answered);
+        self.record(&Event::Answered { call, ordinal: Ordinal(0), request, answer });
+        self.doing.retain(|doing| doing.call != call);
+        self.record(&Event::Ended { call, outcome: fault(FailureClass::Permanent) });
+        true
     }
 
     pub(crate) fn start(&mut self, kind: PlanKind) -> bool {

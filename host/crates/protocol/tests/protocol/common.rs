@@ -257,8 +257,19 @@ impl Sim {
     /// A look at the only place, from intent to answer.
     pub(crate) fn look(&mut self) {
         let call = self.intend_by_hand(CallKind::Observe, 1, &Place::only());
-        let outcome = Outcome::Observed { began_at: self.now, live: self.live.clone() };
+        let outcome = Outcome::Observed { began_at: self.now, live: self.listed() };
         self.record(Event::Ended { call, outcome });
+    }
+
+    /// What the target lists: what a test put there, and the slots that are in use.
+    fn listed(&self) -> Vec<keybaton_protocol::event::Live> {
+        let told: Vec<_> = self.live.iter().filter_map(|entry| entry.slot.clone()).collect();
+        let slots = self.secret.generations().values().filter_map(|it| {
+            let slot = it.slot.clone().filter(|slot| !told.contains(slot) && it.lingering().next().is_some())?;
+            let entry = live(&format!("{slot}-{}", it.number.0), self.now);
+            Some(keybaton_protocol::event::Live { slot: Some(slot), ..entry })
+        });
+        self.live.iter().cloned().chain(slots).collect()
     }
 
     /// What a target answers that does as it is told.
@@ -274,7 +285,7 @@ impl Sim {
                 Outcome::Created(minted(number, mints.then_some(name.as_str())))
             }
             CallKind::Verify => Outcome::Works,
-            CallKind::Observe => Outcome::Observed { began_at: self.now, live: self.live.clone() },
+            CallKind::Observe => Outcome::Observed { began_at: self.now, live: self.listed() },
             CallKind::Destroy => {
                 let gone = call.id.clone();
                 self.live.retain(|live| Some(&live.id) != gone.as_ref());

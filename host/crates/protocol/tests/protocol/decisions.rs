@@ -55,6 +55,29 @@ fn before_the_install(profile: Profile) -> Sim {
     sim
 }
 
+/// One of the call's requests leaves and is answered.
+fn acts(sim: &mut Sim, call: keybaton_protocol::ids::CallId) {
+    let (ordinal, request, deadline) = (Ordinal(0), REQUEST, sim.now.plus(1_000));
+    sim.record(Event::Sent { call, ordinal, request, deadline });
+    sim.record(Event::Answered { call, ordinal, request, answer: HostAnswer::Answered });
+}
+
+/// Goes on with logins of which those with these values work.
+fn find_out(sim: &mut Sim, working: &[u32]) {
+    for _ in 0..60 {
+        match sim.decide() {
+            Action::Call(call) if call.kind == CallKind::Verify => {
+                sim.intend(&call);
+                let works = working.contains(&call.generation.0);
+                let outcome = if works { Outcome::Works } else { Outcome::Refused("no".to_owned()) };
+                end(sim, call.call, outcome);
+            }
+            Action::Wait { until: Some(until), .. } => sim.now = until,
+            _ => drop(sim.step()),
+        }
+    }
+}
+
 fn did(sim: &Sim, what: &str) -> bool {
     sim.done.iter().any(|done| done == what)
 }
@@ -102,6 +125,7 @@ fn a_call_is_not_given_what_ends_unless_it_is_live_or_what_it_is_about() {
     let destroy = sim.run_until(CallKind::Destroy);
     assert_eq!(values(&sim), [1, 2, 3], "it is what the call is about");
     sim.intend(&destroy);
+    acts(&mut sim, destroy.call);
     end(&mut sim, destroy.call, fault(FailureClass::Permanent));
     assert_eq!(
         sim.secret.generation(Generation(2)).map(|it| it.liveness(&Place::only())),
@@ -181,6 +205,8 @@ fn one_slot_left_before_it_was_touched_is_as_it_was() {
     sim.intend(&install);
     end(&mut sim, install.call, Outcome::Done(Vec::new()));
     sim.command(&abandon());
+    assert_eq!(sim.secret.current(), Some(Generation(1)), "nobody has looked yet");
+    find_out(&mut sim, &[2]);
     assert_eq!(sim.secret.current(), Some(Generation(2)), "it was overwritten");
     let missing = vec![(id("api"), id("one"))];
     assert_eq!(sim.run(), Waiting::Consumers { step: Step::Adopt, missing }, "and the old value is kept for them");
@@ -199,19 +225,80 @@ fn the_only_slot_is_overwritten_for_everybody_who_is_ready_or_by_somebodys_word(
     let mut sim = before_the_install(one_slot());
     restarts(&mut sim);
     let missing = vec![(id("api"), id("one"))];
-    assert_eq!(sim.run(), Waiting::Consumers { step: Step::Install, missing });
-    sim.command(&Command::Override { generation: Generation(1), reason: because(), author: author() });
+    assert_eq!(sim.run(), Waiting::Consumers { step: Step::Stage, missing });
+    sim.command(&Command::Override { generation: Generation(2), reason: because(), author: author() });
     sim.run();
     assert!(did(&sim, "install 2"), "{:#?}", sim.done);
 }
 
 #[test]
-fn a_compromised_current_that_never_arrived_ends_its_rotation() {
-    let mut sim = before_the_install(Profile { reinstall: false, ..one_slot() });
+fn a_compromised_pending_is_given_back_unless_the_only_slot_cannot_be_cleared_of_it() {
+    let mut sim = before_the_install(one_slot());
     sim.command(&compromise(2, false));
     sim.run();
-    assert_eq!(sim.secret.finished().map(|it| it.1), Some(Ending::Abandoned), "{:#?}", sim.done);
+    assert_eq!(sim.secret.finished().map(|it| it.1), Some(Ending::RolledBack), "{:#?}", sim.done);
     assert!(!did(&sim, "install 2"), "nothing restores it");
+
+    let mut sim = before_the_install(one_slot());
+    sim.step();
+    sim.command(&compromise(2, false));
+    find_out(&mut sim, &[2]);
+    assert!(did(&sim, "install 1"), "the current value is put in again: {:#?}", sim.done);
+
+    let mut sim = before_the_install(Profile { reinstall: false, ..one_slot() });
+    sim.step();
+    sim.command(&compromise(2, false));
+    find_out(&mut sim, &[2]);
+    assert_eq!(sim.secret.finished().map(|it| it.1), Some(Ending::Abandoned), "{:#?}", sim.done);
+    assert_eq!(sim.secret.current(), Some(Generation(2)), "it is what the target has");
+    assert!(sim.secret.must_rotate());
+}
+
+#[test]
+fn with_one_slot_nothing_is_called_current_before_the_target_took_it() {
+    let mut sim = before_the_install(one_slot());
+    for class in [FailureClass::Retryable, FailureClass::Permanent] {
+        let install = sim.run_until(CallKind::Install);
+        sim.intend(&install);
+        end(&mut sim, install.call, fault(class));
+        assert_eq!(sim.secret.current(), Some(Generation(1)), "{class}");
+    }
+    sim.run();
+    assert_eq!(sim.secret.finished().map(|it| it.1), Some(Ending::RolledBack), "{:#?}", sim.done);
+    assert!(!did(&sim, "install 1"), "nothing had happened, so nothing is put back");
+}
+
+#[test]
+fn with_one_slot_a_rollback_after_the_install_puts_the_current_value_in_again() {
+    for (working, outcome) in [(1, fault(FailureClass::Ambiguous)), (2, Outcome::Done(Vec::new()))] {
+        let mut sim = before_the_install(one_slot());
+        let install = sim.due();
+        sim.intend(&install);
+        acts(&mut sim, install.call);
+        end(&mut sim, install.call, outcome);
+        sim.command(&Command::Rollback { reason: because(), author: author() });
+        for _ in 0..60 {
+            match sim.decide() {
+                Action::Call(call) if call.kind == CallKind::Verify && !did(&sim, "install 1") => {
+                    sim.intend(&call);
+                    let works = call.generation.0 == working;
+                    let outcome = if works { Outcome::Works } else { Outcome::Refused("no".to_owned()) };
+                    end(&mut sim, call.call, outcome);
+                }
+                Action::Wait { until: Some(until), .. } => sim.now = until,
+                _ => drop(sim.step()),
+            }
+        }
+        let endings = format!("generation {working} works");
+        assert_eq!(did(&sim, "install 1"), working == 2, "{endings}: {:#?}", sim.done);
+        assert_eq!(sim.secret.finished().map(|it| it.1), Some(Ending::RolledBack), "{endings}: {:#?}", sim.done);
+        assert_eq!(sim.secret.current(), Some(Generation(1)));
+        assert_eq!(sim.secret.generations().len(), 1, "{endings}");
+    }
+    let mut sim = before_the_install(Profile { reinstall: false, ..one_slot() });
+    sim.step();
+    let refusal = sim.refused(&Command::Rollback { reason: because(), author: author() });
+    assert!(refusal.contains("cannot be put in again"), "{refusal}");
 }
 
 #[test]
@@ -281,6 +368,7 @@ fn a_login_into_the_only_slot_is_tried_again_after_a_pause() {
     end(&mut sim, install.call, fault(FailureClass::Ambiguous));
     sim.command(&abandon());
     let verify = sim.run_until(CallKind::Verify);
+    assert_eq!(verify.generation, Generation(1));
     sim.intend(&verify);
     let at = sim.now;
     let changed = sim.secret.generation(Generation(2)).map(|it| it.at(&Place::only()).changed_at);
@@ -288,11 +376,11 @@ fn a_login_into_the_only_slot_is_tried_again_after_a_pause() {
     end(&mut sim, verify.call, Outcome::Refused("not yet".to_owned()));
     // What was refused after the target settled is the other's turn; its first try needs no pause.
     let other = sim.due();
-    assert_eq!((other.kind, other.generation), (CallKind::Verify, Generation(1)));
+    assert_eq!((other.kind, other.generation), (CallKind::Verify, Generation(2)));
     let mut early = before_the_install(Profile { settle_ms: 1_000, ..one_slot() });
     let install = early.due();
     early.intend(&install);
-    early.record(Event::Interrupted { call: install.call });
+    end(&mut early, install.call, Outcome::Done(Vec::new()));
     early.command(&abandon());
     let verify = early.run_until(CallKind::Verify);
     early.intend(&verify);

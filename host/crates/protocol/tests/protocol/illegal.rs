@@ -114,6 +114,7 @@ fn a_start_is_refused_where_its_generation_or_its_slot_cannot_be() {
         cause: "operator".to_owned(),
         author: author(),
         pins: pins(profile, one_consumer()),
+        plan: None,
     };
     let rotate = |generation, slot| start(PlanKind::Rotate, generation, slot, alternate());
     for (event, why) in [
@@ -140,6 +141,7 @@ fn a_start_is_refused_where_its_generation_or_its_slot_cannot_be() {
         cause: String::new(),
         author: author(),
         pins: nowhere,
+        plan: None,
     };
     refused(&idle(), &event, "no place");
 }
@@ -169,7 +171,7 @@ fn no_call_is_intended_out_of_turn() {
     let one = Sim::rotating(one_slot(), one_consumer());
     let mut minted = one;
     minted.step();
-    refused(&minted, &intent(&minted, CallKind::Install, 2), "committed before it is installed");
+    refused(&minted, &intent(&minted, CallKind::Install, 2), "not everyone who must can fall over");
     minted.run();
     minted.say("api", "one", Purpose::Ready, 2);
     let install = minted.run_until(CallKind::Install);
@@ -247,6 +249,7 @@ fn a_start_may_take_the_slot_of_a_current_credential_that_is_gone() {
         cause: String::new(),
         author: author(),
         pins: pins(alternate(), one_consumer()),
+        plan: None,
     };
     sim.record(start);
 }

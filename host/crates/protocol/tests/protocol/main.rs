@@ -8,6 +8,8 @@ mod evidence;
 mod facts;
 mod gates;
 mod illegal;
+mod moved;
+mod occupants;
 mod offers;
 mod paths;
 mod people;

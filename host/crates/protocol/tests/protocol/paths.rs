@@ -43,7 +43,7 @@ fn each_strategy_takes_its_steps_in_order() {
             "create 2, install 2, verify 2, staged, committed, draining, retirement-opened, \
                      destroy 1, retirement-closed, erased, finished",
         ),
-        (one_slot(), "create 2, staged, committed, install 2, verify 2, erased, finished"),
+        (one_slot(), "create 2, staged, install 2, verify 2, committed, erased, finished"),
     ] {
         assert_eq!(rotate(profile).join(", "), expected);
     }

@@ -342,14 +342,21 @@ fn a_compromised_current_with_nothing_to_go_back_to_asks_for_a_rotation() {
 }
 
 #[test]
-fn a_full_quota_gives_up_the_compromised_one_first() {
-    let mut sim = Sim::issued(native(), one_consumer());
-    sim.live.push(live("theirs", Millis(1)));
-    sim.command(&Command::Compromise { generation: Generation(1), disable_first: false, author: author() });
-    sim.command(&start(PlanKind::Rotate, native()));
-    sim.run();
-    assert!(did(&sim, "destroy 1") && did(&sim, "create 2"), "{:?}", sim.done);
-    assert!(sim.live.iter().any(|live| live.id == id("theirs")));
+fn a_full_quota_gives_up_a_compromised_one_only_where_it_is_not_in_use_or_that_was_asked() {
+    for at_once in [false, true] {
+        let mut sim = Sim::issued(native(), one_consumer());
+        sim.live.push(live("theirs", Millis(1)));
+        sim.command(&Command::Compromise { generation: Generation(1), disable_first: false, author: author() });
+        sim.command(&start(PlanKind::Rotate, native()));
+        if at_once {
+            sim.command(&Command::Compromise { generation: Generation(1), disable_first: true, author: author() });
+        }
+        let waiting = sim.run();
+        assert_eq!(did(&sim, "destroy 1"), at_once, "{:?}", sim.done);
+        assert_eq!(did(&sim, "create 2"), at_once, "{:?}", sim.done);
+        assert_eq!(waiting == Waiting::Held(HoldReason::Quota), !at_once, "{waiting:?}");
+        assert!(sim.live.iter().any(|live| live.id == id("theirs")));
+    }
 }
 
 #[test]

@@ -3,11 +3,11 @@
 use crate::common::{Sim, alternate, author, consumer, fault, id, one_slot, policy, profile};
 use keybaton_protocol::action::{Action, Call, Waiting};
 use keybaton_protocol::command::Command;
-use keybaton_protocol::event::Event;
+use keybaton_protocol::event::{Event, HostAnswer};
 use keybaton_protocol::evidence::Purpose;
 use keybaton_protocol::fault::FailureClass;
 use keybaton_protocol::generation::Liveness;
-use keybaton_protocol::ids::{Generation, Place};
+use keybaton_protocol::ids::{Digest, Generation, Ordinal, Place};
 use keybaton_protocol::profile::{Overlap, Profile};
 use keybaton_protocol::step::{CallKind, Ending, PlanKind, Step};
 
@@ -140,12 +140,16 @@ fn pending_is_given_back_only_where_it_may_have_arrived() {
     let calls = all_due(&mut sim);
     end_all(&mut sim, &calls[..1]);
     let outcome = fault(FailureClass::Permanent);
-    sim.record(Event::Ended { call: calls[1].call, outcome: outcome.clone() });
+    let (call, ordinal, request) = (calls[1].call, Ordinal(0), Digest([7; 32]));
+    sim.record(Event::Sent { call, ordinal, request, deadline: sim.now.plus(1) });
+    sim.record(Event::Answered { call, ordinal, request, answer: HostAnswer::Answered });
+    sim.record(Event::Ended { call, outcome: outcome.clone() });
     sim.record(Event::Ended { call: calls[2].call, outcome });
     sim.run();
     assert_eq!(sim.secret.finished().map(|it| it.1), Some(Ending::RolledBack));
-    let destroyed = sim.done.iter().filter(|done| *done == "destroy 2").count();
-    assert_eq!(destroyed, 3, "absent is success, so that wherever it was tried it is made sure of");
+    let count = |what: &str| sim.done.iter().filter(|done| *done == what).count();
+    assert_eq!(count("destroy 2"), 2, "where nothing was sent, nothing can have arrived: {:?}", sim.done);
+    assert_eq!(count("verify 2"), 2, "and of what may have, a login tells first: {:?}", sim.done);
 }
 
 #[test]
@@ -167,7 +171,6 @@ fn with_one_slot_each_place_is_overwritten_for_itself() {
     let mut sim = rotating(&one_slot());
     sim.run();
     sim.say("api", "one", Purpose::Ready, 2);
-    sim.step();
     let calls = all_due(&mut sim);
     assert_eq!(told(&calls), ["install 2 at h1", "install 2 at h2", "install 2 at h3"]);
     end_all(&mut sim, &calls[..1]);
@@ -265,4 +268,87 @@ fn what_a_person_changed_holds_for_the_rotations_after_it() {
     sim.command(&Command::Places { places: places(&["h1", "h2"]), author: author() });
     assert_eq!(start(&mut sim, "fourth", &declared), places(&declared), "h2 is back, h4 is gone");
     assert_eq!(start(&mut sim, "fifth", &["h4", "h5"]), places(&["h2"]), "what is gone stays away, declared or not");
+}
+
+/// Everyone has switched, and one of three places does not answer any more.
+fn with_a_dead_place(profile: &Profile) -> Sim {
+    let mut sim = rotating(profile);
+    sim.run();
+    sim.say("api", "one", Purpose::Ready, 2);
+    sim.run();
+    sim.say("api", "one", Purpose::Adopted, 2);
+    for _ in 0..60 {
+        match sim.decide() {
+            Action::Call(call) if call.place.as_str() == "h3" => {
+                sim.intend(&call);
+                sim.record(Event::Ended { call: call.call, outcome: fault(FailureClass::Permanent) });
+            }
+            Action::Wait { until: Some(until), .. } => sim.now = until,
+            _ => drop(sim.step()),
+        }
+    }
+    assert!(!sim.rotation_over(), "{:#?}", sim.done);
+    sim
+}
+
+#[test]
+fn a_rotation_does_not_wait_for_a_place_that_is_away_and_its_credential_stays_named() {
+    let mut sim = with_a_dead_place(&alternate());
+    sim.command(&Command::Places { places: places(&["h1", "h2"]), author: author() });
+    sim.run();
+    assert!(sim.rotation_over(), "{:#?}", sim.done);
+    assert!(sim.secret.retirement(Generation(1), &id("h3")).is_some(), "it is still on there");
+    assert!(!sim.secret.at_rest());
+    sim.start(PlanKind::Rotate, alternate(), policy(vec![consumer("api", &["one"])]));
+    assert_eq!(sim.secret.generation(Generation(3)).map(|it| it.places.len()), Some(0));
+}
+
+#[test]
+fn a_scrapped_place_takes_its_credentials_with_it() {
+    for away_first in [false, true] {
+        let mut sim = with_a_dead_place(&alternate());
+        if away_first {
+            sim.command(&Command::Places { places: places(&["h1", "h2"]), author: author() });
+            sim.run();
+        }
+        sim.command(&Command::ScrapPlace { place: id("h3"), author: author() });
+        sim.run();
+        assert!(sim.rotation_over() && sim.secret.at_rest(), "{away_first}: {:#?}", sim.done);
+        assert_eq!(sim.secret.generations().len(), 1, "{away_first}");
+        sim.start(PlanKind::Rotate, alternate(), policy(Vec::new()));
+        assert!(!sim.secret.pins().is_some_and(|pins| pins.places.contains(&id("h3"))), "{away_first}");
+    }
+    let sim = Sim::issued(alternate(), policy(Vec::new()));
+    let refusal = sim.refused(&Command::ScrapPlace { place: Place::only(), author: author() });
+    assert!(refusal.contains("only place"), "{refusal}");
+    let refusal = sim.refused(&Command::ScrapPlace { place: id("h9"), author: author() });
+    assert!(refusal.contains("no such place"), "{refusal}");
+}
+
+#[test]
+fn a_secret_that_ends_may_scrap_its_only_place() {
+    let mut sim = Sim::issued(alternate(), policy(Vec::new()));
+    sim.start(PlanKind::Retire, alternate(), policy(Vec::new()));
+    sim.command(&Command::ScrapPlace { place: Place::only(), author: author() });
+    sim.run();
+    assert!(sim.rotation_over() && sim.secret.current().is_none(), "{:#?}", sim.done);
+}
+
+#[test]
+fn with_one_slot_a_place_that_goes_away_before_it_was_overwritten_holds_nothing_up() {
+    let mut sim = rotating(&one_slot());
+    sim.run();
+    sim.say("api", "one", Purpose::Ready, 2);
+    let calls = all_due(&mut sim);
+    end_all(&mut sim, &calls[..2]);
+    sim.record(Event::Ended { call: calls[2].call, outcome: fault(FailureClass::Retryable) });
+    sim.command(&Command::Places { places: places(&["h1", "h2"]), author: author() });
+    sim.run();
+    sim.say("api", "one", Purpose::Adopted, 2);
+    sim.run();
+    assert!(sim.rotation_over(), "{:#?}", sim.done);
+    assert!(sim.secret.generation(Generation(1)).is_some(), "the old value is still on at the place that is away");
+    sim.command(&Command::ScrapPlace { place: id("h3"), author: author() });
+    sim.run();
+    assert!(sim.secret.at_rest(), "{:#?}", sim.done);
 }

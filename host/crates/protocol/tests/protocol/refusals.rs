@@ -149,12 +149,14 @@ fn plans_are_data_derived_from_the_kind_and_the_profile() {
         (PlanKind::Adopt, alternate(), &[Verify, Commit]),
         (PlanKind::Rotate, alternate(), &[Create, Install, Verify, Stage, Commit, Adopt, Drain, Disable, Destroy]),
         (PlanKind::Rotate, hard.clone(), &[Create, Install, Verify, Stage, Commit, Adopt, Drain, Destroy]),
-        (PlanKind::Rotate, one_slot(), &[Create, Stage, Commit, Install, Verify, Adopt]),
+        (PlanKind::Rotate, one_slot(), &[Create, Stage, Install, Verify, Commit, Adopt]),
         (PlanKind::Retire, alternate(), &[Drain, Disable, Destroy]),
         (PlanKind::Retire, hard, &[Drain, Destroy]),
     ] {
-        assert_eq!(plan(kind, &profile), steps, "{kind}");
+        assert_eq!(plan(kind, &profile, None), steps, "{kind}");
     }
+    let moved = plan(PlanKind::Rotate, &one_slot(), Some(&alternate()));
+    assert_eq!(moved, [Create, Stage, Install, Verify, Commit, Adopt, Drain, Disable, Destroy], "from another target");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Waiting: overlaps, soaks, quiet, leases, deadlines, back-off; and clocks that jump.
 
-use crate::common::{Sim, alternate, consumer, evidence, fault, id, live, one_slot, policy};
+use crate::common::{Sim, alternate, consumer, evidence, fault, id, live, policy};
 use keybaton_protocol::action::{Action, Call, Waiting};
 use keybaton_protocol::command::Command;
 use keybaton_protocol::event::{Event, HoldReason, Outcome};
@@ -249,12 +249,12 @@ fn a_hopeless_failure_before_commit_gives_pending_back_and_after_it_waits_for_a_
         assert_eq!(sim.secret.finished().map(|it| it.1), Some(Ending::RolledBack), "{class}");
         assert_eq!(sim.secret.setbacks(), 1);
 
-        let mut sim = Sim::rotating(one_slot(), one_consumer());
+        let mut sim = Sim::rotating(Profile { promotes: true, ..alternate() }, one_consumer());
         sim.run();
         sim.say("api", "one", Purpose::Ready, 2);
         sim.step();
         let Action::Call(call) = sim.decide() else { panic!("{:?}", sim.decide()) };
-        assert_eq!(call.kind, CallKind::Install);
+        assert_eq!(call.kind, CallKind::Promote);
         sim.intend(&call);
         sim.record(Event::Ended { call: call.call, outcome: fault(class) });
         assert_eq!(sim.run(), Waiting::Held(HoldReason::Quarantined), "{class}");
@@ -338,7 +338,7 @@ fn stragglers_are_passed_over_by_name_where_the_policy_says_so() {
     assert_eq!(overrides, [(2, "policy".to_owned()), (1, "policy".to_owned())]);
     assert!(sim.rotation_over());
     let current = sim.secret.generation(Generation(2)).expect("it is current");
-    assert!(!current.overridden, "the word was for its commit, not for its own end");
+    assert!(current.overridden.is_none(), "the word was for its commit, not for its own end");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Two macros that write a record type and its conversions out of one list of fields. Both conversions destructure
-//! without `..`, so that a field or variant added to the protocol does not compile until the record knows it.
+//! without `..`, so that a field or variant added to the protocol does not compile until the record knows it. A field
+//! that came later is an `Option` that is left out where it is none, so that older records read and write as before.
 
 macro_rules! record_struct {
     ($name:ident => $model:ident { $($field:ident : $type:ty),* $(,)? }) => {
@@ -23,11 +24,11 @@ macro_rules! record_struct {
 
 macro_rules! record_enum {
     ($name:ident => $model:ident {
-        $( $variant:ident $( ($bind:ident : $inner:ty) )? $( { $($field:ident : $type:ty),* $(,)? } )? ),* $(,)?
+        $( $variant:ident $( ($bind:ident : $inner:ty) )? $( { $($(#[$meta:meta])* $field:ident : $type:ty),* $(,)? } )? ),* $(,)?
     }) => {
         #[derive(Debug, serde::Serialize, serde::Deserialize)]
         #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-        pub(crate) enum $name { $( $variant $( ($inner) )? $( { $($field: $type),* } )? ),* }
+        pub(crate) enum $name { $( $variant $( ($inner) )? $( { $($(#[$meta])* $field: $type),* } )? ),* }
 
         impl $crate::record::Stored<$model> for $name {
             fn store(model: &$model) -> Self {

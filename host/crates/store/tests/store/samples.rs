@@ -80,7 +80,7 @@ pub(crate) fn pins(overlap: Overlap) -> Box<Pins> {
     })
 }
 
-fn started(overlap: Overlap, slot: Option<&str>) -> Event {
+fn started(overlap: Overlap, slot: Option<&str>, plan: Option<Vec<Step>>) -> Event {
     Event::Started {
         rotation: text("0198f0a1-0000-7000-8000-000000000001"),
         kind: PlanKind::Rotate,
@@ -89,6 +89,7 @@ fn started(overlap: Overlap, slot: Option<&str>) -> Event {
         cause: "every".to_owned(),
         author: text("keybaton"),
         pins: pins(overlap),
+        plan,
     }
 }
 
@@ -143,15 +144,17 @@ pub(crate) fn events() -> Vec<Event> {
 fn starting() -> Vec<Event> {
     let author = || text("ada");
     vec![
-        started(Overlap::Alternate(vec![text("app_a"), text("app_b")]), Some("app_a")),
-        started(Overlap::Native(2), None),
-        started(Overlap::Replace, None),
-        started(Overlap::None, None),
+        started(Overlap::Alternate(vec![text("app_a"), text("app_b")]), Some("app_a"), None),
+        started(Overlap::Native(2), None, None),
+        started(Overlap::Replace, None, None),
+        started(Overlap::None, None, None),
+        started(Overlap::None, None, Some(vec![Step::Create, Step::Stage, Step::Install])),
         Event::Repolicied { policy: Box::new(policy()), author: author() },
         Event::Repinned { component: Digest([3; 32]), author: author() },
         Event::ConsumerAdded { consumer: Box::new(consumer(Members::Count(1), ConsumerRole::Uses)), author: author() },
         Event::ConsumerRemoved { consumer: text("billing"), author: author() },
         Event::PlacesChanged { places: vec![text("host-1"), text("host-2")], author: author() },
+        Event::PlaceScrapped { place: text("replica-1"), author: text("ada") },
         Event::MembersChanged { consumer: text("billing"), members: Members::Count(4), author: author() },
         Event::MembersChanged {
             consumer: text("billing"),

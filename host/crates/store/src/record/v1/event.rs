@@ -16,12 +16,15 @@ record_enum!(EventRecord => Event {
         cause: String,
         author: String,
         pins: Box<PinsRecord>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        plan: Option<Vec<String>>,
     },
     Repolicied { policy: Box<PolicyRecord>, author: String },
     Repinned { component: String, author: String },
     ConsumerAdded { consumer: Box<ConsumerRecord>, author: String },
     ConsumerRemoved { consumer: String, author: String },
     PlacesChanged { places: Vec<String>, author: String },
+    PlaceScrapped { place: String, author: String },
     MembersChanged { consumer: String, members: MembersRecord, author: String },
     Intended {
         call: u32,
@@ -81,7 +84,7 @@ macro_rules! kinds {
 
 kinds! {
     Started => "started", Repolicied => "repolicied", Repinned => "repinned", ConsumerAdded => "consumer-added",
-    ConsumerRemoved => "consumer-removed", PlacesChanged => "places-changed", MembersChanged => "members-changed",
+    ConsumerRemoved => "consumer-removed", PlacesChanged => "places-changed", PlaceScrapped => "place-scrapped", MembersChanged => "members-changed",
     Intended => "intended", Interrupted => "interrupted", Sent => "sent", Answered => "answered", Ended => "ended",
     Supplied => "supplied", Staged => "staged", Fetched => "fetched", Stated => "stated", Withdrawn => "withdrawn",
     Committed => "committed", WaveOpened => "wave-opened", Draining => "draining", RollingBack => "rolling-back",
