@@ -102,9 +102,13 @@ async fn one_role_from_its_first_password_to_its_last() {
     assert_eq!(rig.seen().await, ["app#0 active -"], "drift");
     rig.forget(3);
 
+    // It is not ours to end, until it is ours again.
+    assert_eq!(rig.fault(Destroy, 1).await.code, "postgres.not-ours");
+    assert!(lets_in(&server, "app", "by hand").await, "nothing was touched");
+    rig.done(Install, 1).await;
     for again in [false, true] {
         rig.done(Destroy, 1).await;
-        assert!(!lets_in(&server, "app", "by hand").await, "again: {again}");
+        assert!(!lets_in(&server, "app", &rig.value(1)).await, "again: {again}");
     }
     server.execute("DROP ROLE app").await.unwrap();
     assert_eq!(rig.done(Destroy, 1).await, [("absent".to_owned(), "app".to_owned())]);
@@ -146,9 +150,9 @@ async fn two_roles_in_turn() {
         assert!(lets_in(&server, "app_a", &rig.value(1)).await, "again: {again}");
     }
     rig.done(Disable, 1).await;
-    assert_eq!(rig.done(Destroy, 1).await, [("ended-sessions".to_owned(), "1".to_owned())]);
+    assert_eq!(rig.done(Destroy, 1).await[0], ("ended-sessions".to_owned(), "1".to_owned()));
     session.simple_query("SELECT 1").await.expect_err("destroying ends what it had opened");
-    assert_eq!(rig.done(Destroy, 1).await, [("ended-sessions".to_owned(), "0".to_owned())]);
+    assert_eq!(rig.done(Destroy, 1).await[0], ("ended-sessions".to_owned(), "0".to_owned()));
     server.execute("ALTER ROLE app_a LOGIN").await.unwrap();
     assert!(!lets_in(&server, "app_a", &rig.value(1)).await, "the password is gone, not only the login");
     server.execute("ALTER ROLE app_a NOLOGIN").await.unwrap();
@@ -171,7 +175,7 @@ async fn what_is_refused_changes_nothing() {
     assert!(matches!(&findings[..], [finding] if !finding.fatal && finding.message.contains("import it")));
     rig.know(1, "pending", None);
     assert_eq!(rig.create(1).await.unwrap_err().code, "postgres.role-in-use");
-    assert_eq!(rig.seen().await, ["app#1 active -"], "the one known generation is taken for it");
+    assert_eq!(rig.seen().await, ["app#0 active -"], "what is only being prepared is not taken for it");
     for step in [Disable, Enable] {
         assert_eq!(rig.fault(step, 1).await.class, FailureClass::Unsupported, "{step}");
     }
@@ -182,7 +186,7 @@ async fn what_is_refused_changes_nothing() {
     let fault = rig.fault(Create, 1).await;
     assert_eq!((fault.code.as_str(), fault.blame), ("connection.identity", Blame::Operator));
 
-    rig.settings = json!({ "connection": "main", "role": "app", "existing": "take-over" });
+    rig.settings = json!({ "connection": "main", "role": "app", "existing": "replace" });
     rig.create(1).await.unwrap();
     rig.done(Install, 1).await;
     assert!(rig.works(1).await && !lets_in(&server, "app", "by hand").await);

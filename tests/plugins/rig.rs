@@ -260,11 +260,12 @@ impl Rig {
         Ok(minted)
     }
 
-    /// A mutating step, and its facts merged into the generation's.
+    /// A mutating step, and its facts merged into the generation's; the newest of each name counts.
     pub(crate) async fn done(&mut self, kind: CallKind, number: u32) -> Vec<(String, String)> {
         let (outcome, _) = self.call(kind, number).await;
         let Outcome::Done(facts) = outcome else { panic!("{kind} of {number}: {outcome:?}") };
         if let Some(kept) = self.generations.get_mut(&number) {
+            kept.facts.retain(|(known, _)| facts.iter().all(|(name, _)| name != known));
             kept.facts.extend(facts.clone());
         }
         facts

@@ -1,8 +1,9 @@
 //! `plan` and `apply` on the host: what files would change, what blocks it, what it weakens. Removes nothing at a target.
 
 use super::circles::{ADVICE, circle_of, notes, still_needed};
+use super::connections::{self, Aim};
+use super::declared::declared;
 use super::host::{Host, InForce};
-use super::{connections, declared::declared};
 use keybaton_api::model::{ApplyReport, Change, Diagnostic, FileInput, PlanReport, SecretChange};
 use keybaton_api::ports::{ApplyOrder, Caller, Failure, FailureKind};
 use keybaton_schedule::catalog::Catalog;
@@ -10,7 +11,6 @@ use keybaton_schedule::change::{self, KeyChange, changes};
 use keybaton_schedule::declaration::{Input, Loaded, load};
 use keybaton_schedule::spec::Spec;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// A plan, and the declarations that would be in force after it.
 pub(crate) struct Planned {
@@ -69,13 +69,17 @@ impl Host {
         let specs = merged(&force.specs, &loaded.specs, prune, caller);
         let changed: BTreeMap<_, _> =
             changes(&force.specs, &specs).into_iter().map(|change| (change.name().clone(), change)).collect();
+        let aims = connections::aims(&force.connections);
+        let clashes = self.clashes(&specs, &loaded.specs, &aims).await;
         for spec in &loaded.specs {
             if let Some(why) = circle_of(spec, &specs, &force.connections) {
                 let mut found = diagnostic(&loaded.finding(spec, "/connection", "circle", &why));
                 found.suggestion = Some(ADVICE.to_owned());
                 report.diagnostics.push(found);
             }
-            let (mut line, found) = self.examined(force, &loaded, spec, changed.get(&spec.name)).await?;
+            let aim = aims.get(&*spec.connection).cloned().unwrap_or_default();
+            let (mut line, found) = self.examined(force, &loaded, spec, &aim, changed.get(&spec.name)).await?;
+            line.blocks.extend(clashes.get(&spec.name).cloned().unwrap_or_default());
             line.warns.extend(notes(spec, &specs, &force.connections));
             report.secrets.push(line);
             report.diagnostics.extend(found);
@@ -94,6 +98,7 @@ impl Host {
         force: &InForce,
         loaded: &Loaded,
         spec: &Spec,
+        aim: &Aim,
         change: Option<&change::Change>,
     ) -> Result<(SecretChange, Vec<Diagnostic>), Failure> {
         let mut line = match change {
@@ -107,10 +112,8 @@ impl Host {
                 line.differences = keys.iter().map(difference).collect();
             }
         }
-        let connection = force.connections.iter().find(|connection| connection.name == *spec.connection);
-        let target: Arc<str> = connection.map_or_else(String::new, connections::target_of).into();
         let mut diagnostics = Vec::new();
-        match self.engine.examine(&declared(spec, target, &force.connections)).await {
+        match self.engine.examine(&declared(spec, aim, &force.connections)).await {
             Ok(examination) => {
                 for finding in &examination.settings {
                     let pointer = format!("/settings{}", finding.path);

@@ -3,6 +3,7 @@
 
 use super::managed::{Link, Managed};
 use crate::exit::{Context, Exit, Failure};
+use keybaton_engine::declared::Server;
 use keybaton_protocol::fault::Blame;
 use keybaton_protocol::ids::ConnectionName;
 use keybaton_runtime::connection::{
@@ -34,6 +35,54 @@ pub(crate) fn read_dir(dir: &Path) -> Result<LoadedConnections, Failure> {
     Err(Failure::new(Exit::Invalid, format!("{count} problems in the connection files"))
         .blame(Blame::Operator)
         .help(loaded.render(false)))
+}
+
+/// What a connection leads to.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Aim {
+    /// As rotations pin it.
+    pub(crate) target: Arc<str>,
+    /// The server, and who else logs in there.
+    pub(crate) server: Arc<Server>,
+}
+
+/// What each connection leads to. Two of them to one endpoint share its server.
+pub(crate) fn aims(all: &[declared::Connection]) -> BTreeMap<ConnectionName, Aim> {
+    let mut servers: BTreeMap<String, Server> = BTreeMap::new();
+    for connection in all {
+        let endpoint = endpoint_of(connection);
+        let server = servers.entry(endpoint.clone()).or_insert_with(|| Server { endpoint, logins: Vec::new() });
+        server.logins.extend(login_of(connection).map(|claim| (claim, connection.name.clone())));
+    }
+    let servers: BTreeMap<String, Arc<Server>> =
+        servers.into_iter().map(|(endpoint, server)| (endpoint, Arc::new(server))).collect();
+    let aim = |connection: &declared::Connection| Aim {
+        target: Arc::from(target_of(connection)),
+        server: servers[&endpoint_of(connection)].clone(),
+    };
+    all.iter().map(|connection| (connection.name.clone(), aim(connection))).collect()
+}
+
+/// The server behind a connection, by whatever name of a connection. All databases of a PostgreSQL server share its
+/// roles.
+fn endpoint_of(connection: &declared::Connection) -> String {
+    match &connection.endpoint {
+        Endpoint::Postgres { host, port, .. } => format!("postgres://{}:{port}", host.to_ascii_lowercase()),
+        Endpoint::Http { host, .. } => url(&connection.endpoint, &host.to_ascii_lowercase()),
+    }
+}
+
+/// What a connection's own login is at the server, in the words of plugins' claims. One that is a managed secret is
+/// that secret's to claim.
+fn login_of(connection: &declared::Connection) -> Option<String> {
+    match (&connection.endpoint, &connection.admin) {
+        (Endpoint::Postgres { .. }, Admin::Password { user: Some(user), password })
+            if !matches!(password, Source::Secret(_)) =>
+        {
+            Some(format!("role:{user}"))
+        }
+        _ => None,
+    }
 }
 
 /// What a connection points at, as rotations pin it.
@@ -232,5 +281,45 @@ fn kind_of(param: declared::Param) -> &'static str {
     match param {
         declared::Param::Identity => "identity",
         declared::Param::Value => "value",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TWO_WAYS: &str = "
+connections:
+  - name: main
+    kind: postgres
+    endpoint: { host: DB.example.com, port: 5432, dbname: app }
+    admin: { user: keeper, file: /etc/keeper }
+    allow: { namespaces: [team], plugins: [postgres-password], identities: ['*'] }
+  - name: reports
+    kind: postgres
+    endpoint: { host: db.example.com, port: 5432, dbname: reports }
+    admin: { secret: team/reports-admin }
+    allow: { namespaces: [team], plugins: [postgres-password], identities: ['*'] }
+  - name: elsewhere
+    kind: postgres
+    endpoint: { host: db.example.com, port: 5433, dbname: app }
+    admin: { user: other, file: /etc/other }
+    allow: { namespaces: [team], plugins: [postgres-password], identities: ['*'] }
+";
+
+    #[test]
+    fn two_ways_to_one_server_lead_to_one_server_and_its_logins_are_known() {
+        let loaded = load(&[Input { name: "c.yaml", text: TWO_WAYS }]);
+        assert!(loaded.diagnostics.is_empty(), "{}", loaded.render(false));
+        let aims = aims(&loaded.connections);
+        let of = |name: &str| &aims[&name.parse::<ConnectionName>().expect("a name")];
+        assert!(Arc::ptr_eq(&of("main").server, &of("reports").server), "whatever database, and however it is written");
+        assert_ne!(of("main").target, of("reports").target, "what rotations pin is the connection's own");
+        let shown = |name: &str| -> Vec<String> {
+            of(name).server.logins.iter().map(|(claim, connection)| format!("{claim} of {connection}")).collect()
+        };
+        assert_eq!(of("main").server.endpoint, "postgres://db.example.com:5432");
+        assert_eq!(shown("main"), ["role:keeper of main"], "a managed login is its secret's to claim");
+        assert_eq!(shown("elsewhere"), ["role:other of elsewhere"]);
     }
 }

@@ -1,5 +1,6 @@
 //! A parsed declaration as the engine runs it: the schedule's due times behind the engine's port.
 
+use super::connections::Aim;
 use aws_lc_rs::digest::{SHA256, digest};
 use keybaton_engine::declared::{Anchor, Cadence, Declared, Stagger};
 use keybaton_protocol::ids::{Digest, Millis, Place, SecretName};
@@ -25,8 +26,8 @@ fn digest_bytes(of: &[u8]) -> Digest {
 }
 
 /// The declaration as the engine takes it, with the connections that log in with the secret among its consumers.
-/// `target` names what its own connection points at.
-pub(crate) fn declared(spec: &Spec, target: Arc<str>, connections: &[Connection]) -> Declared {
+/// `aim` is what its own connection leads to.
+pub(crate) fn declared(spec: &Spec, aim: &Aim, connections: &[Connection]) -> Declared {
     let policy = with_logins(&spec.policy, &spec.name, connections);
     let mut pinned = digest_of(spec);
     if !Arc::ptr_eq(&policy, &spec.policy) {
@@ -41,7 +42,8 @@ pub(crate) fn declared(spec: &Spec, target: Arc<str>, connections: &[Connection]
         spec: pinned,
         plugin: (*spec.plugin).clone(),
         connection: (*spec.connection).clone(),
-        target,
+        target: Arc::clone(&aim.target),
+        server: Arc::clone(&aim.server),
         places: Arc::from([Place::only()]),
         settings: Arc::from(spec.settings.json()),
         policy,

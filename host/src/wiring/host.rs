@@ -1,7 +1,7 @@
 //! The host in one piece: what is in force, and the parts that run it. Built once, by `serve`.
 
 use super::circles::{ADVICE, circle_of};
-use super::connections;
+use super::connections::{self, Aim};
 use super::declared::{declared, digest_of};
 use super::written;
 use crate::config::Installation;
@@ -66,14 +66,10 @@ impl Host {
 
     /// Makes the declarations in force the engine's.
     pub(crate) async fn declare(&self, force: &InForce, author: Author) -> Result<(), Failure> {
-        let targets: BTreeMap<_, Arc<str>> = force
-            .connections
-            .iter()
-            .map(|connection| (connection.name.clone(), Arc::from(connections::target_of(connection))))
-            .collect();
-        let unknown: Arc<str> = Arc::from("unknown connection");
-        let target = |spec: &Spec| targets.get(&*spec.connection).unwrap_or(&unknown).clone();
-        let all = force.specs.iter().map(|spec| declared(spec, target(spec), &force.connections));
+        let aims = connections::aims(&force.connections);
+        let unknown = Aim { target: Arc::from("unknown connection"), ..Aim::default() };
+        let aim = |spec: &Spec| aims.get(&*spec.connection).unwrap_or(&unknown);
+        let all = force.specs.iter().map(|spec| declared(spec, aim(spec), &force.connections));
         let all = all.collect();
         self.engine
             .declare(all, author)

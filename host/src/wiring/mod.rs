@@ -5,6 +5,7 @@ mod apply;
 mod audit;
 pub(crate) mod chance;
 mod circles;
+mod claims;
 pub(crate) mod components;
 pub(crate) mod connections;
 mod declared;

@@ -1,5 +1,6 @@
 //! What the API can do under given settings.
 
+use crate::names;
 use crate::settings::Settings;
 use keybaton_rotator::{Minter, Overlap, Profile, Usage};
 
@@ -8,6 +9,8 @@ pub(crate) fn of(settings: &Settings) -> Profile {
     Profile {
         usage,
         settle_ms: settings.settle_ms,
+        // What another secret mints into the same list would count as this one's lost token, and be deleted.
+        claims: vec![format!("tokens:{}", names::path(&settings.list.path, &settings.values))],
         ..Profile::new(Overlap::Native { limit: settings.limit }, Minter::Target)
     }
 }

@@ -6,6 +6,10 @@ use keybaton_rotator::{Context, Failure, Generation, Result, Role, Target};
 
 /// The fact that `install` leaves, and whose absence tells that a generation never was in its role.
 pub(crate) const INSTALLED: &str = "installed";
+/// The fact that `disable`, `enable` and `destroy` leave: whether keybaton itself took the role's login away.
+pub(crate) const SWITCHED: &str = "switched";
+pub(crate) const OFF: &str = "off";
+pub(crate) const ON: &str = "on";
 
 /// The role of the generation that the call is about.
 pub(crate) fn role_of<'a>(ctx: &Context, target: &'a Target<Settings>) -> Result<&'a str> {
@@ -42,6 +46,16 @@ pub(crate) fn within<'a>(target: &'a Target<Settings>, role: &str) -> Vec<(u32, 
         }
     }
     known
+}
+
+/// Whether a generation was in its role at some time, as far as the host remembers.
+pub(crate) fn was_in(generation: &Generation) -> bool {
+    !generation.is(Role::Pending) || generation.fact(INSTALLED).is_some()
+}
+
+/// Whether keybaton itself took the login of its role away.
+pub(crate) fn is_switched_off(generation: &Generation) -> bool {
+    generation.fact(SWITCHED) == Some(OFF)
 }
 
 /// Another generation that the role belongs to now: what the call wants to end is no longer in it.

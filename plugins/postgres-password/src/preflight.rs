@@ -1,8 +1,9 @@
 //! What an operator should put right before a rotation starts. Changes nothing; each rule is a function of its own.
 
 use crate::calls::{AdminRights, Calls, RoleState};
-use crate::names;
+use crate::observe::Occupant;
 use crate::settings::{Existing, Settings};
+use crate::{names, observe};
 use keybaton_rotator::{Finding, Result, Target};
 
 /// From this `server_version_num` on, altering a role takes the ADMIN option on it (release notes of PostgreSQL 16).
@@ -16,7 +17,9 @@ pub(crate) fn run(target: &Target<Settings>) -> Result<Vec<Finding>> {
     findings.extend(admin_may_alter(&admin));
     findings.extend(admin_may_signal(&admin, settings));
     for role in settings.roles() {
-        let Some(state) = calls.role(role)? else { continue };
+        let state = calls.role(role)?;
+        findings.extend(as_it_was_left(calls, target, role, state.as_ref())?);
+        let Some(state) = state else { continue };
         findings.extend(within_reach(calls, &admin, role, &state)?);
         findings.extend(not_expired(role, &state));
         findings.extend(not_somebody_elses(target, role, &state));
@@ -68,12 +71,39 @@ fn not_expired(role: &str, state: &RoleState) -> Option<Finding> {
     })
 }
 
+/// What somebody did to the credential in use since: it is asked about, not undone.
+fn as_it_was_left(
+    calls: Calls<'_>,
+    target: &Target<Settings>,
+    role: &str,
+    state: Option<&RoleState>,
+) -> Result<Option<Finding>> {
+    let Some((number, _)) = observe::expected(target, role) else { return Ok(None) };
+    let (what, undo) = match state {
+        None => ("does not exist any more", "create it again, with what it owned and was granted".to_owned()),
+        Some(state) if !state.can_login => ("cannot log in any more", format!("ALTER ROLE \"{role}\" LOGIN")),
+        Some(_) => match observe::occupant(calls, target, role)? {
+            Occupant::Proven(found) | Occupant::Unproven(found) if found == number => return Ok(None),
+            _ => ("refuses the password in use", "import the one that it has now".to_owned()),
+        },
+    };
+    let message = format!("`{role}` {what}, and it was not keybaton that changed it");
+    Ok(Some(match target.settings.existing {
+        Existing::Replace => Finding::warning("", format!("{message}; the next password replaces what is there")),
+        Existing::Refuse => Finding::fatal(
+            "",
+            format!("{message}: {undo}; or set `existing: replace`, and rotate: it gets a new password"),
+        ),
+    }))
+}
+
 fn not_somebody_elses(target: &Target<Settings>, role: &str, state: &RoleState) -> Option<Finding> {
-    let unknown = state.can_login && names::within(target, role).is_empty();
+    let was_ours = names::within(target, role).iter().any(|(_, generation)| names::was_in(generation));
+    let unknown = state.can_login && !was_ours;
     (unknown && target.settings.existing == Existing::Refuse).then(|| {
         let message = format!(
             "`{role}` can log in with a password that keybaton does not know and will not overwrite: import it, forbid \
-             its login, or set `existing: take-over`"
+             its login, or set `existing: replace`"
         );
         Finding::warning("", message)
     })

@@ -1,7 +1,9 @@
-//! Switching a role's login off and on, and ending its password. A role that another generation is in is left alone.
+//! Switching a role's login off and on, and ending its password. A role that another generation is in is left alone, and
+//! so is one of which it cannot be known that this generation is in it.
 
 use crate::calls::Calls;
-use crate::names;
+use crate::names::{self, OFF, ON, SWITCHED};
+use crate::observe::{not_ours, prove_ours};
 use crate::settings::{Settings, Strategy};
 use keybaton_rotator::{Context, Facts, Failure, Result, Target};
 
@@ -40,8 +42,13 @@ pub(crate) fn disable(ctx: &Context, target: &Target<Settings>) -> Result<Facts>
     let calls = Calls::new(&target.settings);
     match calls.role(role)? {
         None => Ok(fact("absent", &role)),
-        Some(state) if !state.can_login => Ok(fact("already", &"nologin")),
-        Some(_) => calls.forbid_login(role).map(|()| fact("nologin", &role)),
+        // A sleeping role that it never got into is somebody else's.
+        Some(state) if !state.can_login && !was_ours(ctx, target) => Ok(fact("absent", &role)),
+        Some(state) if !state.can_login => Ok(fact(SWITCHED, &OFF)),
+        Some(_) => {
+            prove_ours(ctx, target, calls, role)?;
+            calls.forbid_login(role).map(|()| fact(SWITCHED, &OFF))
+        }
     }
 }
 
@@ -57,8 +64,8 @@ pub(crate) fn enable(ctx: &Context, target: &Target<Settings>) -> Result<Facts> 
     let calls = Calls::new(&target.settings);
     match calls.role(role)? {
         None => Err(Failure::permanent("postgres.role-missing", format!("`{role}` no longer exists"))),
-        Some(state) if state.can_login => Ok(fact("already", &"login")),
-        Some(_) => calls.allow_login(role).map(|()| fact("login", &role)),
+        Some(state) if state.can_login => Ok(fact(SWITCHED, &ON)),
+        Some(_) => calls.allow_login(role).map(|()| fact(SWITCHED, &ON)),
     }
 }
 
@@ -70,11 +77,29 @@ pub(crate) fn destroy(ctx: &Context, target: &Target<Settings>) -> Result<Facts>
         Subject::TakenOver(facts) => return Ok(facts),
     };
     let calls = Calls::new(&target.settings);
-    if calls.role(role)?.is_none() {
+    let Some(state) = calls.role(role)? else { return Ok(fact("absent", &role)) };
+    if state.can_login {
+        refuse_switched_on(ctx, target, role)?;
+        prove_ours(ctx, target, calls, role)?;
+    } else if !was_ours(ctx, target) {
         return Ok(fact("absent", &role));
     }
     calls.erase_verifier(role)?;
     let open = calls.role(role)?.map_or(0, |state| state.sessions);
     let ended = if open > 0 { calls.end_sessions(role)? } else { 0 };
-    Ok(fact("ended-sessions", &ended))
+    Ok(vec![("ended-sessions".to_owned(), ended.to_string()), (SWITCHED.to_owned(), OFF.to_owned())])
+}
+
+/// Whether the generation was in its role at some time, as far as the host remembers.
+fn was_ours(ctx: &Context, target: &Target<Settings>) -> bool {
+    target.subject(ctx).is_ok_and(|generation| names::was_in(generation) || names::is_switched_off(generation))
+}
+
+/// Keybaton took the login away, and it is back: somebody needs it.
+fn refuse_switched_on(ctx: &Context, target: &Target<Settings>, role: &str) -> Result<()> {
+    if !target.subject(ctx).is_ok_and(names::is_switched_off) {
+        return Ok(());
+    }
+    let why = format!("keybaton took the login of `{role}` away, and somebody gave it back");
+    Err(not_ours(&why, role))
 }

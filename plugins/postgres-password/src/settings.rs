@@ -16,7 +16,7 @@ pub struct Settings {
     pub connection: String,
     /// One role or two.
     pub strategy: Strategy,
-    /// What becomes of a role that somebody else gave a password.
+    /// What becomes of a credential that keybaton did not make.
     pub existing: Existing,
 }
 
@@ -37,15 +37,17 @@ pub enum Strategy {
     },
 }
 
-/// What becomes of a role that can log in with a password keybaton does not know.
+/// What becomes of a role that is not as keybaton left it: it can log in with a password that nobody here knows, or what
+/// is in use lost its login by somebody's hand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Existing {
-    /// Nothing: it has to be imported first.
+    /// Nothing: a person has to decide, by an import or at the server.
     #[default]
     Refuse,
-    /// Its password is overwritten. The declaration's author says so.
-    TakeOver,
+    /// Its password is replaced. The declaration's author says so.
+    #[serde(alias = "take-over")]
+    Replace,
 }
 
 #[derive(Debug, Deserialize)]

@@ -32,6 +32,13 @@ fn a_role_that_somebody_else_uses_is_not_taken() {
         (
             "one that the settings give away",
             Some(awake()),
+            r#"{ "connection": "db", "role": "app", "existing": "replace" }"#,
+            false,
+            true,
+        ),
+        (
+            "the same in the older word",
+            Some(awake()),
             r#"{ "connection": "db", "role": "app", "existing": "take-over" }"#,
             false,
             true,
@@ -52,6 +59,14 @@ fn a_role_that_somebody_else_uses_is_not_taken() {
             }
         }
     }
+}
+
+#[test]
+fn what_was_begun_and_never_got_into_the_role_does_not_make_it_ours() {
+    let server = Server::default().with("app", awake());
+    let subject = one().with(1, Role::Pending, None, &["password"]).with(2, Role::Pending, None, &[]);
+    let (created, _) = server.host().run("create", || PostgresPassword::create(&context(2), &subject, &[]));
+    assert_eq!(created.unwrap_err().code(), "postgres.role-in-use");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `observe`: which generation's password each role has, told by login where more than one could be.
 
-use super::server::{Role as Here, Server, awake, one, turns};
+use super::server::{Role as Here, Server, awake, holding, one, turns};
 use crate::PostgresPassword;
 use crate::settings::Settings;
 use keybaton_rotator::testing::context;
@@ -48,6 +48,18 @@ fn roles_are_named_by_the_generation_in_them() {
             vec!["app_b#0 active foreign 0"],
         ),
         (
+            "somebody's, whatever is being prepared for the role",
+            Server::default().with("app_b", awake()),
+            turns().with(2, Role::Pending, Some("app_b"), &[]),
+            vec!["app_b#0 active foreign 0"],
+        ),
+        (
+            "set by hand over the one of ours",
+            Server::default().with("app_b", awake()),
+            turns().with(2, Role::Current, Some("app_b"), &["password"]),
+            vec!["app_b#0 active foreign 0"],
+        ),
+        (
             "one role: its sessions cannot be told apart",
             Server::default().with("app", awake()),
             one().with(1, Role::Current, None, &[]),
@@ -61,10 +73,11 @@ fn roles_are_named_by_the_generation_in_them() {
 #[test]
 fn of_two_passwords_for_one_role_the_login_that_works_tells() {
     let subject = one().with(1, Role::Current, None, &["password"]).with(2, Role::Pending, None, &["password"]);
-    let server = Server::default().with("app", Here { password: "of either".to_owned(), ..awake() });
+    let server = Server::default().with("app", holding(2));
     let (observed, transcript) = server.host().run("observe", || PostgresPassword::observe(&context(2), &subject));
     assert_eq!(observed.unwrap().generations[0].number, Some(2));
-    assert_eq!(transcript, ["role as admin: app", "login as password(user=app password=password#2):"]);
+    let login = |number| format!("login as password(user=app password=password#{number}):");
+    assert_eq!(transcript, ["role as admin: app".to_owned(), login(1), login(2)], "what was in it comes first");
 
     let drifted = Server::default().with("app", awake());
     assert_eq!(seen(&drifted, &subject), ["app#0 active foreign -"], "neither works: somebody changed it");

@@ -18,8 +18,10 @@ pub(super) struct Role {
     pub(super) owns_elsewhere: u32,
     pub(super) member: bool,
     pub(super) acts_as_group: bool,
-    /// Label of the password whose verifier it has.
+    /// Holds the label of the password whose verifier it has.
     pub(super) password: String,
+    /// As whom the server takes its login, where that is another.
+    pub(super) taken_for: Option<&'static str>,
     pub(super) own_privileges: Vec<&'static str>,
 }
 
@@ -102,7 +104,7 @@ impl Server {
                 let roles = privileges.borrow();
                 Ok(roles[&params[0]].own_privileges.iter().map(|held| vec![Some((*held).to_owned())]).collect())
             })
-            .sql("login", move |_| login(&logins.borrow()))
+            .sql("login", move |candidate| login(&logins.borrow(), candidate))
             .sql("create-role", move |params| {
                 roles.borrow_mut().insert(params[0].clone(), Role::default());
                 Ok(Vec::new())
@@ -133,12 +135,15 @@ impl Server {
     }
 }
 
-/// Logins are told apart by the one role that has a password: enough for a script.
-fn login(roles: &BTreeMap<String, Role>) -> Answer {
-    match roles.iter().find(|(_, role)| role.can_login && !role.password.is_empty()) {
-        Some((name, role)) => {
+/// Lets in who has the password of a role that can log in. `candidate` is `user=NAME` and `password=LABEL`.
+fn login(roles: &BTreeMap<String, Role>, candidate: &[String]) -> Answer {
+    let field = |name: &str| candidate.iter().find_map(|field| field.strip_prefix(name)).unwrap_or_default();
+    let (name, password) = (field("user="), field("password="));
+    match roles.get(name).filter(|role| role.can_login && role.password.contains(password)) {
+        Some(role) => {
+            let name = role.taken_for.unwrap_or(name);
             let acts_as = if role.acts_as_group { "app_owner" } else { name };
-            Ok(vec![vec![Some(name.clone()), Some(acts_as.to_owned())]])
+            Ok(vec![vec![Some(name.to_owned()), Some(acts_as.to_owned())]])
         }
         None => Err(testing::host_failure(FailureClass::Permanent, "sql.login-refused", "password refused (28P01)")),
     }
@@ -156,7 +161,12 @@ pub(super) fn settings(json: &str) -> Settings {
     serde_json::from_str(json).expect("the settings parse")
 }
 
-/// A role that can log in.
+/// A role that can log in, with a password that nobody here knows.
 pub(super) fn awake() -> Role {
-    Role { can_login: true, ..Role::default() }
+    Role { can_login: true, password: "somebody's".to_owned(), ..Role::default() }
+}
+
+/// A role that has the password of this generation.
+pub(super) fn holding(number: u32) -> Role {
+    Role { password: format!("password#{number}"), ..awake() }
 }

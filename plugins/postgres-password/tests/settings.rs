@@ -51,7 +51,8 @@ fn names_that_postgresql_would_not_take_are_found_by_path() {
 }
 
 #[test]
-fn the_overlap_follows_from_the_settings() {
+fn what_the_server_can_do_and_what_is_claimed_of_it_follows_from_the_settings() {
+    let role = |name: &str| format!("role:{name}");
     let one = PostgresPassword::profile(&super::server::one().settings).unwrap();
     assert_eq!(one.overlap, Overlap::None);
     assert!(!one.soft_disable, "switching off what was overwritten means nothing");
@@ -60,5 +61,12 @@ fn the_overlap_follows_from_the_settings() {
     let turns = PostgresPassword::profile(&super::server::turns().settings).unwrap();
     let slots = vec!["app_a".to_owned(), "app_b".to_owned()];
     assert_eq!(turns.overlap, Overlap::Alternate { slots });
+    assert_eq!((one.claims, turns.claims.clone()), (vec!["role:app".to_owned()], vec![role("app_a"), role("app_b")]));
+    assert!(!one.replaces);
+    for (word, replaces) in [("refuse", false), ("replace", true), ("take-over", true)] {
+        let json = serde_json::json!({ "connection": "db", "role": "app", "existing": word });
+        let settings: Settings = serde_json::from_value(json).expect(word);
+        assert_eq!(PostgresPassword::profile(&settings).unwrap().replaces, replaces, "{word}");
+    }
     assert!(turns.soft_disable && turns.clobbers_slot && turns.reinstall && turns.usage.is_some());
 }

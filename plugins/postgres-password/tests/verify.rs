@@ -1,6 +1,6 @@
 //! `verify`: a login with the candidate alone.
 
-use super::server::{Role as Here, Server, awake, turns};
+use super::server::{Role as Here, Server, holding, turns};
 use crate::PostgresPassword;
 use keybaton_rotator::testing::context;
 use keybaton_rotator::{Role, Rotator, Verdict};
@@ -8,8 +8,9 @@ use keybaton_rotator::{Role, Rotator, Verdict};
 #[test]
 fn what_the_server_says_of_the_login_is_the_verdict() {
     let role = |name: &str, acts_as_group| {
-        let role = Here { password: "set".to_owned(), member: true, acts_as_group, ..awake() };
-        Server::default().with(name, role)
+        let taken_for = (name != "app_a").then_some("app_x");
+        let role = Here { member: true, acts_as_group, taken_for, ..holding(1) };
+        Server::default().with("app_a", role)
     };
     for (sentence, server, works) in [
         ("its role, acting as the group", role("app_a", true), true),

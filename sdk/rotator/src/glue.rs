@@ -135,9 +135,12 @@ impl<R: Rotator> Guest for Component<R> {
         }))
     }
 
-    fn preflight(ctx: types::Context, t: types::Target) -> Result<Vec<exports::Finding>, types::Failure> {
-        let t = types::Target { values: Vec::new(), ..t };
-        call::<R, _>(ctx, t, Vec::new(), R::preflight).map(findings)
+    fn preflight(
+        ctx: types::Context,
+        t: types::Target,
+        secrets: Vec<secrets::Secret>,
+    ) -> Result<Vec<exports::Finding>, types::Failure> {
+        call::<R, _>(ctx, t, secrets, R::preflight).map(findings)
     }
 
     fn observe(

@@ -118,10 +118,24 @@ pub struct Profile {
     pub usage: Option<Usage>,
     /// How long the target may take to accept a new credential everywhere, in milliseconds.
     pub settle_ms: u64,
+    /// The settings say that a credential which is in use, and which the host does not know, may be replaced. Without it
+    /// the first credential is not made where one is live already.
+    #[serde(skip_serializing_if = "is_false")]
+    pub replaces: bool,
+    /// What of the target is this secret's alone under these settings: `role:app_a`, `tokens:/users/app/tokens`. The host
+    /// refuses two secrets that claim the same thing of one target.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub claims: Vec<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(truth: &bool) -> bool {
+    !*truth
 }
 
 impl Profile {
-    /// The least: nothing clobbered, nothing that can be switched off, put back or promoted, no account of use.
+    /// The least: nothing clobbered, nothing that can be switched off, put back or promoted, no account of use, nothing
+    /// replaced and nothing claimed.
     #[must_use]
     pub fn new(overlap: Overlap, minter: Minter) -> Self {
         Self {
@@ -133,6 +147,8 @@ impl Profile {
             promotes: false,
             usage: None,
             settle_ms: 0,
+            replaces: false,
+            claims: Vec::new(),
         }
     }
 

@@ -37,7 +37,9 @@ pub trait Rotator {
         Vec::new()
     }
 
-    /// Whether the target is reachable, permits what will be asked and is as expected. Changes nothing.
+    /// Whether the target is reachable, permits what will be asked and is as the host left it. Changes nothing. A fatal
+    /// finding holds back every start but one that answers a compromise: among them what somebody did by hand to the
+    /// credential in use.
     ///
     /// # Errors
     ///
@@ -47,7 +49,9 @@ pub trait Rotator {
         Ok(Vec::new())
     }
 
-    /// What is live at the target now. Changes nothing; always called first after a crash or a lost answer.
+    /// What is live at the target now: all of it, by whomever it was made. A live generation that is left out makes the
+    /// look worthless; where the list cannot be read in full, that is a failure. Changes nothing; always called first
+    /// after a crash or a lost answer.
     ///
     /// # Errors
     ///
@@ -56,7 +60,9 @@ pub trait Rotator {
 
     /// Mints the pending credential. `offered` is public material that a consumer brought (a certificate request).
     ///
-    /// Run again with the same operation, at most one credential may remain.
+    /// Run again with the same operation, at most one credential may remain. Where the new one will overwrite what is in
+    /// its slot, a credential that works there and that the host does not know is refused, unless the settings say that
+    /// it may be replaced ([`Profile::replaces`]).
     ///
     /// # Errors
     ///
@@ -93,7 +99,9 @@ pub trait Rotator {
         Err(Failure::unsupported("promote"))
     }
 
-    /// Switches the generation off softly. One that is absent or already off is success.
+    /// Switches the generation off softly. One that is absent or already off is success. Where it cannot be known, by the
+    /// target's id or by a login with the generation's own value, that this generation is what is live there, nothing is
+    /// touched: a `permanent` failure whose code ends in `.not-ours`.
     ///
     /// # Errors
     ///
@@ -113,7 +121,8 @@ pub trait Rotator {
         Err(Failure::unsupported("enable"))
     }
 
-    /// Removes the generation for good. An absent one is success.
+    /// Removes the generation for good. An absent one is success. What cannot be known to be this generation is left
+    /// alone, as by [`disable`](Self::disable).
     ///
     /// # Errors
     ///

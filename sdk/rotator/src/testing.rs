@@ -25,6 +25,7 @@
 //! assert_eq!(transcript, ["who as admin: app"]);
 //! ```
 
+pub mod conformance;
 mod manifest;
 pub(crate) mod script;
 
@@ -52,7 +53,8 @@ impl Host {
         Self(script::Script::new(Manifest::parse(plugin_toml)))
     }
 
-    /// What a statement answers. `answer` is given the parameters as text.
+    /// What a statement answers. `answer` is given the parameters as text; where a candidate logs in, also what it logs
+    /// in with, as `user=app` and `password=password#2`.
     #[must_use]
     pub fn sql(mut self, template: &str, answer: impl FnMut(&[String]) -> Answer + 'static) -> Self {
         self.0.sql.insert(template.to_owned(), Box::new(answer));

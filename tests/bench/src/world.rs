@@ -121,6 +121,7 @@ pub(crate) fn declared(
         plugin: plugin.parse()?,
         connection: "main".parse()?,
         target: "main:bench".into(),
+        server: Arc::default(),
         places: vec![Place::only()].into(),
         settings: settings.into(),
         policy: Arc::clone(policy),

@@ -114,7 +114,13 @@ fn target(server: &Server) -> Target {
 }
 
 fn options() -> Options {
-    Options { holder: format!("host-{}", std::process::id()), brake_after: NO_BRAKE, ..Options::default() }
+    Options {
+        holder: format!("host-{}", std::process::id()),
+        brake_after: NO_BRAKE,
+        // The faults here are meant for what a rotation sends, not for the look before it starts.
+        look_again_ms: 3_600_000,
+        ..Options::default()
+    }
 }
 
 /// A host over these parts, with these declarations in force.
@@ -132,6 +138,7 @@ pub(crate) fn declared(world: &World, secret: &SecretName, settings: &Value, pol
         plugin: world.plugin.parse().unwrap(),
         connection: "main".parse().unwrap(),
         target: "main".into(),
+        server: Arc::default(),
         places: vec![Place::only()].into(),
         settings: settings.to_string().into(),
         policy: Arc::new(policy),

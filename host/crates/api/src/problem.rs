@@ -260,6 +260,9 @@ impl From<EngineError> for Problem {
             EngineError::Plugin(fault) => {
                 Self::new(Kind::Upstream, fault.to_string()).blame(fault.blame).reason(&fault.code)
             }
+            EngineError::Preflight { fault, .. } => {
+                Self::new(Kind::Upstream, detail).blame(fault.blame).reason(&fault.code)
+            }
             EngineError::Journal(JournalError::Damaged { .. }) => Self::new(Kind::Damaged, chain(&error)),
             EngineError::Journal(_) => Self::new(Kind::Unavailable, chain(&error)),
             EngineError::Store(_) | EngineError::Elsewhere(_) => Self::new(Kind::Unavailable, detail),

@@ -1,4 +1,5 @@
-//! The one door through which rotations start: asks the plugin, pins what the rotation runs on, asks the protocol.
+//! The one door through which rotations start: asks the plugin, looks at the target as a plan does, pins what the rotation
+//! runs on, asks the protocol.
 
 use crate::actor::{Asked, Item};
 use crate::board::{SecretId, Spec};
@@ -6,8 +7,10 @@ use crate::engine::Import;
 use crate::error::EngineError;
 use crate::ports::rotator::{Finding, Profiled};
 use crate::ports::secret::Seal;
+use crate::preflight::{Subject, is_certain, preflight};
 use crate::scheduler::StartPermit;
 use crate::shared::Shared;
+use keybaton_protocol::admit::BY_COMPROMISE;
 use keybaton_protocol::command::Command;
 use keybaton_protocol::event::{Minted, Pins};
 use keybaton_protocol::ids::{Author, RotationId, SealLabel, SecretName, Seq};
@@ -29,17 +32,85 @@ pub(crate) async fn begin(
         let reason = "a credential that exists is taken over by an import".to_owned();
         return Err(EngineError::Refused { secret: (*name).clone(), code: "invalid", reason });
     }
-    let pins = Box::new(pins(shared, &name, &spec).await?);
+    let (pins, claims) = pins(shared, &name, &spec).await?;
+    let urgent = cause == BY_COMPROMISE || shared.board().cell(id).urgent;
+    look_first(shared, id, &name, &spec, &pins, &claims, Start { kind, urgent }).await?;
+    let pins = Box::new(pins);
     let rotation = draw(shared);
     let command = Command::Start { rotation: rotation.clone(), kind, cause: cause.to_owned(), author, pins };
     ask(shared, id, command, Vec::new(), permit).await?;
     Ok(rotation)
 }
 
+/// What it looks for depends on.
+#[derive(Clone, Copy)]
+struct Start {
+    kind: PlanKind,
+    /// The current value is known to others: only what is certain to fail is held back.
+    urgent: bool,
+}
+
+/// Refuses a start that would come to nothing, or harm another secret. An end waits for nothing but what it needs itself.
+async fn look_first(
+    shared: &Arc<Shared>,
+    id: SecretId,
+    name: &SecretName,
+    spec: &Spec,
+    pins: &Pins,
+    claims: &[String],
+    start: Start,
+) -> Result<(), EngineError> {
+    let ends = start.kind == PlanKind::Retire;
+    if !start.urgent
+        && !ends
+        && let Some(reason) = crate::claims::clash(shared, id, spec, claims).await
+    {
+        return Err(EngineError::Refused { secret: name.clone(), code: "conflict", reason });
+    }
+    if proven_just_now(shared, id) {
+        return Ok(());
+    }
+    let subject = Subject {
+        secret: name,
+        journalled: Some(id).filter(|id| shared.board().cell(*id).journalled),
+        plugin: &spec.plugin,
+        component: pins.component,
+        connection: spec.connection.as_str(),
+        target: &spec.target,
+        settings: &spec.settings,
+        timeout_ms: pins.policy.call_timeout_ms,
+    };
+    for place in spec.places.iter() {
+        match preflight(shared, &subject, place).await? {
+            Err(fault) if !start.urgent || is_certain(&fault) => {
+                return Err(EngineError::Preflight { secret: name.clone(), fault });
+            }
+            Ok(findings) if !start.urgent && !ends => {
+                let findings: Vec<Finding> = findings.into_iter().filter(|finding| finding.fatal).collect();
+                if !findings.is_empty() {
+                    return Err(EngineError::Plan { secret: name.clone(), findings });
+                }
+            }
+            Ok(_) | Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Whether a rotation has proven the current credential at the target a moment ago.
+fn proven_just_now(shared: &Shared, id: SecretId) -> bool {
+    let rotated_at = shared.board().cell(id).mark.rotated_at;
+    rotated_at.is_some_and(|at| shared.wall().since(at) < shared.options.look_again_ms)
+}
+
 /// Takes over a credential that exists.
 pub(crate) async fn import(shared: &Arc<Shared>, id: SecretId, import: Import) -> Result<RotationId, EngineError> {
     let (name, spec) = declared(shared, id)?;
-    let pins = Box::new(pins(shared, &name, &spec).await?);
+    let (pins, claims) = pins(shared, &name, &spec).await?;
+    if let Some(reason) = crate::claims::clash(shared, id, &spec, &claims).await {
+        return Err(EngineError::Refused { secret: (*name).clone(), code: "conflict", reason });
+    }
+    let pins = Box::new(pins);
     let rotation = draw(shared);
     let mut fields = Vec::with_capacity(import.fields.len());
     let mut supplied = Vec::with_capacity(import.fields.len());
@@ -85,9 +156,10 @@ fn declared(shared: &Shared, id: SecretId) -> Result<(Arc<SecretName>, Arc<Spec>
     Ok((name, spec))
 }
 
-async fn pins(shared: &Shared, name: &SecretName, spec: &Spec) -> Result<Pins, EngineError> {
-    let Profiled { profile, component } = profile(shared, name, spec).await?;
-    Ok(Pins {
+/// What a rotation runs on, and what the settings claim of the target.
+async fn pins(shared: &Shared, name: &SecretName, spec: &Spec) -> Result<(Pins, Vec<String>), EngineError> {
+    let Profiled { profile, component, claims } = profile(shared, name, spec).await?;
+    let pins = Pins {
         spec: spec.digest,
         plugin: (*spec.plugin).clone(),
         component,
@@ -96,7 +168,8 @@ async fn pins(shared: &Shared, name: &SecretName, spec: &Spec) -> Result<Pins, E
         settings: spec.settings.to_string(),
         target: spec.target.to_string(),
         places: spec.places.to_vec(),
-    })
+    };
+    Ok((pins, claims))
 }
 
 /// What the plugin says of these settings; refused where it finds them wrong.

@@ -1,7 +1,9 @@
 //! What is known of every secret without its journal: a few hundred bytes each, and who is due, waiting or rotating.
 //! One lock, never held across an await; no secret bytes, no events.
 
-use crate::declared::{Anchor, Cadence, Declared, Stagger};
+use crate::claims::Claims;
+use crate::declared::{Anchor, Cadence, Declared, Server, Stagger};
+use crate::options::Options;
 use crate::ports::clock::Clock;
 use crate::ports::journal::{Freeze, Mark, Scope};
 use crate::scheduler::{Blocked, Brake, Kind, ReadyQueue, Stamps, Timers, WaitKey, Waiters, next_due};
@@ -21,6 +23,7 @@ pub(crate) struct Spec {
     pub(crate) plugin: Arc<PluginName>,
     pub(crate) connection: Arc<ConnectionName>,
     pub(crate) target: Arc<str>,
+    pub(crate) server: Arc<Server>,
     pub(crate) places: Arc<[Place]>,
     pub(crate) settings: Arc<str>,
     pub(crate) policy: Arc<Policy>,
@@ -44,6 +47,8 @@ pub(crate) struct Cell {
     pub(crate) urgent: bool,
     /// Whether it has a journal.
     pub(crate) journalled: bool,
+    /// Starts by cadence that were refused since the last one that was not.
+    refusals: u32,
     stamps: Stamps,
 }
 
@@ -69,6 +74,7 @@ pub(crate) struct Board {
     waiters: Waiters,
     pub(crate) ready: ReadyQueue,
     pub(crate) brake: Brake,
+    pub(crate) claims: Claims,
     freezes: BTreeMap<Scope, Freeze>,
     /// Due and not started, by due instant.
     overdue: BTreeSet<(Millis, SecretId)>,
@@ -96,6 +102,7 @@ impl Board {
             waiters: Waiters::default(),
             ready: ReadyQueue::default(),
             brake,
+            claims: Claims::default(),
             freezes: BTreeMap::new(),
             overdue: BTreeSet::new(),
             clock,
@@ -139,6 +146,7 @@ impl Board {
             rotating: false,
             urgent: false,
             journalled: false,
+            refusals: 0,
             stamps: Stamps::default(),
         });
         id
@@ -165,6 +173,14 @@ impl Board {
         let id = self.admit(name);
         let was_rotating = self.cell(id).rotating;
         self.count(id, false);
+        let known = self
+            .cell(id)
+            .spec
+            .as_ref()
+            .is_some_and(|old| old.digest == spec.digest && old.server.endpoint == spec.server.endpoint);
+        if !known {
+            self.claims.expect(&spec.server, id);
+        }
         self.cells[id as usize].spec = Some(spec);
         self.count(id, was_rotating);
         self.schedule(id);
@@ -252,11 +268,13 @@ impl Board {
         self.count(id, true);
     }
 
-    /// A start was refused: asked again after a pause, with the reason on show.
-    pub(crate) fn refused(&mut self, id: SecretId, why: &str, again_at: Millis) {
+    /// A start was refused: asked again after a pause, which doubles each time, with the reason on show.
+    pub(crate) fn refused(&mut self, id: SecretId, why: &str, now: Millis, options: &Options) {
         self.count(id, false);
         let cell = &mut self.cells[id as usize];
-        cell.mark.not_before = Some(again_at);
+        let pause_ms = options.restart_base_ms.saturating_mul(1 << cell.refusals.min(20)).min(options.restart_max_ms);
+        cell.refusals = cell.refusals.saturating_add(1);
+        cell.mark.not_before = Some(now.plus(pause_ms));
         self.schedule(id);
         self.block(id, Blocked::Refused(why.into()));
     }
@@ -268,6 +286,9 @@ impl Board {
         cell.journalled = true;
         cell.standing = face.standing;
         cell.mark = face.mark;
+        if face.rotating {
+            cell.refusals = 0;
+        }
         let urgency = std::mem::replace(&mut cell.urgent, face.urgent);
         let mut look = self.count(id, face.rotating);
         let moved = |mark: &Mark| (mark.rotated_at, mark.expires_at, mark.not_before, mark.closed);
@@ -329,6 +350,7 @@ pub(crate) struct Interner {
     plugins: HashSet<Arc<PluginName>>,
     connections: HashSet<Arc<ConnectionName>>,
     targets: HashSet<Arc<str>>,
+    servers: HashSet<Arc<Server>>,
     places: HashSet<Arc<[Place]>>,
     policies: HashSet<Arc<Policy>>,
     after: HashSet<Arc<[SecretName]>>,
@@ -350,6 +372,7 @@ impl Interner {
             plugin: once(&mut self.plugins, Arc::new(declared.plugin)),
             connection: once(&mut self.connections, Arc::new(declared.connection)),
             target: once(&mut self.targets, declared.target),
+            server: once(&mut self.servers, declared.server),
             places: once(&mut self.places, declared.places),
             settings: declared.settings,
             policy: once(&mut self.policies, declared.policy),

@@ -17,6 +17,8 @@ pub struct Declared {
     pub connection: ConnectionName,
     /// Identity of the target (connection and what it points at); pinned.
     pub target: Arc<str>,
+    /// The server behind the connection, by whatever connections it is reached; kept once.
+    pub server: Arc<Server>,
     /// Where each plugin call is made; [`Place::only`] for a target that is one.
     pub places: Arc<[Place]>,
     /// The plugin's settings, as JSON. Validated against the plugin when a rotation starts.
@@ -31,6 +33,15 @@ pub struct Declared {
     pub after: Arc<[SecretName]>,
     /// Not started by cadence while set; requests still are.
     pub paused: bool,
+}
+
+/// A server, and who logs in there beside the secrets. Secrets of one server must not claim the same of it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Server {
+    /// What it is, without the name of a connection: `postgres://db.example.com:5432`.
+    pub endpoint: String,
+    /// What the logins of connections claim of it, and which connection's each is: `role:keybaton`, `main-db`.
+    pub logins: Vec<(String, ConnectionName)>,
 }
 
 /// An exclusion group in time.

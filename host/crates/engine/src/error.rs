@@ -44,6 +44,14 @@ pub enum EngineError {
     /// The proof of possession was not accepted; nothing was recorded.
     #[error("the proof of possession is refused")]
     Proof(#[source] ProofError),
+    /// The target could not be looked at before a start: nothing was begun.
+    #[error("{secret} was not started, because its target could not be looked at: {fault}")]
+    Preflight {
+        /// Which secret.
+        secret: SecretName,
+        /// Why not.
+        fault: Fault,
+    },
     /// The plugin could not be asked.
     #[error("the plugin failed")]
     Plugin(#[source] Fault),

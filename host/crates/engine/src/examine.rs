@@ -1,22 +1,22 @@
 //! What a declaration would do, without doing it: the plugin's findings, the target's, and the protocol's.
 
-use crate::actor::known_at;
 use crate::board::SecretId;
 use crate::consumers::look;
 use crate::declared::{Anchor, Declared};
 use crate::error::EngineError;
-use crate::ports::rotator::{CallRequest, Finding, Known, Profiled};
+use crate::ports::rotator::{Finding, Profiled};
+use crate::preflight::{Subject, preflight};
 use crate::shared::Shared;
 use crate::views::{Examination, SettingsFinding};
 use keybaton_protocol::admit::admit;
 use keybaton_protocol::command::Command;
 use keybaton_protocol::event::Pins;
 use keybaton_protocol::fault::{Blame, FailureClass};
-use keybaton_protocol::ids::{Author, Generation, Place};
+use keybaton_protocol::ids::Author;
 use keybaton_protocol::profile::Overlap;
 use keybaton_protocol::refuse;
 use keybaton_protocol::state::Secret;
-use keybaton_protocol::step::{CallKind, PlanKind};
+use keybaton_protocol::step::PlanKind;
 use std::sync::Arc;
 
 /// Examines a declaration that may or may not be applied.
@@ -37,10 +37,18 @@ pub(crate) async fn examine(shared: &Arc<Shared>, declared: &Declared) -> Result
         }
     };
     out.overlap = Some(overlap(&profiled.profile.overlap));
+    let subject = Subject {
+        secret: &declared.name,
+        journalled: journalled(shared, declared),
+        plugin: &declared.plugin,
+        component: profiled.component,
+        connection: declared.connection.as_str(),
+        target: &declared.target,
+        settings: &declared.settings,
+        timeout_ms: declared.policy.call_timeout_ms,
+    };
     for place in declared.places.iter() {
-        let known = known(shared, declared, place).await?;
-        let request = request(shared, declared, &profiled, place.clone(), known);
-        match shared.rotator.preflight(request).await {
+        match preflight(shared, &subject, place).await? {
             Ok(findings) => sort(findings, &mut out),
             // Something of the operator's is still to come, such as the secret that the connection logs in with.
             Err(fault) if fault.class == FailureClass::Retryable && fault.blame == Blame::Operator => {
@@ -107,37 +115,9 @@ fn sort(findings: Vec<Finding>, out: &mut Examination) {
     }
 }
 
-/// The generations that keybaton holds there: the plugin must not take its own credential for a stranger's.
-async fn known(shared: &Arc<Shared>, declared: &Declared, place: &Place) -> Result<Vec<Known>, EngineError> {
-    let Some(id) = journalled(shared, declared) else { return Ok(Vec::new()) };
-    let place = place.clone();
-    look(shared, id, move |secret, _| known_at(secret, &place)).await
-}
-
 fn journalled(shared: &Shared, declared: &Declared) -> Option<SecretId> {
     let board = shared.board();
     board.find(&declared.name).filter(|id| board.cell(*id).journalled)
-}
-
-fn request(shared: &Shared, declared: &Declared, profiled: &Profiled, place: Place, known: Vec<Known>) -> CallRequest {
-    CallRequest {
-        secret: declared.name.clone(),
-        rotation: None,
-        plugin: declared.plugin.clone(),
-        component: profiled.component,
-        kind: CallKind::Observe,
-        generation: Generation(0),
-        id: None,
-        operation: "plan".parse().expect("a constant that follows the grammar"),
-        attempt: 1,
-        deadline: shared.wall().plus(declared.policy.call_timeout_ms),
-        target: declared.target.to_string(),
-        place,
-        settings: declared.settings.to_string(),
-        known,
-        values: Vec::new(),
-        offered: Vec::new(),
-    }
 }
 
 fn overlap(overlap: &Overlap) -> String {

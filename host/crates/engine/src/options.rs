@@ -37,6 +37,9 @@ pub struct Options {
     pub restart_base_ms: u64,
     /// Longest such pause, in milliseconds.
     pub restart_max_ms: u64,
+    /// How long after a rotation its target need not be looked at again before the next start, in milliseconds: that
+    /// rotation has proven its credential there. A look takes about as long as a login.
+    pub look_again_ms: u64,
     /// How long a shutdown waits for plugin calls in flight, in milliseconds.
     pub shutdown_ms: u64,
     /// How long to wait before the store is tried again after it was unavailable, in milliseconds.
@@ -65,6 +68,7 @@ impl Default for Options {
             brake_ms: 300_000,
             restart_base_ms: 60_000,
             restart_max_ms: 3_600_000,
+            look_again_ms: 5_000,
             shutdown_ms: 60_000,
             store_retry_ms: 500,
             announcements: 4_096,

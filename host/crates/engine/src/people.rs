@@ -230,7 +230,7 @@ pub(crate) async fn repin(
         refused(&name, "conflict", "no rotation runs; the next one takes the component that is approved then")
     })?;
     let profiled = shared.rotator.profile(&pins.plugin, &pins.settings).await.map_err(EngineError::Plugin)?;
-    let Profiled { profile, component } = profiled;
+    let Profiled { profile, component, .. } = profiled;
     if let Some(expected) = expected.filter(|expected| *expected != component) {
         let why = format!("{component} is what is approved of {}, not {expected}; approve that first", pins.plugin);
         return Err(refused(&name, "conflict", why));

@@ -147,6 +147,11 @@ impl Secret {
     }
 
     fn succeeded(&mut self, call: CallId, open: &OpenCall, outcome: &Outcome) {
+        if let Outcome::Done(facts) = outcome
+            && open.orphan.is_none()
+        {
+            self.told(open.generation, facts);
+        }
         let job = Job { generation: open.generation, place: open.place.clone(), orphan: open.orphan.clone() };
         match (open.kind, outcome) {
             (CallKind::Create, Outcome::Created(minted)) => self.created(call, open, minted),
@@ -186,6 +191,17 @@ impl Secret {
             standing.liveness = liveness;
             standing.changed_at = now;
             standing.verified = Verified::Untried;
+        }
+    }
+
+    /// What a call told of a generation is shown to the calls that follow; the newest of each name counts.
+    fn told(&mut self, generation: Generation, facts: &[(String, String)]) {
+        let Some(minted) = self.generations.get_mut(&generation).and_then(|it| it.minted.as_mut()) else { return };
+        for (name, value) in facts.iter().filter(|(name, _)| name != "id") {
+            match minted.facts.iter_mut().find(|(known, _)| known == name) {
+                Some((_, known)) => known.clone_from(value),
+                None => minted.facts.push((name.clone(), value.clone())),
+            }
         }
     }
 
@@ -253,9 +269,6 @@ impl Secret {
             let standing = credential.standing(&open.place);
             standing.installed = true;
             standing.id = id.or_else(|| standing.id.take());
-            if let Some(minted) = &mut credential.minted {
-                minted.facts.extend(facts.iter().filter(|(name, _)| name != "id").cloned());
-            }
         }
         self.overwrite(open.generation, &open.place);
     }

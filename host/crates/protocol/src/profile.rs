@@ -64,6 +64,8 @@ pub struct Profile {
     pub usage: Option<UsageSignal>,
     /// How long the target may take to accept a new credential everywhere, in milliseconds.
     pub settle_ms: u64,
+    /// The declaration says that a credential in use which is not known here may be replaced.
+    pub replaces: bool,
 }
 
 names!(Minter { Host => "host", Target => "target", Consumer => "consumer" });

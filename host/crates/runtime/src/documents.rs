@@ -11,6 +11,19 @@ const NATIVE: u32 = 1_000;
 const SLOTS: usize = 16;
 /// A time that a plugin may ask for, in milliseconds: a day.
 const TIME_MS: u64 = 86_400_000;
+/// Things of a target that a plugin may claim for one secret.
+const CLAIMS: usize = 64;
+/// Bytes of one of them.
+const CLAIM_BYTES: usize = 512;
+
+/// What `profile` says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Profiling {
+    /// What the target can do.
+    pub(crate) profile: Profile,
+    /// What of the target is the secret's alone.
+    pub(crate) claims: Vec<String>,
+}
 
 /// What `describe` says.
 #[derive(Debug, Deserialize)]
@@ -35,6 +48,10 @@ struct ProfileText {
     #[serde(deserialize_with = "Option::deserialize")]
     usage: Option<UsageText>,
     settle_ms: u64,
+    #[serde(default)]
+    replaces: bool,
+    #[serde(default)]
+    claims: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -62,7 +79,7 @@ pub(crate) fn described(text: &str) -> Result<Described, String> {
 }
 
 /// Reads what `profile` answered.
-pub(crate) fn profile(text: &str) -> Result<Profile, String> {
+pub(crate) fn profile(text: &str) -> Result<Profiling, String> {
     let text: ProfileText = serde_json::from_str(text).map_err(|error| error.to_string())?;
     for (what, ms) in [
         ("settle-ms", Some(text.settle_ms)),
@@ -73,7 +90,8 @@ pub(crate) fn profile(text: &str) -> Result<Profile, String> {
             return Err(format!("{what} is more than a day"));
         }
     }
-    Ok(Profile {
+    let claims = claims(text.claims)?;
+    let profile = Profile {
         overlap: overlap(text.overlap)?,
         minter: Minter::from_name(&text.minter).ok_or("minter is none of host, target, consumer")?,
         clobbers_slot: text.clobbers_slot,
@@ -82,7 +100,21 @@ pub(crate) fn profile(text: &str) -> Result<Profile, String> {
         promotes: text.promotes,
         usage: text.usage.map(|usage| UsageSignal { lag_ms: usage.lag_ms, resolution_ms: usage.resolution_ms }),
         settle_ms: text.settle_ms,
-    })
+        replaces: text.replaces,
+    };
+    Ok(Profiling { profile, claims })
+}
+
+fn claims(claims: Vec<String>) -> Result<Vec<String>, String> {
+    let distinct: BTreeSet<&String> = claims.iter().collect();
+    if claims.len() > CLAIMS || distinct.len() != claims.len() {
+        return Err(format!("claims are at most {CLAIMS} different texts"));
+    }
+    let fits = |claim: &String| (1..=CLAIM_BYTES).contains(&claim.len()) && !claim.contains(char::is_control);
+    match claims.iter().find(|claim| !fits(claim)) {
+        Some(_) => Err(format!("a claim has 1 to {CLAIM_BYTES} bytes of printable text")),
+        None => Ok(claims),
+    }
 }
 
 fn overlap(text: OverlapText) -> Result<Overlap, String> {
@@ -117,9 +149,24 @@ mod tests {
 
     #[test]
     fn a_sound_profile_is_read() {
-        let profile = profile(&sound().to_string()).unwrap();
+        let Profiling { profile, claims } = profile(&sound().to_string()).unwrap();
+        assert_eq!((profile.replaces, claims), (false, vec![]), "what is left out");
         assert_eq!(profile.overlap, Overlap::Alternate(vec!["a".parse().unwrap(), "b".parse().unwrap()]));
         assert_eq!((profile.minter, profile.settle_ms), (Minter::Host, 5));
+    }
+
+    #[test]
+    fn what_it_claims_and_replaces_is_read() {
+        let mut document = sound();
+        document["replaces"] = json!(true);
+        document["claims"] = json!(["role:a", "role:b"]);
+        let read = profile(&document.to_string()).unwrap();
+        assert_eq!((read.profile.replaces, read.claims), (true, vec!["role:a".to_owned(), "role:b".to_owned()]));
+        for wrong in [json!(["a", "a"]), json!([""]), json!(["a\nb"]), json!(["x".repeat(513)]), json!([1]), json!("a")]
+        {
+            document["claims"] = wrong.clone();
+            assert!(profile(&document.to_string()).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::cache::Cache;
 use crate::catalog::{Catalog, CatalogError};
 use crate::connection::Connections;
 use crate::convert;
-use crate::documents::{self, Described};
+use crate::documents::{self, Described, Profiling};
 use crate::manifest::Stage;
 use crate::plugin::{LoadError, Plugin, store};
 use crate::pure;
@@ -207,7 +207,7 @@ async fn call(
     }
     let kind = match stage {
         Stage::Preflight => {
-            let findings = ask!("preflight");
+            let findings = ask!("preflight", &secrets);
             return convert::findings(findings, &mut store.data_mut().scrubber).map(Answer::Findings);
         }
         Stage::Call(kind) => kind,
@@ -301,14 +301,15 @@ impl Rotator for Runtime {
     async fn profile(&self, name: &PluginName, settings: &str) -> Result<Profiled, Fault> {
         let plugin = self.active(name).await?;
         let component = plugin.digest;
-        if let Some(profile) = plugin.said.profile(settings) {
-            return Ok(Profiled { profile, component });
+        if let Some(Profiling { profile, claims }) = plugin.said.profile(settings) {
+            return Ok(Profiled { profile, component, claims });
         }
         let text = pure::profile(&self.machine.engine, &plugin, settings).await?;
-        let profile = documents::profile(&text)
+        let answer = documents::profile(&text)
             .map_err(|why| convert::broken("guest.encoding", format!("`profile` answered what it must not: {why}")))?;
-        plugin.said.note_profile(settings, &profile);
-        Ok(Profiled { profile, component })
+        plugin.said.note_profile(settings, &answer);
+        let Profiling { profile, claims } = answer;
+        Ok(Profiled { profile, component, claims })
     }
 
     async fn validate(&self, name: &PluginName, settings: &str) -> Result<Vec<Finding>, Fault> {

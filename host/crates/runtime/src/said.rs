@@ -1,9 +1,8 @@
 //! What a plugin's pure exports answered, remembered: they see their argument and nothing else, so the same component
 //! says the same again. Keeps no failure, and nothing of a call that reaches a target.
 
-use crate::documents::Described;
+use crate::documents::{Described, Profiling};
 use keybaton_engine::ports::rotator::Finding;
-use keybaton_protocol::profile::Profile;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -21,7 +20,7 @@ pub(crate) struct Said {
 #[derive(Debug, Default)]
 struct About {
     findings: Option<Vec<Finding>>,
-    profile: Option<Profile>,
+    profile: Option<Profiling>,
 }
 
 impl Said {
@@ -41,7 +40,7 @@ impl Said {
     }
 
     /// What the target can do under them.
-    pub(crate) fn profile(&self, settings: &str) -> Option<Profile> {
+    pub(crate) fn profile(&self, settings: &str) -> Option<Profiling> {
         self.about().get(settings).and_then(|about| about.profile.clone())
     }
 
@@ -51,7 +50,7 @@ impl Said {
     }
 
     /// Remembers a profile.
-    pub(crate) fn note_profile(&self, settings: &str, profile: &Profile) {
+    pub(crate) fn note_profile(&self, settings: &str, profile: &Profiling) {
         self.note(settings, |about| about.profile = Some(profile.clone()));
     }
 

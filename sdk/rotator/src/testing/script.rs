@@ -57,12 +57,17 @@ fn shown_identity(identity: &WireIdentity, labels: &[&str]) -> String {
     match identity {
         WireIdentity::None => "nobody".to_owned(),
         WireIdentity::Admin => "admin".to_owned(),
-        WireIdentity::Candidate { scheme, fields, params } => {
-            let params: Vec<_> = params.iter().map(|(name, value)| format!("{name}={value}")).collect();
-            let fields: Vec<_> = fields.iter().map(|(name, at)| format!("{name}={}", labels[*at as usize])).collect();
-            format!("{scheme}({})", [params, fields].concat().join(" "))
+        WireIdentity::Candidate { scheme, .. } => {
+            format!("{scheme}({})", candidate(identity, labels).join(" "))
         }
     }
+}
+
+/// What a candidate logs in with, as `name=value`: its public fields, and the labels of its secret ones.
+fn candidate(identity: &WireIdentity, labels: &[&str]) -> Vec<String> {
+    let WireIdentity::Candidate { fields, params, .. } = identity else { return Vec::new() };
+    let params = params.iter().map(|(name, value)| format!("{name}={value}"));
+    params.chain(fields.iter().map(|(name, at)| format!("{name}={}", labels[*at as usize]))).collect()
 }
 
 fn acting_word(identity: &WireIdentity) -> &'static str {
@@ -109,8 +114,9 @@ pub(crate) fn sql(run: &WireRun, labels: &[&str]) -> Result<Rows> {
         let params: Vec<_> = run.params.iter().map(|param| shown_param(param, labels)).collect();
         let who = shown_identity(&run.acting, labels);
         script.transcript.push(format!("{} as {who}: {}", run.template, params.join(" ")).trim_end().to_owned());
+        let asked = [params, candidate(&run.acting, labels)].concat();
         let answer = script.sql.get_mut(&run.template);
-        let values = answer.unwrap_or_else(|| panic!("the test scripts no answer to `{}`", run.template))(&params)?;
+        let values = answer.unwrap_or_else(|| panic!("the test scripts no answer to `{}`", run.template))(&asked)?;
         assert!(values.iter().all(|row| row.len() == columns.len()), "rows of `{}` have {columns:?}", run.template);
         Ok(Rows { columns, values })
     })

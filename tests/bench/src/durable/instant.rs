@@ -48,8 +48,9 @@ impl Rotator for Instant {
             promotes: true,
             usage: None,
             settle_ms: 0,
+            replaces: false,
         };
-        Ok(Profiled { profile, component: COMPONENT })
+        Ok(Profiled { profile, component: COMPONENT, claims: Vec::new() })
     }
 
     async fn validate(&self, _: &PluginName, _: &str) -> Result<Vec<Finding>, Fault> {

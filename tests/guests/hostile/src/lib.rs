@@ -83,8 +83,8 @@ impl Guest for Hostile {
         Ok(Vec::new())
     }
 
-    fn preflight(ctx: Context, t: Target) -> Result<Vec<Finding>, Failure> {
-        misbehave("preflight", &ctx, &t, &[])?;
+    fn preflight(ctx: Context, t: Target, secrets: Vec<Secret>) -> Result<Vec<Finding>, Failure> {
+        misbehave("preflight", &ctx, &t, &secrets)?;
         Ok(Vec::new())
     }
 

@@ -74,7 +74,7 @@ impl Guest for Keysmith {
         Ok(Vec::new())
     }
 
-    fn preflight(_: Context, _: Target) -> Result<Vec<Finding>, Failure> {
+    fn preflight(_: Context, _: Target, _: Vec<Secret>) -> Result<Vec<Finding>, Failure> {
         Ok(Vec::new())
     }
 

@@ -301,6 +301,7 @@ pub fn declared(secret: &str, settings: &str, consumers: &[(&str, &[&str])]) -> 
         plugin: "scripted".parse().unwrap(),
         connection: "main".parse().unwrap(),
         target: "main:db".into(),
+        server: Arc::default(),
         places: vec![Place::only()].into(),
         settings: settings.into(),
         policy: Arc::new(policy(consumers)),

@@ -3,4 +3,4 @@
 mod recorder;
 mod run;
 
-pub(crate) use run::run;
+pub(crate) use run::{run, unseal};

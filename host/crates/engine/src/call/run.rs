@@ -105,7 +105,8 @@ async fn prepare(
     Ok((request, recorder))
 }
 
-async fn unseal(
+/// Opens the values that a call gets handles of.
+pub(crate) async fn unseal(
     shared: &Shared,
     name: &SecretName,
     wanted: Vec<(Generation, String, SealLabel)>,

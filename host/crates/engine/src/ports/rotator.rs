@@ -169,6 +169,8 @@ pub struct Profiled {
     pub profile: Profile,
     /// Digest of the component that said it.
     pub component: Digest,
+    /// What of the target is the secret's alone under these settings: no other secret may claim it of the same target.
+    pub claims: Vec<String>,
 }
 
 /// Plugins, by name for what is locked now and by digest for what is pinned.

@@ -100,9 +100,9 @@ async fn by_cadence(shared: &Arc<Shared>, id: SecretId, permit: StartPermit) {
     let author = AUTHOR.parse().expect("a constant that follows the grammar");
     let started = crate::begin::begin(shared, id, PlanKind::Rotate, cause, author, Some(permit)).await;
     if let Err(error) = started {
-        let again = shared.wall().plus(shared.options.restart_base_ms);
         tracing::warn!(secret = %shared.board().cell(id).name, %error, "a due rotation could not start");
-        shared.board().refused(id, &error.to_string(), again);
+        let now = shared.wall();
+        shared.board().refused(id, &error.to_string(), now, &shared.options);
         shared.bell.notify_one();
     }
 }

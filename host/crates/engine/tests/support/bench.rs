@@ -103,6 +103,7 @@ pub fn declared(secret: &SecretName, settings: &str) -> Declared {
         plugin: "scripted".parse().unwrap(),
         connection: "main".parse().unwrap(),
         target: "main:db".into(),
+        server: Arc::default(),
         places: vec![Place::only()].into(),
         settings: settings.into(),
         policy: Arc::new(policy()),
@@ -126,6 +127,9 @@ pub struct Bench {
     clock: Arc<TestClock>,
     random: Arc<TestRandom>,
 }
+
+/// How long a target is not looked at again after a rotation, in milliseconds of paused time.
+pub const LOOK_AGAIN_MS: u64 = 2_000;
 
 /// Rounds of consumers and patience, after which a run counts as stuck.
 const ROUNDS: u32 = 600;
@@ -357,7 +361,7 @@ async fn start(
         rotator: Arc::new(Around::new(rotator, FaultyCalls(Arc::clone(trace)))),
         clock: Arc::clone(clock) as _,
         random: Arc::clone(random) as _,
-        options: Options { restart_base_ms: 1_000, ..Options::default() },
+        options: Options { restart_base_ms: 1_000, look_again_ms: LOOK_AGAIN_MS, ..Options::default() },
     })
     .await
 }

@@ -41,10 +41,21 @@ struct State {
     values: Vec<Vec<u8>>,
     /// Secrets whose calls fail, by the beginning of their names.
     failing: Vec<String>,
+    /// What a look before a start comes to, where it is not well.
+    obstacle: Option<Obstacle>,
     /// What was done here, in order.
     effects: Vec<String>,
     /// The component approved now, where it is another than at first; and whether it says other things of the target.
     approved: Option<(Digest, bool)>,
+}
+
+/// What a look before a start may find.
+#[derive(Debug, Clone)]
+pub enum Obstacle {
+    /// Something that a person has to put right.
+    Finding(&'static str),
+    /// The look itself fails: class, code.
+    Fault(FailureClass, &'static str),
 }
 
 /// The target.
@@ -88,6 +99,11 @@ impl Target {
         let mut state = self.state.lock().unwrap();
         state.presented = values;
         state.check("after a consumer's move");
+    }
+
+    /// What looks before a start come to from now on.
+    pub fn obstruct(&self, obstacle: Option<Obstacle>) {
+        self.state.lock().unwrap().obstacle = obstacle;
     }
 
     pub fn fail(&self, prefix: &str) {
@@ -162,6 +178,12 @@ fn mints(settings: &Json) -> bool {
     settings["minter"] == "target"
 }
 
+/// What the settings script as claimed.
+fn claims(text: &str) -> Vec<String> {
+    let claims = settings(text)["claims"].as_array().cloned().unwrap_or_default();
+    claims.iter().map(|claim| claim.as_str().unwrap().to_owned()).collect()
+}
+
 fn slots(settings: &Json) -> Vec<Slot> {
     let names = settings["slots"].as_array();
     names.map_or_else(Vec::new, |names| names.iter().map(|it| it.as_str().unwrap().parse().unwrap()).collect())
@@ -185,6 +207,7 @@ pub fn profile(text: &str) -> Profile {
         promotes: flag(&settings, "promotes"),
         usage: None,
         settle_ms: settings["settle_ms"].as_u64().unwrap_or(0),
+        replaces: flag(&settings, "replaces"),
     }
 }
 
@@ -221,7 +244,7 @@ impl Rotator for Scripted {
         let (component, other) = self.target.state.lock().unwrap().approved.unwrap_or((Digest([7; 32]), false));
         let mut profile = profile(settings);
         profile.settle_ms += u64::from(other);
-        Ok(Profiled { profile, component })
+        Ok(Profiled { profile, component, claims: claims(settings) })
     }
 
     async fn validate(&self, _: &PluginName, text: &str) -> Result<Vec<Finding>, Fault> {
@@ -230,11 +253,24 @@ impl Rotator for Scripted {
         Ok(if bad { vec![finding] } else { Vec::new() })
     }
 
-    /// Says what it was told of.
+    /// Says what it was told of, with which values, and what stands in the way.
     async fn preflight(&self, request: CallRequest) -> Result<Vec<Finding>, Fault> {
-        let told = request.known.into_iter();
-        let finding = |message| Finding { path: String::new(), message, fatal: false };
-        Ok(told.map(|it| finding(format!("generation {} is {}", it.generation.0, it.role))).collect())
+        let held = |number| request.values.iter().any(|value| value.generation == number);
+        let told = request.known.iter().map(|it| {
+            let held = if held(it.generation) { "" } else { ", without its value" };
+            format!("generation {} is {}{held}", it.generation.0, it.role)
+        });
+        let finding = |message, fatal| Finding { path: String::new(), message, fatal };
+        let mut findings: Vec<Finding> = told.map(|message| finding(message, false)).collect();
+        match self.target.state.lock().unwrap().obstacle.clone() {
+            None => {}
+            Some(Obstacle::Finding(message)) => findings.push(finding(message.to_owned(), true)),
+            Some(Obstacle::Fault(class, code)) => {
+                let (code, message) = (code.to_owned(), "it could not be looked at".to_owned());
+                return Err(Fault { class, blame: Blame::Operator, code, message, retry_after_ms: None });
+            }
+        }
+        Ok(findings)
     }
 
     async fn call(&self, request: CallRequest, recorder: Arc<dyn CallRecorder>) -> Outcome {

@@ -146,7 +146,11 @@ fn baseline(secret: &Secret, kind: CallKind, place: &Place) -> Vec<TargetId> {
 fn values(secret: &Secret, kind: CallKind, generation: Generation, pins: &Pins) -> Vec<Generation> {
     let known = |it: &&crate::generation::Credential| it.known();
     match kind {
-        CallKind::Observe => Vec::new(),
+        // Where the target shows no values, the look finds out by logging in with each that may be there.
+        CallKind::Observe => {
+            let there = |it: &&crate::generation::Credential| !it.removed() && it.pins.same_target(pins);
+            secret.generations.values().filter(known).filter(there).map(|it| it.number).collect()
+        }
         CallKind::Verify => vec![generation],
         CallKind::Create
         | CallKind::Install

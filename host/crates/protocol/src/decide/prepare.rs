@@ -4,7 +4,7 @@ use super::Say;
 use super::build::{self, Sponsor};
 use crate::action::Waiting;
 use crate::calls::{CallState, Effort, Observation};
-use crate::event::{Event, HoldReason, RetireCause};
+use crate::event::{Event, HoldReason, Live, RetireCause};
 use crate::fault::FailureClass;
 use crate::generation::{Liveness, Verified};
 use crate::ids::{Author, Generation, Millis, Place};
@@ -57,7 +57,7 @@ fn at(secret: &Secret, now: Millis, step: Step) -> bool {
     secret.step(now) == Some(step)
 }
 
-/// Mint pending. Where the target mints or counts, a fresh look comes first.
+/// Mint pending. Where the target mints or counts, and before the first credential, a fresh look comes first.
 pub(super) fn create(secret: &Secret, now: Millis) -> Option<Say> {
     if !at(secret, now, Step::Create) {
         return None;
@@ -76,6 +76,9 @@ pub(super) fn create(secret: &Secret, now: Millis) -> Option<Say> {
             && secret.still_wanted(call)
     });
     let limited = matches!(rotation.pins.profile.overlap, Overlap::Native(_));
+    if let Some(say) = look_first(secret, now).filter(|_| !resumes) {
+        return Some(say);
+    }
     if (secret.target_mints() || limited) && !resumes {
         let sponsor = Sponsor::rotation(rotation);
         if !fresh(secret, place) {
@@ -95,6 +98,39 @@ fn fresh(secret: &Secret, place: &Place) -> bool {
     let pins = secret.pins();
     let same = |seen: &Observation| pins.is_some_and(|pins| pins.same_site(&seen.pins));
     secret.observations.get(place).is_some_and(|seen| Some(seen.call) >= least && same(seen))
+}
+
+/// The first credential of a slot overwrites what is in it: every place is looked at, and what is in use there, and is
+/// not known here, stays as it is, unless the declaration gives it away.
+fn look_first(secret: &Secret, now: Millis) -> Option<Say> {
+    let rotation = secret.rotation.as_ref().filter(|rotation| rotation.kind == PlanKind::Issue)?;
+    let slot = match rotation.pins.profile.overlap {
+        Overlap::None => None,
+        Overlap::Alternate(_) => Some(secret.generations.get(&rotation.made)?.slot.as_ref()?),
+        Overlap::Native(_) | Overlap::Replace => return None,
+    };
+    if rotation.pins.profile.replaces {
+        return None;
+    }
+    let look = |place: &Place| {
+        let sponsor = Sponsor::rotation(rotation);
+        Some(build::observe(secret, now, Step::Create, place, rotation.made, sponsor))
+    };
+    if let Some(say) = each(secret, |place| !fresh(secret, place), look) {
+        return Some(say);
+    }
+    let (place, found) = secret.places().iter().find_map(|place| {
+        let ours = |live: &Live| secret.generations.values().any(|it| it.id_at(place) == Some(&live.id));
+        let here = |live: &Live| slot.is_none() || live.slot.as_ref() == slot;
+        let mut seen = secret.observations.get(place)?.live.iter();
+        Some(place).zip(seen.find(|live| live.active && here(live) && !ours(live)))
+    })?;
+    let reason = format!(
+        "at {place} {} is in use, and it is not known here: nothing was changed. Import it, or end it there, or declare \
+         that it may be replaced, where the plugin has a setting for that",
+        found.id
+    );
+    Some(Say::Record(vec![Event::RollingBack { reason, author: None }]))
 }
 
 /// No room for another credential: what is ending makes room, then what is known to others, then a person.

@@ -58,6 +58,7 @@ pub(crate) fn profile(overlap: Overlap) -> Profile {
     Profile {
         minter: if matches!(overlap, Overlap::Native(_)) { Minter::Target } else { Minter::Host },
         clobbers_slot: matches!(overlap, Overlap::None | Overlap::Alternate(_)),
+        replaces: false,
         overlap,
         soft_disable,
         reinstall: true,

@@ -537,3 +537,23 @@ fn an_install_after_which_no_value_works_is_held_as_drift() {
     assert_eq!(sim.run(), Waiting::Held(HoldReason::Drift), "{:#?}", sim.done);
     assert_eq!(sim.secret.generations().len(), 2, "both are kept");
 }
+
+#[test]
+fn what_was_held_as_drift_is_looked_at_again_before_it_is_held_again() {
+    let mut sim = one_slot_where_works(&[]);
+    assert_eq!(sim.run(), Waiting::Held(HoldReason::Drift), "{:#?}", sim.done);
+    let tried = |sim: &Sim| sim.done.iter().filter(|done| done.starts_with("verify")).count();
+    let before = tried(&sim);
+    sim.command(&Command::Release { author: author() });
+    for refused in [2, 1] {
+        let again = sim.run_until(CallKind::Verify);
+        assert_eq!(again.generation, Generation(refused), "{:#?}", sim.done);
+        sim.intend(&again);
+        sim.record(Event::Ended { call: again.call, outcome: Outcome::Refused("no".to_owned()) });
+    }
+    assert_eq!(sim.run(), Waiting::Held(HoldReason::Drift), "nothing was mended: {:#?}", sim.done);
+    assert_eq!(tried(&sim), before + 2);
+    sim.command(&Command::Release { author: author() });
+    sim.run();
+    assert_eq!(sim.secret.hold(), None, "a person put one of them back: {:#?}", sim.done);
+}

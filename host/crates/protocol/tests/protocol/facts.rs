@@ -3,6 +3,7 @@
 use crate::common::{Sim, alternate, author, consumer, fault, id, live, minted, native, one_slot, policy, profile};
 use keybaton_protocol::command::Command;
 use keybaton_protocol::event::{Event, Outcome};
+use keybaton_protocol::evidence::Purpose;
 use keybaton_protocol::fault::FailureClass;
 use keybaton_protocol::generation::Role;
 use keybaton_protocol::ids::{Epoch, Generation, Millis, Place};
@@ -121,4 +122,28 @@ fn a_rotation_must_start_only_for_a_compromised_current_and_where_none_runs() {
     assert!(!restored.secret.must_rotate(), "it is to be compared first");
     sim.start(PlanKind::Rotate, one_slot(), one_consumer());
     assert!(!sim.secret.must_rotate(), "one runs");
+}
+
+#[test]
+fn what_a_call_told_of_a_generation_is_told_to_the_next_one_and_the_newest_counts() {
+    let tell = |sim: &mut Sim, kind, facts: &[(&str, &str)]| {
+        let call = sim.run_until(kind);
+        sim.intend(&call);
+        let facts = facts.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        sim.record(Event::Ended { call: call.call, outcome: Outcome::Done(facts) });
+        let minted = sim.secret.generation(Generation(1)).and_then(|it| it.minted.clone()).expect("it was minted");
+        minted.facts.into_iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>()
+    };
+    let mut sim = Sim::new();
+    sim.start(PlanKind::Issue, alternate(), one_consumer());
+    let installed = tell(&mut sim, CallKind::Install, &[("switched", "on"), ("zone", "a")]);
+    assert_eq!(installed, ["switched=on", "zone=a"]);
+    sim.run();
+    sim.start(PlanKind::Rotate, alternate(), one_consumer());
+    sim.run();
+    sim.fetch("api", "one", 2);
+    sim.say("api", "one", Purpose::Ready, 2);
+    sim.run();
+    sim.say("api", "one", Purpose::Adopted, 2);
+    assert_eq!(tell(&mut sim, CallKind::Disable, &[("switched", "off")]), ["switched=off", "zone=a"]);
 }

@@ -6,6 +6,7 @@ mod doubt;
 mod endings;
 mod evidence;
 mod facts;
+mod first;
 mod gates;
 mod illegal;
 mod moved;

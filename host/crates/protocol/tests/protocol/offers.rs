@@ -286,7 +286,10 @@ fn with_one_slot_nobody_is_asked_to_be_ready_for_what_is_put_back_or_issued() {
 
     let mut first = Sim::new();
     first.start(PlanKind::Issue, one_slot(), everybody());
-    first.step();
+    let create = first.run_until(CallKind::Create);
+    first.intend(&create);
+    let outcome = first.answer(&create);
+    first.record(Event::Ended { call: create.call, outcome });
     assert_eq!(first.secret.step(first.now), Some(Step::Install));
     each_is_told(&first, "issued", ["reads , uses : "; 3]);
     first.step();

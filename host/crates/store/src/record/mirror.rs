@@ -3,10 +3,10 @@
 //! that came later is an `Option` that is left out where it is none, so that older records read and write as before.
 
 macro_rules! record_struct {
-    ($name:ident => $model:ident { $($field:ident : $type:ty),* $(,)? }) => {
+    ($name:ident => $model:ident { $($(#[$attribute:meta])* $field:ident : $type:ty),* $(,)? }) => {
         #[derive(Debug, serde::Serialize, serde::Deserialize)]
         #[serde(deny_unknown_fields)]
-        pub(crate) struct $name { $($field: $type),* }
+        pub(crate) struct $name { $($(#[$attribute])* $field: $type),* }
 
         impl $crate::record::Stored<$model> for $name {
             fn store(model: &$model) -> Self {

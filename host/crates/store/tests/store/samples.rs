@@ -67,6 +67,7 @@ pub(crate) fn pins(overlap: Overlap) -> Box<Pins> {
             overlap,
             minter: Minter::Host,
             clobbers_slot: true,
+            replaces: false,
             soft_disable: true,
             reinstall: true,
             promotes: false,

@@ -23,7 +23,14 @@ record_struct!(ProfileRecord => Profile {
     promotes: bool,
     usage: Option<UsageRecord>,
     settle_ms: u64,
+    #[serde(default, skip_serializing_if = "is_false")]
+    replaces: bool,
 });
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(truth: &bool) -> bool {
+    !*truth
+}
 
 record_enum!(MembersRecord => Members {
     Listed(replicas: Vec<String>),
