@@ -7,7 +7,9 @@ use crate::exit::{Exit, Failure};
 use crate::output::{Output, Tone, paint};
 use crate::wiring::{connections, keys};
 use keybaton_api::model::{AuditReport, ConnectionTest, Connections, Overview, Plugins};
+use keybaton_store::{Examined, Mode, Store, StoreError};
 use serde::Serialize;
+use std::error::Error;
 use std::os::unix::fs::PermissionsExt;
 
 /// One thing that was looked at.
@@ -22,6 +24,9 @@ struct Check {
 pub(crate) async fn run(common: &Common, output: &Output) -> Result<Exit, Failure> {
     let installation = Installation::open(&common.dir)?;
     let mut checks = files(&installation);
+    let progress = output.progress("proving the store");
+    checks.extend(store(&installation).await);
+    progress.finish_and_clear();
     let progress = output.progress("asking the host");
     checks.extend(host(common).await);
     progress.finish_and_clear();
@@ -65,6 +70,30 @@ fn files(installation: &Installation) -> Vec<Check> {
                 .map_err(said),
         ),
     ]
+}
+
+/// Proves all that is stored, on the files themselves, whether a host runs or not.
+async fn store(installation: &Installation) -> Vec<Check> {
+    // A key that can't be read has a line of its own.
+    let Ok(kek) = keys::kek(installation) else { return Vec::new() };
+    let chain = |error: &StoreError| {
+        let causes = std::iter::successors(Error::source(error), |cause| cause.source());
+        causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+    };
+    let examined = match Store::open(&installation.data(), kek, Mode::ReadOnly) {
+        Ok(store) => store.examine().await,
+        Err(error) => Err(error),
+    };
+    match examined {
+        Err(error) => vec![check("store", Err(chain(&error)))],
+        Ok(Examined { proven, damage }) if damage.is_empty() => {
+            let detail = format!("{} journals of {} rows, {} values", proven.secrets, proven.rows, proven.sealed);
+            vec![check("store", Ok(detail))]
+        }
+        Ok(Examined { damage, .. }) => {
+            damage.iter().map(|one| check("store", Err(format!("{}\n{}", one.detail, one.advice())))).collect()
+        }
+    }
 }
 
 async fn host(common: &Common) -> Vec<Check> {

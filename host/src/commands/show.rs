@@ -136,7 +136,7 @@ fn tone_of(standing: Standing) -> Tone {
         Standing::Idle => Tone::Good,
         Standing::New | Standing::Ended | Standing::Unmanaged => Tone::Dim,
         Standing::Rotating | Standing::Waiting | Standing::Retiring => Tone::Warn,
-        Standing::Held | Standing::Frozen => Tone::Bad,
+        Standing::Held | Standing::Frozen | Standing::Damaged => Tone::Bad,
     }
 }
 
@@ -151,6 +151,7 @@ fn standing_name(standing: Standing) -> &'static str {
         Standing::Retiring => "retiring",
         Standing::Unmanaged => "unmanaged",
         Standing::Ended => "ended",
+        Standing::Damaged => "damaged",
     }
 }
 

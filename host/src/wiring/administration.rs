@@ -127,6 +127,7 @@ impl Administration for Host {
     }
 
     async fn ready(&self) -> Result<(), Failure> {
+        self.soundness.ready()?;
         self.store
             .audit_entries(0, 1)
             .await

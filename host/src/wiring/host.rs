@@ -3,6 +3,7 @@
 use super::circles::{ADVICE, circle_of};
 use super::connections::{self, Aim};
 use super::declared::{declared, digest_of};
+use super::soundness::Soundness;
 use super::written;
 use crate::config::Installation;
 use keybaton_api::model::{ConnectionTest, ConnectionView, Overdue, Overview, Standing};
@@ -28,6 +29,8 @@ pub(crate) struct Host {
     pub(crate) runtime: Arc<Runtime>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) started_at: Millis,
+    /// What of the store is known to be damaged.
+    pub(crate) soundness: Arc<Soundness>,
     /// Only one request changes what is in force at a time.
     pub(crate) force: Mutex<InForce>,
 }

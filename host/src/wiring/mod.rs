@@ -17,6 +17,7 @@ mod managed;
 mod proposals;
 mod reload;
 mod running;
+mod soundness;
 mod written;
 
 pub(crate) use running::Running;

@@ -10,6 +10,7 @@ use super::logins::Logins;
 use super::managed::Link;
 use super::proposals::StoreProposals;
 use super::reload::Live;
+use super::soundness::{self, Soundness};
 use crate::commands::CA_SEALED_AS;
 use crate::config::Installation;
 use crate::exit::{Context as _, Exit, Failure};
@@ -34,6 +35,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
 /// Name under which the key of the compiled components is sealed in the store.
@@ -49,6 +51,8 @@ pub(crate) struct Running {
     engine: Engine,
     /// Connections, and what is theirs while the host runs.
     live: Live,
+    /// Looks through the store.
+    watch: JoinHandle<()>,
     /// How many declarations are in force.
     pub(crate) secrets: usize,
     /// How many connections there are.
@@ -84,9 +88,12 @@ impl Running {
         link.open(engine.clone());
         hold_restored(&store, &engine).await?;
         let count = loaded.len();
+        let soundness = Arc::new(Soundness::default());
+        let watch = tokio::spawn(soundness::watch(store.clone(), engine.clone(), Arc::clone(&soundness)));
         let host = Arc::new(Host {
             force: Mutex::new(InForce { specs: Vec::new(), connections: loaded, catalog }),
             started_at: clock.wall(),
+            soundness,
             installation,
             store,
             engine: engine.clone(),
@@ -99,7 +106,7 @@ impl Running {
         logins.set(&opened.managed);
         let server = listen(&host).await?;
         let live = Live { host, link, logins, authorities: opened.authorities };
-        Ok(Self { server, engine, live, secrets, connections: count })
+        Ok(Self { server, engine, live, watch, secrets, connections: count })
     }
 
     /// Reads the connection files again, and puts them in force if all are right.
@@ -115,6 +122,7 @@ impl Running {
     /// Stops accepting, then lets plugin calls in flight end and journal. Answers whether all did.
     pub(crate) async fn stop(mut self) -> bool {
         self.server.stop().await;
+        self.watch.abort();
         let ended = self.engine.shutdown().await;
         self.live.close().await;
         ended
@@ -187,12 +195,7 @@ fn undeclared(error: &keybaton_api::ports::Failure) -> Failure {
 
 fn options(installation: &Installation) -> Options {
     let limits = &installation.config.limits;
-    Options {
-        holder: format!("host-{}", std::process::id()),
-        calls_at_once: limits.calls,
-        shutdown_ms: limits.shutdown_ms,
-        ..Options::default()
-    }
+    Options { calls_at_once: limits.calls, shutdown_ms: limits.shutdown_ms, ..Options::default() }
 }
 
 async fn listen(host: &Arc<Host>) -> Result<Server, Failure> {

@@ -115,7 +115,6 @@ fn target(server: &Server) -> Target {
 
 fn options() -> Options {
     Options {
-        holder: format!("host-{}", std::process::id()),
         brake_after: NO_BRAKE,
         // The faults here are meant for what a rotation sends, not for the look before it starts.
         look_again_ms: 3_600_000,

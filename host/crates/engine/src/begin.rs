@@ -27,7 +27,7 @@ pub(crate) async fn begin(
     author: Author,
     permit: Option<StartPermit>,
 ) -> Result<RotationId, EngineError> {
-    let (name, spec) = declared(shared, id)?;
+    let (name, spec) = declared(shared, id).await?;
     if kind == PlanKind::Adopt {
         let reason = "a credential that exists is taken over by an import".to_owned();
         return Err(EngineError::Refused { secret: (*name).clone(), code: "invalid", reason });
@@ -105,7 +105,7 @@ fn proven_just_now(shared: &Shared, id: SecretId) -> bool {
 
 /// Takes over a credential that exists.
 pub(crate) async fn import(shared: &Arc<Shared>, id: SecretId, import: Import) -> Result<RotationId, EngineError> {
-    let (name, spec) = declared(shared, id)?;
+    let (name, spec) = declared(shared, id).await?;
     let (pins, claims) = pins(shared, &name, &spec).await?;
     if let Some(reason) = crate::claims::clash(shared, id, &spec, &claims).await {
         return Err(EngineError::Refused { secret: (*name).clone(), code: "conflict", reason });
@@ -144,7 +144,10 @@ pub(crate) async fn ask(
     told.await.unwrap_or(Err(EngineError::Stopping))
 }
 
-fn declared(shared: &Shared, id: SecretId) -> Result<(Arc<SecretName>, Arc<Spec>), EngineError> {
+async fn declared(shared: &Arc<Shared>, id: SecretId) -> Result<(Arc<SecretName>, Arc<Spec>), EngineError> {
+    if shared.journal.is_shared() {
+        shared.read_freezes().await?;
+    }
     let board = shared.board();
     let cell = board.cell(id);
     let name = Arc::clone(&cell.name);

@@ -49,6 +49,8 @@ pub(crate) struct Cell {
     pub(crate) journalled: bool,
     /// Starts by cadence that were refused since the last one that was not.
     refusals: u32,
+    /// What is wrong with its journal or its values, where they are damaged: nothing is begun for it.
+    pub(crate) damaged: Option<Box<str>>,
     stamps: Stamps,
 }
 
@@ -147,6 +149,7 @@ impl Board {
             urgent: false,
             journalled: false,
             refusals: 0,
+            damaged: None,
             stamps: Stamps::default(),
         });
         id
@@ -166,6 +169,35 @@ impl Board {
             _ => Standing::New,
         };
         id
+    }
+
+    /// Takes over what another host made of a secret. While it is open, it is looked at when that host's lease has run
+    /// out. Answers whether the scheduler has to look again.
+    pub(crate) fn moved(&mut self, id: SecretId, mark: Mark, look_at: Millis) -> bool {
+        let freed = self.count(id, mark.open);
+        let opens = mark.open && !self.cell(id).mark.open;
+        let name = Arc::clone(&self.cell(id).name);
+        self.index(&name, mark);
+        // Of one that was open before there is a timer already.
+        let wake = opens && self.set_timer(id, Kind::Wake, Some(look_at));
+        self.schedule(id) | wake | freed
+    }
+
+    /// What is stored of a secret is damaged.
+    pub(crate) fn damage(&mut self, id: SecretId, detail: &str) {
+        self.no_longer_overdue(id);
+        self.cells[id as usize].damaged = Some(detail.into());
+    }
+
+    /// How many secrets are damaged.
+    pub(crate) fn damaged(&self) -> usize {
+        self.cells.iter().filter(|cell| cell.damaged.is_some()).count()
+    }
+
+    /// A start by cadence turned out not to be due any more.
+    pub(crate) fn not_due(&mut self, id: SecretId) {
+        self.count(id, false);
+        self.schedule(id);
     }
 
     /// Declares one secret and schedules it.

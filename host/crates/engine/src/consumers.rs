@@ -248,7 +248,10 @@ where
         let _ = done.send(with(state, now));
     });
     shared.ask(id, Item::Look(look))?;
-    told.await.map_err(|_| EngineError::Store("the journal could not be read".to_owned()))
+    told.await.map_err(|_| match shared.board().cell(id).damaged.as_deref() {
+        Some(detail) => JournalError::Damaged { detail: detail.to_owned() }.into(),
+        None => EngineError::Store("the journal could not be read".to_owned()),
+    })
 }
 
 /// A reason as it may be journalled: one line of printable text, cut.

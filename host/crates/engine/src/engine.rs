@@ -15,7 +15,7 @@ use crate::shared::Shared;
 use crate::views::{
     self, Examination, ForesightView, HistoryEntry, MembersView, PlaceView, Standing, StatusView, Summary,
 };
-use crate::{begin, consumers, declare, examine, people};
+use crate::{begin, consumers, declare, examine, follow, people};
 use keybaton_protocol::command::Command;
 use keybaton_protocol::evidence::EvidenceKind;
 use keybaton_protocol::ids::{
@@ -81,19 +81,30 @@ impl Engine {
     /// The journal can't be read: nothing was started.
     pub async fn start(parts: Parts) -> Result<Self, EngineError> {
         let epoch = parts.journal.epoch().await?;
+        // Before the index: what moves in between is told twice rather than not at all.
+        let feed = match parts.journal.is_shared() {
+            true => Some(parts.journal.changes(None).await?.cursor),
+            false => None,
+        };
         let index = parts.journal.index().await?;
         let freezes = parts.journal.freezes().await?;
         let mut board =
             Board::new(Brake::new(parts.options.brake_after, parts.options.brake_ms), Arc::clone(&parts.clock));
         for line in index {
             let id = board.index(&line.secret, line.mark);
-            if line.mark.open {
+            if let Some(detail) = line.damaged {
+                tracing::error!(secret = %line.secret, detail, "what is stored of this secret is damaged; the others go on");
+                board.damage(id, &detail);
+            } else if line.mark.open {
                 board.set_timer(id, Kind::Wake, Some(Millis(0)));
             }
         }
         freezes.into_iter().for_each(|freeze| board.freeze(freeze));
         let shared = Arc::new(Shared::new(parts, epoch, board));
         shared.tasks.spawn(scheduler::run(Arc::clone(&shared)));
+        if let Some(cursor) = feed {
+            shared.tasks.spawn(follow::run(Arc::clone(&shared), cursor));
+        }
         Ok(Self { shared })
     }
 
@@ -343,10 +354,20 @@ impl Engine {
         Ok(())
     }
 
-    /// Standing freezes of more than one secret.
-    #[must_use]
-    pub fn freezes(&self) -> Vec<Freeze> {
-        self.shared.board().freezes()
+    /// Standing freezes of more than one secret, as the store has them now.
+    ///
+    /// # Errors
+    /// The journal failed.
+    pub async fn freezes(&self) -> Result<Vec<Freeze>, EngineError> {
+        self.shared.read_freezes().await?;
+        Ok(self.shared.board().freezes())
+    }
+
+    /// What a look at the store found: nothing is begun for this secret from now on, and every view says why.
+    pub fn damaged(&self, secret: &SecretName, detail: &str) {
+        let mut board = self.shared.board();
+        let id = board.admit(secret);
+        board.damage(id, detail);
     }
 
     /// What a replica may hold now. The fetch of anything new is journalled before its bytes are given out.
@@ -397,7 +418,11 @@ impl Engine {
     /// Metrics as OpenMetrics text.
     #[must_use]
     pub fn metrics(&self) -> String {
-        let (overdue, oldest) = self.shared.board().overdue();
+        let (overdue, oldest) = {
+            let board = self.shared.board();
+            self.shared.metrics.damaged.set(i64::try_from(board.damaged()).unwrap_or(i64::MAX));
+            board.overdue()
+        };
         self.shared.metrics.text(self.shared.wall(), overdue, oldest)
     }
 
@@ -420,6 +445,7 @@ fn summary(cell: &Cell) -> Summary {
         plugin: spec.map(|spec| spec.plugin.to_string()),
         connection: spec.map(|spec| spec.connection.to_string()),
         standing: match (cell.standing, spec) {
+            _ if cell.damaged.is_some() => Standing::Damaged,
             (_, None) if cell.journalled => Standing::Unmanaged,
             // Declared again; the journal says so from its next rotation on.
             (Standing::Unmanaged, Some(_)) if cell.mark.rotated_at.is_some() => Standing::Idle,

@@ -14,6 +14,7 @@ pub mod declared;
 mod engine;
 mod error;
 mod examine;
+mod follow;
 #[cfg(feature = "test-harness")]
 pub mod harness;
 mod limits;

@@ -55,6 +55,7 @@ pub(crate) struct Metrics {
     faults: Family<FaultOf, Counter>,
     pub(crate) calls_in_flight: Gauge,
     pub(crate) loaded: Gauge,
+    pub(crate) damaged: Gauge,
     pub(crate) appends: Counter,
     pub(crate) append_seconds: Histogram,
     pub(crate) conflicts: Counter,
@@ -111,6 +112,7 @@ impl Metrics {
             faults: Family::default(),
             calls_in_flight: Gauge::default(),
             loaded: Gauge::default(),
+            damaged: Gauge::default(),
             appends: Counter::default(),
             append_seconds: seconds(),
             conflicts: Counter::default(),
@@ -149,6 +151,7 @@ impl Metrics {
         r.register("faults", "Failed plugin calls, by whose fault", self.faults.clone());
         r.register("calls_in_flight", "Plugin calls under way", self.calls_in_flight.clone());
         r.register("loaded", "Secrets whose state is in memory", self.loaded.clone());
+        r.register("damaged", "Secrets whose stored journal or values are damaged", self.damaged.clone());
         r.register("appends", "Journal writes", self.appends.clone());
         r.register_with_unit("append", "Duration of journal writes", s(), self.append_seconds.clone());
         r.register("conflicts", "Journal writes decided again after another's", self.conflicts.clone());

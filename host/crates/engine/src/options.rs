@@ -3,8 +3,6 @@
 /// Limits, in the units their names end with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// This host's name as a lease holder; unique among the hosts on one store.
-    pub holder: String,
     /// How long a lease is taken for, in milliseconds, at least.
     pub lease_ms: u64,
     /// By how much a lease must outlive a mutating call's deadline, in milliseconds.
@@ -44,6 +42,8 @@ pub struct Options {
     pub shutdown_ms: u64,
     /// How long to wait before the store is tried again after it was unavailable, in milliseconds.
     pub store_retry_ms: u64,
+    /// How often a host asks what other hosts wrote, on a store that it shares with them, in milliseconds.
+    pub follow_ms: u64,
     /// Announcements of changes that a slow subscriber may fall behind before it is told to look again.
     pub announcements: usize,
 }
@@ -51,7 +51,6 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            holder: "host".to_owned(),
             lease_ms: 60_000,
             lease_margin_ms: 5_000,
             rotations_at_once: 256,
@@ -71,6 +70,7 @@ impl Default for Options {
             look_again_ms: 5_000,
             shutdown_ms: 60_000,
             store_retry_ms: 500,
+            follow_ms: 500,
             announcements: 4_096,
         }
     }

@@ -8,7 +8,7 @@ use crate::metrics::Metrics;
 use crate::nonces::Nonces;
 use crate::options::Options;
 use crate::ports::clock::{Clock, Random};
-use crate::ports::journal::{Journal, Scope};
+use crate::ports::journal::{Journal, JournalError, Scope};
 use crate::ports::rotator::Rotator;
 use crate::requests::Changed;
 use crate::tasks::Tasks;
@@ -25,6 +25,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) options: Options,
+    /// This life of the host as a holder of leases: drawn at its start, so that no two hosts ever have the same.
+    pub(crate) holder: String,
     pub(crate) epoch: Epoch,
     pub(crate) bell: Arc<Notify>,
     pub(crate) starts: Arc<Semaphore>,
@@ -52,7 +54,11 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(parts: crate::Parts, epoch: Epoch, board: Board) -> Self {
         let options = parts.options;
+        let mut drawn = [0; 16];
+        parts.random.fill(&mut drawn);
+        let holder = drawn.iter().map(|byte| format!("{byte:02x}")).collect();
         Self {
+            holder,
             journal: parts.journal,
             rotator: parts.rotator,
             clock: parts.clock,
@@ -167,6 +173,25 @@ impl Shared {
         drop(actors);
         self.tasks.spawn(actor::run(Arc::clone(self), id, receiver));
         sender
+    }
+
+    /// Reads the freeze list from the store, which other hosts may have changed.
+    pub(crate) async fn read_freezes(self: &Arc<Self>) -> Result<(), JournalError> {
+        let standing = self.journal.freezes().await?;
+        let lifted: Vec<Scope> = {
+            let mut board = self.board();
+            let known = board.freezes().into_iter().map(|freeze| freeze.scope);
+            let lifted = known.filter(|scope| !standing.iter().any(|freeze| freeze.scope == *scope)).collect();
+            standing.into_iter().for_each(|freeze| board.freeze(freeze));
+            lifted
+        };
+        lifted.iter().for_each(|scope| self.thaw(scope));
+        Ok(())
+    }
+
+    /// Whether a secret has an actor, or replicas that wait for news of it.
+    pub(crate) fn is_watched(&self, id: SecretId) -> bool {
+        self.actors().contains_key(&id) || self.waiting().contains_key(&id)
     }
 
     /// Lifts a freeze; whoever found its scope frozen looks again.

@@ -7,12 +7,13 @@ mod support;
 
 use keybaton_engine::EngineError;
 use keybaton_engine::harness::Temper;
-use keybaton_engine::ports::journal::Scope;
+use keybaton_engine::ports::journal::{JournalError, Scope};
 use keybaton_engine::requests::Fetch;
 use keybaton_engine::views::Standing;
 use keybaton_protocol::command::Command;
 use keybaton_protocol::event::Event;
 use keybaton_protocol::ids::{Generation, Seq};
+use keybaton_protocol::offer::Known;
 use keybaton_protocol::step::{CallKind, Ending, PlanKind};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -179,7 +180,7 @@ async fn a_frozen_connection_stops_a_rotation_between_calls_and_a_thaw_lets_it_g
         pass(1_000).await;
     }
     assert_eq!(bench.target.census().len(), 1, "nothing new is done at the target");
-    assert_eq!(bench.engine.freezes().len(), 1);
+    assert_eq!(bench.engine.freezes().await.unwrap().len(), 1);
     bench.reincarnate(Default::default()).await;
     pass(5_000).await;
     assert_eq!(bench.target.census().len(), 1, "a freeze outlives its host");
@@ -280,4 +281,116 @@ async fn history_tells_the_whole_story_in_order_and_metrics_count_it() {
     ] {
         assert!(metrics.contains(line), "no `{line}` in\n{metrics}");
     }
+}
+
+/// Longer than any lease in these tests, and the pause after which a host looks whether one has run out.
+const LEASE_AND_MORE: u64 = 120_000;
+
+async fn in_mid_install(bench: &mut Bench) {
+    bench.begin(PlanKind::Rotate).await;
+    while !bench.replay().calls().values().any(|call| call.kind == CallKind::Install) {
+        pass(50).await;
+    }
+}
+
+fn fetch(bench: &Bench) -> Fetch {
+    Fetch {
+        secret: bench.secret(),
+        consumer: "web".parse().unwrap(),
+        replica: "web-0".parse().unwrap(),
+        incarnation: "life-1".parse().unwrap(),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_sees_anothers_running_call_takes_over_when_that_host_dies_and_its_lease_runs_out() {
+    let mut bench = issued(SLOW).await;
+    bench.journal.share();
+    in_mid_install(&mut bench).await;
+    let other = bench.beside().await;
+    // It has looked, and waits for a call that is not its own.
+    pass(10_000).await;
+    assert!(!has(&bench, |it| matches!(it, Event::Interrupted { .. })), "the call of a living host is left to it");
+    bench.rest().await;
+    in_mid_install(&mut bench).await;
+    pass(100).await;
+    bench.move_to(other);
+    pass(LEASE_AND_MORE).await;
+    assert!(has(&bench, |it| matches!(it, Event::Interrupted { .. })), "the other host says that it was cut off");
+    bench.rest().await;
+    bench.check("after a take-over");
+    assert_eq!(bench.replay().current(), Some(Generation(3)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_follows_answers_who_waits_at_it_when_the_other_stages_and_offers_what_the_journal_says_now() {
+    let mut bench = issued(ALTERNATE).await;
+    let (other, _trace) = bench.beside().await;
+    bench.consumers.temper(0, Temper::Silent);
+    let first = other.fetch(fetch(&bench)).await.unwrap();
+    assert_eq!(first.generations.len(), 1);
+    let known = Known { generations: [Generation(1)].into(), use_now: Some(Generation(1)) };
+    let (waiting, asked) = (other.clone(), fetch(&bench));
+    let news = tokio::spawn(async move { waiting.fetch_news(asked, known, Duration::from_secs(3_600)).await });
+    pass(1_000).await;
+    assert!(!news.is_finished());
+    bench.begin(PlanKind::Rotate).await;
+    let told = tokio::time::timeout(Duration::from_secs(10), news).await.expect("it is told soon").unwrap().unwrap();
+    assert!(told.generations.iter().any(|it| it.generation == Generation(2)), "{told:?}");
+    bench.consumers.temper(0, Temper::Willing);
+    bench.rest().await;
+    // Asked in the very moment: what the other host did is not waited for, it is read.
+    let now = other.fetch(fetch(&bench)).await.unwrap();
+    let offered: Vec<_> = now.generations.iter().map(|it| (it.generation, it.use_now)).collect();
+    assert_eq!(offered, [(Generation(2), true)], "what was ended by the other host is not offered by this one");
+    let status = other.status(&bench.secret()).await.unwrap();
+    assert_eq!(status.summary.standing, Standing::Idle);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_freeze_and_a_thaw_at_one_host_hold_at_all_of_them_at_once() {
+    let mut bench = issued(SLOW).await;
+    let (other, _trace) = bench.beside().await;
+    bench.begin(PlanKind::Rotate).await;
+    let scope = Scope::Connection("main".parse().unwrap());
+    other.freeze(scope.clone(), author()).await.unwrap();
+    assert_eq!(bench.engine.freezes().await.unwrap().len(), 1, "asked for at the other, it is there");
+    for _ in 0..20 {
+        bench.round().await;
+        pass(1_000).await;
+    }
+    assert_eq!(bench.target.census().len(), 1, "the host that leads does nothing new at the target");
+    let refused = bench.engine.begin(&bench.secret(), PlanKind::Rotate, "operator", author()).await;
+    assert!(matches!(refused, Err(EngineError::Refused { code: "frozen", .. })), "{refused:?}");
+    other.thaw(scope, author()).await.unwrap();
+    bench.rest().await;
+    bench.check("after a thaw at the other host");
+    assert_eq!(bench.replay().current(), Some(Generation(2)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_life_of_a_host_is_another_holder_of_leases() {
+    let mut bench = issued(ALTERNATE).await;
+    let first = bench.journal.holder(&bench.secret());
+    bench.reincarnate(Default::default()).await;
+    bench.begin(PlanKind::Rotate).await;
+    bench.rest().await;
+    let second = bench.journal.holder(&bench.secret());
+    assert!(first.len() == 32 && second.len() == 32 && first != second, "{first} {second}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_damaged_secret_is_shown_as_damaged_and_begins_nothing_until_it_is_restored() {
+    let mut bench = issued(ALTERNATE).await;
+    bench.reincarnate(Default::default()).await;
+    pass(10_000).await;
+    bench.journal.spoil(&bench.secret());
+    let refused = bench.engine.begin(&bench.secret(), PlanKind::Rotate, "operator", author()).await;
+    assert!(refused.is_err(), "{refused:?}");
+    let status = bench.engine.status(&bench.secret()).await;
+    let damaged = |error: &EngineError| matches!(error, EngineError::Journal(JournalError::Damaged { detail }) if detail.contains("(row 1)"));
+    assert!(status.as_ref().is_err_and(damaged), "{status:?}");
+    let list = bench.engine.list(&Default::default());
+    assert_eq!(list[0].standing, Standing::Damaged);
+    assert!(bench.engine.metrics().contains("keybaton_damaged 1"));
 }

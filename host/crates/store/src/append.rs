@@ -1,11 +1,11 @@
 //! One append within the writer's transaction: refused before its first write, or written whole.
 
-use crate::chain::{Row, Tip};
+use crate::chain::{self, Row, Tip};
 use crate::error::StoreError;
 use crate::record::v1::attachment::Attachment;
 use crate::record::{self, Stored, Written};
 use crate::seals::{self, Subject};
-use crate::writer::Tx;
+use crate::tx::Tx;
 use crate::{audit, leases};
 use keybaton_engine::ports::journal::{Append, JournalError, Mark};
 use keybaton_engine::ports::secret::Seal;
@@ -77,7 +77,7 @@ impl Prepared {
         {
             return Ok(Err(Refusal::Fenced));
         }
-        let head = tx.head(&self.secret)?;
+        let head = chain::head(tx.conn, tx.keys, &self.secret)?;
         let stands = Seq(head.as_ref().map_or(0, |head| head.seq));
         if self.after.is_some_and(|after| after != stands) {
             return Ok(Err(Refusal::Conflict(stands)));

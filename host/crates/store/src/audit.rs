@@ -6,7 +6,7 @@ use crate::crypto::{self, Hash, Integrity};
 use crate::error::StoreError;
 use crate::sql;
 use crate::state::State;
-use crate::writer::Tx;
+use crate::tx::Tx;
 use keybaton_protocol::ids::{Digest, Millis};
 use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};

@@ -3,15 +3,20 @@
 
 use crate::crypto::{self, Integrity};
 use crate::error::StoreError;
+use crate::kek::Kek;
 use crate::open::{self, DATABASE, Mode};
+use crate::reader::{Ids, View};
 use crate::schema::{self, SCHEMA};
 use crate::state::State;
+use crate::verify;
+use crate::writer::SharedKek;
 use crate::{Store, clock, files};
 use aws_lc_rs::digest;
 use keybaton_protocol::ids::{Digest, Epoch, Millis};
 use serde::{Deserialize, Serialize};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tokio::sync::oneshot;
 
 /// The manifest's file.
@@ -146,37 +151,42 @@ pub(crate) fn digest_file(path: &Path) -> Result<(u64, Digest), StoreError> {
 }
 
 impl Store {
-    /// Copies the store into the new directory `to`, on a thread of its own, while writing goes on.
+    /// Copies the store into the new directory `to`, on a thread of its own, while writing goes on, and proves all of the
+    /// copy before it says that there is a backup.
     ///
     /// # Errors
-    /// When `to` holds a backup already, is open to others, or cannot be written; what was begun is then left there
-    /// without a manifest, and is no backup.
+    /// When `to` holds a backup already, is open to others, or cannot be written, or when what was copied is damaged; what
+    /// was begun is then left there without a manifest, and is no backup.
     pub async fn backup(&self, to: &Path) -> Result<Manifest, StoreError> {
-        let (from, to, keys) = (self.inner.dir.clone(), to.to_owned(), self.inner.keys.clone());
+        let (from, to, keys) = (self.inner.dir.clone(), to.to_owned(), Arc::clone(&self.inner.keys));
+        let kek = Arc::clone(&self.inner.kek);
         let (reply, answer) = oneshot::channel();
         std::thread::Builder::new()
             .name("keybaton-store-backup".to_owned())
-            .spawn(move || drop(reply.send(copy(&from, &to, &keys))))
+            .spawn(move || drop(reply.send(copy(&from, &to, &keys, &kek))))
             .map_err(StoreError::io("start the backup of", &self.inner.dir))?;
         answer.await.map_err(|_| StoreError::Closed)?
     }
 }
 
-fn copy(from: &Path, to: &Path, keys: &Integrity) -> Result<Manifest, StoreError> {
+fn copy(from: &Path, to: &Path, keys: &Integrity, kek: &SharedKek) -> Result<Manifest, StoreError> {
     files::make_dir(to)?;
     let conn = open::connect(&from.join(DATABASE), Mode::ReadOnly)?;
-    // One snapshot for the manifest and the copy.
-    conn.execute_batch("BEGIN")?;
-    let state = State::load(&conn, keys)?;
-    let kek: String = conn.query_row("SELECT kek FROM installation", [], |row| row.get(0))?;
+    // One snapshot for the manifest and the copy, and the key that goes with it.
+    let (kek, state) = {
+        let kek = kek.read().expect("no holder of the key panics while it exchanges it");
+        conn.execute_batch("BEGIN")?;
+        (Arc::clone(&kek), State::load(&conn, keys)?)
+    };
     let path: PathBuf = to.join(DATABASE);
     schema::copy_to(&conn, &path)?;
+    prove(&path, keys, &kek)?;
     let (bytes, digest) = digest_file(&path)?;
     let manifest = Manifest {
         schema: SCHEMA,
         installation: crypto::hex(&keys.installation),
         epoch: Epoch(state.epoch),
-        kek,
+        kek: kek.id().to_owned(),
         taken_at: Millis(clock::wall_ms()),
         bytes,
         digest,
@@ -184,4 +194,23 @@ fn copy(from: &Path, to: &Path, keys: &Integrity) -> Result<Manifest, StoreError
     manifest.write(to, keys)?;
     files::sync(to)?;
     Ok(manifest)
+}
+
+/// Proves a copy whole: the file, every chain, every sealed value.
+fn prove(path: &Path, keys: &Integrity, kek: &Kek) -> Result<(), StoreError> {
+    let conn = open::connect(path, Mode::ReadOnly)?;
+    let outcome = verify::all(&View { conn: &conn, keys, kek, ids: &Ids::default() }).and_then(verify::Examined::sound);
+    conn.close().map_err(|(_, error)| error)?;
+    for left in ["-wal", "-shm"] {
+        files::remove(&path.with_file_name(format!("{DATABASE}{left}")))?;
+    }
+    match outcome {
+        Ok(_) => Ok(()),
+        Err(StoreError::Damaged { detail }) => Err(StoreError::Backup {
+            detail: format!(
+                "what was copied is damaged: {detail}; keep the backups from before, and run `keybaton doctor`"
+            ),
+        }),
+        Err(other) => Err(other),
+    }
 }

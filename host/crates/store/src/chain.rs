@@ -6,7 +6,7 @@ use crate::error::StoreError;
 use crate::record;
 use crate::sql;
 use crate::state::Sum;
-use crate::writer::Tx;
+use crate::tx::Tx;
 use keybaton_engine::ports::journal::Mark;
 use keybaton_protocol::ids::SecretName;
 use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
@@ -65,7 +65,7 @@ fn head_mac(keys: &Integrity, name: &str, head: &Head) -> Hash {
 pub(crate) struct Tip {
     head: Head,
     known: bool,
-    secret: SecretName,
+    name: String,
 }
 
 impl Tip {
@@ -80,7 +80,7 @@ impl Tip {
             mark: record::encode_mark(&Mark { open: true, ..Mark::default() }),
             mac: [0; 32],
         });
-        Self { head, known, secret: secret.clone() }
+        Self { head, known, name: secret.to_string() }
     }
 
     /// The secret's number in this database.
@@ -122,8 +122,7 @@ impl Tip {
 
     /// Moves the head here, with a new mark or the one it had.
     pub(crate) fn close(self, tx: &mut Tx<'_>, mark: Option<&Mark>) -> Result<(), StoreError> {
-        let Self { mut head, known, secret } = self;
-        let name = secret.to_string();
+        let Self { mut head, known, name } = self;
         if let Some(mark) = mark {
             head.mark = record::encode_mark(mark);
         }
@@ -146,7 +145,6 @@ impl Tip {
                 )?
                 .execute(params![id, name, seq, row, head.digest, head.mark, head.mac])?;
         }
-        tx.recent.note_head(&secret, head);
         Ok(())
     }
 }
@@ -180,30 +178,37 @@ fn checked(keys: &Integrity, name: &str, head: Head) -> Result<Head, StoreError>
     }
 }
 
-/// All heads by name, each checked before `visit` gets it, and then against their sum: an error after the last one
-/// says that some were missing, added or put back.
+/// All heads by name, each checked: `visit` gets it, or what is wrong with it. Then they are held against their sum: an
+/// error after the last one says that some were missing, added or put back. Where one is damaged the sum says nothing of
+/// the others, and only their number is compared.
 pub(crate) fn heads(
     conn: &Connection,
     keys: &Integrity,
     sum: &Sum,
-    mut visit: impl FnMut(SecretName, Head) -> Result<(), StoreError>,
+    mut visit: impl FnMut(SecretName, Result<Head, StoreError>) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     let mut statement =
         conn.prepare_cached("SELECT name, id, seq, row, digest, mark, mac FROM secrets ORDER BY name")?;
     let mut rows = statement.query([])?;
     let mut found = Sum::EMPTY;
+    let mut damaged = 0;
     while let Some(row) = rows.next()? {
         let name: String = row.get(0)?;
-        let head = checked(keys, &name, to_head(row, 1)?)?;
-        found.add(keys, HEADS, &head.mac);
+        let head = to_head(row, 1).map_err(|error| StoreError::damaged(format!("the head of {name}: {error}")));
+        let head = head.and_then(|head| checked(keys, &name, head));
+        match &head {
+            Ok(head) => found.add(keys, HEADS, &head.mac),
+            Err(_) => damaged += 1,
+        }
         visit(name.parse().map_err(|_| StoreError::damaged(format!("`{name}` is no secret's name")))?, head)?;
     }
-    if found == *sum {
+    if found == *sum || damaged > 0 && found.rows + damaged == sum.rows {
         return Ok(());
     }
     Err(StoreError::damaged(format!(
         "there are {} journals and {} were written, or one was put back as it once was",
-        found.rows, sum.rows
+        found.rows + damaged,
+        sum.rows
     )))
 }
 
@@ -215,27 +220,29 @@ pub(crate) fn walk(
     head: &Head,
     mut visit: impl FnMut(Row) -> Result<ControlFlow<()>, StoreError>,
 ) -> Result<(), StoreError> {
-    let broken = |seq: u64, what: &str| StoreError::damaged(format!("{secret} at sequence {seq}: {what}"));
+    let broken =
+        |seq: u64, row: u64, what: &str| StoreError::damaged(format!("{secret} at sequence {seq} (row {row}): {what}"));
     if head.row == 0 {
         return Ok(());
     }
     let mut expected = head.digest;
-    let mut row = fetch(conn, head.row)?.ok_or_else(|| broken(head.seq, "the last row is missing"))?;
+    let mut row = fetch(conn, head.row)?.ok_or_else(|| broken(head.seq, head.row, "the last row is missing"))?;
     loop {
         if row.secret != head.id {
-            return Err(broken(row.seq, "the row belongs to another secret"));
+            return Err(broken(row.seq, row.row, "the row belongs to another secret"));
         }
         let (before, older) = match row.prev {
             0 => (genesis(keys, secret), None),
             // A chain only leads backwards; one that does not would never end.
-            prev if prev >= row.row => return Err(broken(row.seq, "the row before it is not before it")),
+            prev if prev >= row.row => return Err(broken(row.seq, row.row, "the row before it is not before it")),
             prev => {
-                let older = fetch(conn, prev)?.ok_or_else(|| broken(row.seq, "the row before it is missing"))?;
+                let older =
+                    fetch(conn, prev)?.ok_or_else(|| broken(row.seq, row.row, "the row before it is missing"))?;
                 (older.digest, Some(older))
             }
         };
         if row.digest != expected || row.link(&before) != expected {
-            return Err(broken(row.seq, "the row, or the one before it, was edited"));
+            return Err(broken(row.seq, row.row, "the row, or the one before it, was edited"));
         }
         if visit(row)?.is_break() {
             return Ok(());

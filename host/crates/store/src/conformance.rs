@@ -26,6 +26,7 @@ pub async fn check(journal: &dyn Journal) {
     answers_with_replies(journal).await;
     keeps_the_index(journal).await;
     keeps_freezes(journal).await;
+    tells_what_moved(journal).await;
     appends_of_many_secrets_do_not_disturb_each_other(journal).await;
 }
 
@@ -236,6 +237,24 @@ async fn keeps_the_index(journal: &dyn Journal) {
     assert_eq!(line("index").await, Some((Seq(3), mark)), "a mark stays until the next one");
     append(journal, Append { mark: Some(Mark::default()), ..facts("index", Vec::new()) }).await;
     assert_eq!(line("index").await, Some((Seq(3), Mark::default())), "a mark alone is written too");
+}
+
+async fn tells_what_moved(journal: &dyn Journal) {
+    let moved = |after| async move {
+        let changes = journal.changes(after).await.unwrap_or_else(|error| panic!("the feed can be read: {error}"));
+        let names: Vec<_> = changes.moved.iter().map(|line| (line.secret.clone(), line.seq)).collect();
+        (names, Some(changes.cursor))
+    };
+    append(journal, facts("feed-1", vec![wave(0)])).await;
+    let (none, from) = moved(None).await;
+    assert_eq!(none, [], "without a cursor only the cursor of now is told");
+    append(journal, facts("feed-2", vec![wave(0), wave(1)])).await;
+    append(journal, facts("feed-2", vec![wave(2)])).await;
+    let (names, next) = moved(from).await;
+    assert_eq!(names, [(secret("feed-2"), Seq(3))], "who moved since the cursor is named once, as the index has it");
+    assert_eq!(moved(next).await.0, [], "what was told is not told again");
+    append(journal, facts("feed-1", vec![wave(1)])).await;
+    assert_eq!(moved(next).await.0, [(secret("feed-1"), Seq(2))]);
 }
 
 async fn keeps_freezes(journal: &dyn Journal) {

@@ -6,7 +6,7 @@ use crate::error::StoreError;
 use crate::record::from_json;
 use crate::sql;
 use crate::state::{State, Sum};
-use crate::writer::Tx;
+use crate::tx::Tx;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;

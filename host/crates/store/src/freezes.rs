@@ -5,7 +5,7 @@ use crate::documents::{self, Collection, Document};
 use crate::error::StoreError;
 use crate::reader::View;
 use crate::record::Stored;
-use crate::writer::Tx;
+use crate::tx::Tx;
 use keybaton_engine::ports::journal::{Freeze, Scope};
 use keybaton_protocol::ids::{Author, Millis};
 use serde::{Deserialize, Serialize};

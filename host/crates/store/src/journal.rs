@@ -1,16 +1,17 @@
 //! The engine's Journal port on this store. Appends go to the writer, reads to the readers; nothing runs on the
-//! caller's thread but the encoding of its own records, and the opening of values that are there.
+//! caller's thread but the encoding of its own records.
 
 use crate::append::{self, Prepared};
 use crate::audit::AuditEntry;
-use crate::chain;
+use crate::chain::{self, Head};
 use crate::error::StoreError;
 use crate::record::{self, Stored};
 use crate::state::State;
-use crate::{Store, freezes, leases, seals};
+use crate::{Store, freezes, leases, seals, sql};
 use async_trait::async_trait;
 use keybaton_engine::ports::journal::{
-    Append, Freeze, Indexed, Journal, JournalError, Lease, Opened, Recorded, Reply, Scope, Wanted,
+    Append, Changes, Cursor, Freeze, Indexed, Journal, JournalError, Lease, Mark, Opened, Recorded, Reply, Scope,
+    Wanted,
 };
 use keybaton_protocol::event::Event;
 use keybaton_protocol::ids::{Author, CallId, Epoch, Millis, SecretName, Seq};
@@ -72,9 +73,7 @@ impl Journal for Store {
             let state = State::load(view.conn, view.keys)?;
             let mut index = Vec::new();
             chain::heads(view.conn, view.keys, &state.heads, |secret, head| {
-                let mark = record::decode_mark(&head.mark)
-                    .map_err(|error| StoreError::damaged(format!("the index's line of {secret}: {error}")))?;
-                index.push(Indexed { secret, seq: Seq(head.seq), mark });
+                index.push(line(secret, head)?);
                 Ok(())
             })?;
             Ok(index)
@@ -124,10 +123,6 @@ impl Journal for Store {
     }
 
     async fn open(&self, secret: &SecretName, wanted: Vec<Wanted>) -> Result<Vec<Opened>, JournalError> {
-        if let Some(Ok(Some(all))) = self.at_hand(|view| seals::open_found(view, secret, &wanted)) {
-            return Ok(all);
-        }
-        // What is not there, or not sound, is looked for in the journal, which may be long.
         let name = secret.clone();
         self.read_view(move |view| seals::open_all(view, &name, &wanted))
             .await
@@ -137,6 +132,32 @@ impl Journal for Store {
                 generation,
                 label,
             })
+    }
+
+    /// One process writes to an embedded store; what its engine has in memory is never behind.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    async fn changes(&self, after: Option<Cursor>) -> Result<Changes, JournalError> {
+        self.read_view(move |view| {
+            let cursor = State::load(view.conn, view.keys)?.last_row;
+            let mut moved = Vec::new();
+            let after = after.map_or(cursor, |after| after.0);
+            let mut statement = view.conn.prepare_cached(
+                "SELECT name FROM secrets WHERE id IN (SELECT secret FROM journal WHERE row > ?1) ORDER BY name",
+            )?;
+            let mut rows = statement.query([sql::int(after)?])?;
+            while let Some(row) = rows.next()? {
+                let name: String = row.get(0)?;
+                let secret = name.parse().map_err(|_| StoreError::damaged(format!("`{name}` is no secret's name")))?;
+                let head = chain::head(view.conn, view.keys, &secret);
+                moved.push(line(secret, head.and_then(|head| head.ok_or(StoreError::Closed)))?);
+            }
+            Ok(Changes { moved, cursor: Cursor(cursor) })
+        })
+        .await
+        .map_err(|error| error.for_journal())
     }
 
     async fn lease(&self, secret: &SecretName, holder: &str, for_ms: u64) -> Result<Lease, JournalError> {
@@ -151,5 +172,21 @@ impl Journal for Store {
         self.read_view(|view| Ok(Epoch(State::load(view.conn, view.keys)?.epoch)))
             .await
             .map_err(|error| error.for_journal())
+    }
+}
+
+/// A line of the index, or what is wrong with it.
+fn line(secret: SecretName, head: Result<Head, StoreError>) -> Result<Indexed, StoreError> {
+    let read = head.and_then(|head| {
+        let mark = record::decode_mark(&head.mark)
+            .map_err(|error| StoreError::damaged(format!("the index's line of {secret}: {error}")))?;
+        Ok((Seq(head.seq), mark))
+    });
+    match read {
+        Ok((seq, mark)) => Ok(Indexed { secret, seq, mark, damaged: None }),
+        Err(StoreError::Damaged { detail }) => {
+            Ok(Indexed { secret, seq: Seq(0), mark: Mark::default(), damaged: Some(detail) })
+        }
+        Err(other) => Err(other),
     }
 }

@@ -1,11 +1,12 @@
 //! Leases and fences. A fence is drawn from one counter of the whole store, so that none is ever given twice, and
-//! starts beyond every earlier one after a restore. Leases of an earlier opening of the store are void: an embedded
-//! store has one writer, so its holder is gone.
+//! starts beyond every earlier one after a restore. A lease ends by its time. Those of an earlier opening of the store
+//! are void besides: an embedded store is opened by one process at a time, under a file lock that ends with the process, so
+//! whoever has opened it knows that their holders are gone. Holders of one opening are told apart by their names.
 
 use crate::crypto::{self, Hash, Integrity};
 use crate::error::StoreError;
 use crate::sql;
-use crate::writer::Tx;
+use crate::tx::Tx;
 use keybaton_engine::ports::journal::Lease;
 use keybaton_protocol::ids::{Fence, Millis, SecretName};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -61,7 +62,7 @@ pub(crate) fn prove(conn: &Connection, keys: &Integrity) -> Result<(), StoreErro
 
 /// Whether `fence` is the newest on this secret. An expired lease still holds until somebody else takes it.
 pub(crate) fn holds(tx: &mut Tx<'_>, secret: &SecretName, fence: Fence) -> Result<bool, StoreError> {
-    let held = tx.lease(secret)?;
+    let held = find(tx.conn, tx.keys, &secret.to_string())?;
     Ok(held.is_some_and(|held| held.boot == tx.state.boot && held.fence == fence.0))
 }
 
@@ -73,7 +74,7 @@ pub(crate) fn take(
     for_ms: u64,
 ) -> Result<Option<Lease>, StoreError> {
     let name = secret.to_string();
-    let held = tx.lease(secret)?.filter(|held| held.boot == tx.state.boot);
+    let held = find(tx.conn, tx.keys, &name)?.filter(|held| held.boot == tx.state.boot);
     let fence = match held {
         Some(held) if held.holder == holder => held.fence,
         Some(held) if held.until_ms > tx.now_ms => return Ok(None),
@@ -97,6 +98,5 @@ pub(crate) fn take(
             sql::int(held.boot)?,
             lease_mac(tx.keys, &name, &held),
         ])?;
-    tx.recent.note_lease(secret, held);
     Ok(Some(Lease { fence: Fence(fence), until: Millis(until_ms) }))
 }

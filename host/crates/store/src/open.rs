@@ -6,10 +6,11 @@ use crate::crypto::{self, INSTALLATION_LEN, Integrity, KEY_LEN};
 use crate::error::StoreError;
 use crate::files::{self, FILE_MODE};
 use crate::kek::Kek;
-use crate::reader::{AT_HAND, READERS, Readers, View};
+use crate::reader::{READERS, Readers, View};
 use crate::schema::{self, MIGRATIONS, SCHEMA};
 use crate::state::State;
-use crate::writer::{SharedKek, Tx, Writer, WriterHandle};
+use crate::tx::Tx;
+use crate::writer::{SharedKek, Writer, WriterHandle};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
@@ -34,8 +35,6 @@ const LOCK_PAUSE: Duration = Duration::from_millis(25);
 const BUSY_MS: u32 = 5_000;
 /// SQLite's page cache, per connection, in KiB (its sign says so).
 const CACHE_KIB: i32 = -32_768;
-/// The same for a connection that reads a few rows by key.
-const CACHE_AT_HAND_KIB: i32 = -1_024;
 /// Pages in the write-ahead log before it is moved into the database and begun anew: fewer, and hot pages are written
 /// more often; more, and more of its syncs find it growing.
 const CHECKPOINT_PAGES: u32 = 1_000;
@@ -60,6 +59,7 @@ pub(crate) struct Inner {
     writer: Option<WriterHandle>,
     readers: Readers,
     pub(crate) keys: Arc<Integrity>,
+    pub(crate) kek: SharedKek,
     pub(crate) dir: PathBuf,
     _lock: Option<File>,
 }
@@ -129,8 +129,8 @@ impl Store {
         tx.commit()?;
         let kek: SharedKek = Arc::new(RwLock::new(Arc::new(kek)));
         let readers = start_readers(dir, &keys, &kek)?;
-        let writer = WriterHandle::start(Writer::new(conn, Arc::clone(&keys), kek, state))?;
-        let inner = Inner { writer: Some(writer), readers, keys, dir: dir.to_owned(), _lock: Some(lock) };
+        let writer = WriterHandle::start(Writer::new(conn, Arc::clone(&keys), Arc::clone(&kek), state))?;
+        let inner = Inner { writer: Some(writer), readers, keys, kek, dir: dir.to_owned(), _lock: Some(lock) };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -143,8 +143,9 @@ impl Store {
         let keys = Arc::new(unlock(&conn, &kek)?);
         schema::check(&conn, MIGRATIONS)?;
         State::load(&conn, &keys)?;
-        let readers = start_readers(dir, &keys, &Arc::new(RwLock::new(Arc::new(kek))))?;
-        Ok(Self { inner: Arc::new(Inner { writer: None, readers, keys, dir: dir.to_owned(), _lock: None }) })
+        let kek: SharedKek = Arc::new(RwLock::new(Arc::new(kek)));
+        let readers = start_readers(dir, &keys, &kek)?;
+        Ok(Self { inner: Arc::new(Inner { writer: None, readers, keys, kek, dir: dir.to_owned(), _lock: None }) })
     }
 
     /// Runs `run` in a transaction on the writer thread; see [`WriterHandle::call`] for what it may do.
@@ -169,14 +170,6 @@ impl Store {
         run: impl FnOnce(&View<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.inner.readers.call(run).await
-    }
-
-    /// Runs `run`, which reads a few rows by key, on one snapshot and on this thread; `None` where that can't be now.
-    pub(crate) fn at_hand<T>(
-        &self,
-        run: impl FnOnce(&View<'_>) -> Result<T, StoreError>,
-    ) -> Option<Result<T, StoreError>> {
-        self.inner.readers.at_hand(run)
     }
 }
 
@@ -235,15 +228,8 @@ pub(crate) fn connect(path: &Path, mode: Mode) -> Result<Connection, StoreError>
 }
 
 fn start_readers(dir: &Path, keys: &Arc<Integrity>, kek: &SharedKek) -> Result<Readers, StoreError> {
-    let connections = |count| (0..count).map(|_| connect(&dir.join(DATABASE), Mode::ReadOnly)).collect();
-    let (threads, at_hand): (Result<_, _>, Result<Vec<_>, _>) = (connections(READERS), connections(AT_HAND));
-    let at_hand = at_hand?;
-    for conn in &at_hand {
-        conn.pragma_update(None, "cache_size", CACHE_AT_HAND_KIB)?;
-        // Whatever is in the way is waited for on a reader's thread.
-        conn.pragma_update(None, "busy_timeout", 0)?;
-    }
-    Readers::start(threads?, at_hand, keys, kek)
+    let connections = (0..READERS).map(|_| connect(&dir.join(DATABASE), Mode::ReadOnly)).collect::<Result<_, _>>()?;
+    Readers::start(connections, keys, kek)
 }
 
 const ROOT: &[u8] = b"keybaton-installation-key-v1";
@@ -293,9 +279,6 @@ pub(crate) fn unlock(conn: &Connection, kek: &Kek) -> Result<Integrity, StoreErr
 #[cfg(test)]
 mod tests {
     use super::*;
-    use keybaton_engine::ports::journal::{Append, Journal, JournalError, Wanted};
-    use keybaton_engine::ports::secret::{Seal, SecretBytes};
-    use keybaton_protocol::ids::{Generation, Millis, SecretName};
 
     #[test]
     fn the_writers_connection_syncs_every_commit_and_overwrites_what_it_deletes() {
@@ -310,49 +293,5 @@ mod tests {
         }
         let log: String = conn.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
         assert_eq!(log, "wal");
-    }
-
-    #[tokio::test]
-    async fn values_that_are_there_are_read_while_every_reader_is_busy_and_what_is_not_there_waits_for_one() {
-        let dir = tempfile::tempdir().unwrap();
-        let kek = Kek::generate(&dir.path().join("kek")).unwrap();
-        let store = Store::create(&dir.path().join("data"), kek).unwrap();
-        let secret: SecretName = "payments/db".parse().unwrap();
-        let seal = Seal { label: "password".parse().unwrap(), bytes: SecretBytes::new(b"kept".to_vec()) };
-        let append = Append {
-            secret: secret.clone(),
-            after: None,
-            fence: None,
-            at: Millis(1),
-            events: Vec::new(),
-            seals: vec![(Generation(1), seal)],
-            replies: Vec::new(),
-            erase: Vec::new(),
-            mark: None,
-        };
-        store.append(append).await.unwrap();
-        let (release, held) = std::sync::mpsc::channel::<()>();
-        let held = Arc::new(std::sync::Mutex::new(held));
-        for _ in 0..READERS {
-            let (store, held) = (store.clone(), Arc::clone(&held));
-            let (begins, began) = tokio::sync::oneshot::channel();
-            let busy = move |_: &View<'_>| {
-                begins.send(()).unwrap();
-                Ok(held.lock().unwrap().recv().is_err())
-            };
-            tokio::spawn(async move { store.read_view(busy).await });
-            // One reader takes all that waits for one.
-            began.await.unwrap();
-        }
-        let wanted =
-            |label: &str| vec![Wanted { generation: Generation(1), labels: vec![label.parse().unwrap()], salt: true }];
-        let opened = store.open(&secret, wanted("password")).await.unwrap();
-        assert_eq!(opened[0].values[0].expose(), b"kept");
-        let missing = store.open(&secret, wanted("token"));
-        tokio::pin!(missing);
-        let early = tokio::time::timeout(Duration::from_millis(200), &mut missing).await;
-        assert!(early.is_err(), "the readers are busy");
-        drop(release);
-        assert!(matches!(missing.await, Err(JournalError::NoSeal { .. })));
     }
 }

@@ -1,5 +1,4 @@
-//! Reading: what is seen is committed, and does not hold up the writer. Threads with connections of their own read what may
-//! be long; a few rows by key are read where they are asked for, which takes less than handing them to a thread.
+//! Reading, on threads with connections of their own: what is seen is committed, and does not hold up the writer.
 
 use crate::chain;
 use crate::crypto::Integrity;
@@ -16,8 +15,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 /// Threads that read.
 pub(crate) const READERS: usize = 2;
-/// Connections for reads on their callers' threads: about as many as a runtime has for them.
-pub(crate) const AT_HAND: usize = 2;
 /// Reads that may wait for a thread; more waits outside, in its callers.
 const QUEUE_MAX: usize = 256;
 /// Reads that share one snapshot.
@@ -119,20 +116,16 @@ impl Drop for AtWork<'_> {
     }
 }
 
-/// The way to the reader threads, and the connections at hand.
+/// The way to the reader threads.
 pub(crate) struct Readers {
     queue: Arc<Queue>,
     room: Arc<Semaphore>,
     threads: Vec<JoinHandle<()>>,
-    at_hand: Vec<Mutex<(Connection, Ids)>>,
-    keys: Arc<Integrity>,
-    kek: SharedKek,
 }
 
 impl Readers {
     pub(crate) fn start(
         connections: Vec<Connection>,
-        at_hand: Vec<Connection>,
         keys: &Arc<Integrity>,
         kek: &SharedKek,
     ) -> Result<Self, StoreError> {
@@ -147,23 +140,7 @@ impl Readers {
             threads.push(thread);
         }
         let room = Arc::new(Semaphore::new(QUEUE_MAX));
-        let at_hand = at_hand.into_iter().map(|conn| Mutex::new((conn, Ids::default()))).collect();
-        Ok(Self { queue, room, threads, at_hand, keys: Arc::clone(keys), kek: Arc::clone(kek) })
-    }
-
-    /// Runs `run` on one snapshot, on the caller's thread. `None`, and nothing was run: no connection is free, or the key
-    /// is being exchanged.
-    pub(crate) fn at_hand<T>(
-        &self,
-        run: impl FnOnce(&View<'_>) -> Result<T, StoreError>,
-    ) -> Option<Result<T, StoreError>> {
-        let free = self.at_hand.iter().find_map(|connection| connection.try_lock().ok())?;
-        let (conn, ids) = &*free;
-        let kek = self.kek.try_read().ok()?;
-        let began = take_snapshot(conn).map_err(StoreError::from);
-        let answer = began.and_then(|()| run(&View { conn, keys: &self.keys, kek: &kek, ids }));
-        give_back(conn);
-        Some(answer)
+        Ok(Self { queue, room, threads })
     }
 
     /// Runs `run` on one snapshot, on a reader thread.

@@ -86,7 +86,7 @@ fn revive(conn: &mut Connection, kek: &Kek, manifest: &Manifest, mac: &str) -> R
     manifest.check(&keys, mac)?;
     schema::migrate(conn, MIGRATIONS, None)?;
     schema::check(conn, MIGRATIONS)?;
-    let proven = verify::all(&View { conn, keys: &keys, kek, ids: &Ids::default() })?;
+    let proven = verify::all(&View { conn, keys: &keys, kek, ids: &Ids::default() })?.sound()?;
     let mut state = State::load(conn, &keys)?;
     // Past the clock, not only past the backup: a backup restored twice gives two epochs.
     let now_s = u32::try_from(clock::wall_ms() / 1000).unwrap_or(u32::MAX);

@@ -11,7 +11,7 @@ use crate::kek::Kek;
 use crate::reader::View;
 use crate::record::v1::attachment::Attachment;
 use crate::sql;
-use crate::writer::Tx;
+use crate::tx::Tx;
 use keybaton_engine::ports::journal::{Opened, Wanted};
 use keybaton_engine::ports::secret::SecretBytes;
 use keybaton_protocol::ids::{Generation, SecretName};
@@ -147,11 +147,7 @@ pub(crate) struct Missing {
 }
 
 /// Opens all that is wanted, if all of it is there: a few rows by key, and nothing else.
-pub(crate) fn open_found(
-    view: &View<'_>,
-    secret: &SecretName,
-    wanted: &[Wanted],
-) -> Result<Option<Vec<Opened>>, StoreError> {
+fn open_found(view: &View<'_>, secret: &SecretName, wanted: &[Wanted]) -> Result<Option<Vec<Opened>>, StoreError> {
     let Some(id) = view.id(secret)? else { return Ok(wanted.is_empty().then(Vec::new)) };
     let mut all = Vec::with_capacity(wanted.len());
     for Wanted { generation, labels, salt } in wanted {

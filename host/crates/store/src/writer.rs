@@ -2,13 +2,11 @@
 //! after the commit. One piece of work that fails takes nothing else with it.
 
 use crate::clock::Clock;
-use crate::company::Company;
 use crate::crypto::Integrity;
 use crate::error::StoreError;
 use crate::kek::Kek;
-use crate::log;
-use crate::recent::Recent;
 use crate::state::State;
+use crate::tx::Tx;
 use rusqlite::Connection;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, RwLock};
@@ -28,19 +26,6 @@ const ERASED_IN_LOG_MAX: Duration = Duration::from_secs(10);
 
 /// The key-encryption key, exchanged by `rewrap`.
 pub(crate) type SharedKek = Arc<RwLock<Arc<Kek>>>;
-
-/// What a piece of work has in hand inside the transaction.
-pub(crate) struct Tx<'a> {
-    pub(crate) conn: &'a Connection,
-    pub(crate) keys: &'a Integrity,
-    pub(crate) kek: &'a Kek,
-    pub(crate) state: &'a mut State,
-    /// The database's clock, in milliseconds since the Unix epoch; the same for all that share the commit.
-    pub(crate) now_ms: u64,
-    /// Set by work that erased a value.
-    pub(crate) erased: &'a mut bool,
-    pub(crate) recent: &'a mut Recent,
-}
 
 trait Work: Send {
     /// Runs within the transaction; again, if other work spoiled it.
@@ -169,8 +154,6 @@ pub(crate) struct Writer {
     clock: Clock,
     erased: bool,
     cut_at: Instant,
-    recent: Recent,
-    company: Company,
     /// Where the store was opened, if that was within a runtime.
     runtime: Option<Handle>,
 }
@@ -186,8 +169,6 @@ impl Writer {
             clock,
             erased: false,
             cut_at: Instant::now(),
-            recent: Recent::default(),
-            company: Company::default(),
             runtime: Handle::try_current().ok(),
         }
     }
@@ -197,29 +178,24 @@ impl Writer {
             let first = match inbox.recv_timeout(IDLE) {
                 Ok(job) => job,
                 Err(RecvTimeoutError::Timeout) => {
-                    self.forget_and_go_on();
+                    self.forget();
                     continue;
                 }
                 Err(RecvTimeoutError::Disconnected) => break,
             };
             let mut batch = Vec::new();
-            self.gather(Some(first), inbox, &mut batch);
-            if let Some(wait) = self.company.wait(batch.len()) {
-                std::thread::sleep(wait);
-                self.gather(inbox.try_recv().ok(), inbox, &mut batch);
-            }
-            self.company.met(batch.len());
+            self.gather(first, inbox, &mut batch);
             self.commit(batch);
             if self.cut_at.elapsed() >= ERASED_IN_LOG_MAX {
-                self.forget_and_go_on();
+                self.forget();
             }
         }
         self.forget();
     }
 
     /// Takes what is waiting, as far as it can share a commit; what cannot is run between two.
-    fn gather(&mut self, first: Option<Submitted>, inbox: &Receiver<Submitted>, batch: &mut Vec<Queued>) {
-        let mut next = first;
+    fn gather(&mut self, first: Submitted, inbox: &Receiver<Submitted>, batch: &mut Vec<Queued>) {
+        let mut next = Some(first);
         while let Some((job, room)) = next {
             match job {
                 Job::Shared(work) => batch.push((work, room)),
@@ -257,7 +233,6 @@ impl Writer {
         let outcome = self.attempt(batch, &kek, changes);
         if outcome.is_err() {
             self.state = before;
-            self.recent.clear();
             if !self.conn.is_autocommit()
                 && let Err(error) = self.conn.execute_batch("ROLLBACK")
             {
@@ -280,7 +255,6 @@ impl Writer {
                 state: &mut self.state,
                 now_ms,
                 erased: &mut self.erased,
-                recent: &mut self.recent,
             };
             work.run(&mut tx).map_err(|error| (Some(index), error))?;
         }
@@ -299,25 +273,11 @@ impl Writer {
         }
     }
 
-    /// The same where more is to come: what was used of the log is laid out anew. At rest nobody waits for that, and
-    /// whoever comes next does not wait for a log that grows.
-    fn forget_and_go_on(&mut self) {
-        if !self.erased {
-            return;
-        }
-        let used = log::used(&self.conn);
-        self.forget();
-        if self.erased {
-            return;
-        }
-        // Only the speed of what comes depends on it.
-        if let Err(error) = log::lay_out(&self.conn, used) {
-            tracing::warn!(%error, "the write-ahead log could not be laid out");
-        }
-    }
-
+    /// Moves everything into the database and cuts the log off. `false` where a reader was in the way: nothing is lost,
+    /// and nothing was cut.
     pub(crate) fn cut_log(&mut self) -> bool {
         self.cut_at = Instant::now();
-        log::cut(&self.conn)
+        let busy = self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+        matches!(busy, Ok(0))
     }
 }

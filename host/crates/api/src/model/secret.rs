@@ -27,6 +27,8 @@ pub enum Standing {
     Unmanaged,
     /// Was ended by `retire`.
     Ended,
+    /// What is stored of it is damaged: nothing is begun for it.
+    Damaged,
 }
 
 impl From<views::Standing> for Standing {
@@ -41,6 +43,7 @@ impl From<views::Standing> for Standing {
             views::Standing::Retiring => Self::Retiring,
             views::Standing::Unmanaged => Self::Unmanaged,
             views::Standing::Ended => Self::Ended,
+            views::Standing::Damaged => Self::Damaged,
         }
     }
 }

@@ -41,7 +41,7 @@ async fn overview(operator: Operator, State(context): State<Context>) -> Result<
 #[utoipa::path(get, path = "/v1/freezes", tag = "host", security(("bearer" = [])),
     responses((status = 200, body = Freezes), (status = "default", body = ProblemDetails)))]
 async fn freezes(_: Operator, State(context): State<Context>) -> Result<Answer<Freezes>, Problem> {
-    let freezes = context.engine().freezes().into_iter().map(shown).collect();
+    let freezes = context.engine().freezes().await?.into_iter().map(shown).collect();
     Ok(Answer(Freezes { freezes }))
 }
 
@@ -87,7 +87,7 @@ async fn change(
         } else {
             engine.thaw(scope, author).await?;
         }
-        Ok(Freezes { freezes: engine.freezes().into_iter().map(shown).collect() })
+        Ok(Freezes { freezes: engine.freezes().await?.into_iter().map(shown).collect() })
     };
     context.audited(entry, changed).await.map(Answer)
 }

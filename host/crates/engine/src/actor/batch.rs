@@ -51,10 +51,22 @@ impl Batch {
         self.events.is_empty() && self.seals.is_empty() && self.replies.is_empty()
     }
 
-    pub(super) fn take_append(&mut self, secret: &SecretName, after: Seq, at: Millis, mark: Option<Mark>) -> Append {
+    /// Whether somebody is given something on the strength of it.
+    pub(super) fn gives(&self) -> bool {
+        !self.given.is_empty() || self.answers.iter().any(|answer| matches!(answer, Answer::Offered(_)))
+    }
+
+    /// `exactly`: also where it holds no decision, it is appended on exactly the state that it was made on.
+    pub(super) fn take_append(
+        &mut self,
+        secret: &SecretName,
+        (after, exactly): (Seq, bool),
+        at: Millis,
+        mark: Option<Mark>,
+    ) -> Append {
         Append {
             secret: secret.clone(),
-            after: self.fence.map(|_| after),
+            after: (exactly || self.fence.is_some()).then_some(after),
             fence: self.fence,
             at,
             events: std::mem::take(&mut self.events),

@@ -23,7 +23,7 @@ impl Actor {
             return Ok(held.fence);
         }
         let length_ms = options.lease_ms.max(for_ms.saturating_add(options.lease_margin_ms.saturating_mul(2)));
-        let lease = self.shared.journal.lease(&self.name, &options.holder, length_ms).await?;
+        let lease = self.shared.journal.lease(&self.name, &self.shared.holder, length_ms).await?;
         self.lease = Some(Held { fence: lease.fence, until: asked + Duration::from_millis(length_ms) });
         Ok(lease.fence)
     }

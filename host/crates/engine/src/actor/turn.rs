@@ -66,14 +66,43 @@ impl Actor {
 
     /// Replays the journal unless the state is there. Answers whether it did.
     pub(super) async fn load(&mut self) -> Result<bool, JournalError> {
-        if self.loaded.is_some() && !std::mem::take(&mut self.behind) {
-            return Ok(false);
+        let behind = std::mem::take(&mut self.behind);
+        if self.loaded.is_some() {
+            if self.shared.journal.is_shared() {
+                return Ok(self.read_on().await? || behind);
+            }
+            if !behind {
+                return Ok(false);
+            }
         }
         let marked = self.shared.board().cell(self.id).mark;
         let _turn = self.shared.loading.acquire().await.expect("never closed");
-        let loaded = Loaded::read(&*self.shared.journal, &self.name, marked, &self.shared.options).await?;
+        let mut loaded = Loaded::read(&*self.shared.journal, &self.name, marked, &self.shared.options).await?;
+        if self.shared.journal.is_shared() {
+            // Whoever wrote last wrote this mark with it; the board's may be older.
+            loaded.marked = loaded.mark();
+        }
         self.loaded = Some(Box::new(loaded));
         Ok(true)
+    }
+
+    /// Takes in what other hosts wrote since. Answers whether they wrote anything.
+    async fn read_on(&mut self) -> Result<bool, JournalError> {
+        let from = self.state().secret.seq();
+        let news = self.shared.journal.read(&self.name, from).await?;
+        let (shared, loaded) = (&self.shared, self.loaded.as_mut().expect("looked at above"));
+        for recorded in &news {
+            if let Err(illegal) = loaded.fold(recorded.at, &recorded.event, &shared.options) {
+                self.loaded = None;
+                let detail = format!("{} at {}: {illegal}", self.name, recorded.seq.0);
+                return Err(JournalError::Damaged { detail });
+            }
+        }
+        if !news.is_empty() {
+            // Whoever wrote them wrote this mark with them.
+            loaded.marked = loaded.mark();
+        }
+        Ok(!news.is_empty())
     }
 
     pub(super) fn state(&mut self) -> &mut Loaded {
@@ -136,7 +165,7 @@ impl Actor {
                     self.permit = None;
                     return Ok(Pause::Linger(None));
                 }
-                Action::Wait { until, waiting } => return Ok(self.wait(until, &waiting, now)),
+                Action::Wait { until, waiting } => return Ok(self.wait(until, &waiting, now, batch)),
                 Action::Record(events) => {
                     let Some(fence) = self.fence(0).await? else { return Ok(self.follow()) };
                     batch.fence = Some(fence);
@@ -145,6 +174,9 @@ impl Actor {
                     }
                 }
                 Action::Call(call) => {
+                    if call.kind.mutates() && self.shared.journal.is_shared() {
+                        self.shared.read_freezes().await.map_err(Setback::Store)?;
+                    }
                     if call.kind.mutates() && self.stalled() {
                         return Ok(Pause::Linger(None));
                     }
@@ -159,7 +191,19 @@ impl Actor {
         Ok(Pause::No)
     }
 
-    fn wait(&mut self, until: Option<Millis>, waiting: &Waiting, now: Millis) -> Pause {
+    fn wait(&mut self, until: Option<Millis>, waiting: &Waiting, now: Millis, batch: &Batch) -> Pause {
+        if let Waiting::Call(call) = waiting
+            && !self.running.contains(call)
+            && batch.launches.iter().all(|launch| launch.call.call != *call)
+        {
+            if self.lease.is_some() {
+                // Its host is gone, or this one would not lead: the next turn puts the call on record as cut off.
+                self.behind = true;
+                return Pause::No;
+            }
+            // Another host is at it. Should it die, its lease runs out, and this host takes over.
+            return self.follow();
+        }
         if !matches!(waiting, Waiting::Call(_)) {
             // Whoever waits for others must not keep others from starting.
             self.permit = None;
@@ -196,7 +240,15 @@ impl Actor {
         tracing::error!(secret = %self.name, %error, "the store failed; facts are kept in memory and tried again");
         self.shared.metrics.store_failures.inc();
         self.loaded = None;
-        let kept = items.into_iter().filter_map(|item| item.store_failed(error)).collect();
-        (kept, Pause::For(self.shared.options.store_retry_ms))
+        let damaged = if let JournalError::Damaged { detail } = error {
+            self.shared.board().damage(self.id, detail);
+            true
+        } else {
+            false
+        };
+        let kept: Vec<_> = items.into_iter().filter_map(|item| item.store_failed(error)).collect();
+        // What is damaged does not mend itself: only facts are tried again.
+        let gone = damaged && kept.is_empty() && self.running.is_empty();
+        (kept, if gone { Pause::Linger(None) } else { Pause::For(self.shared.options.store_retry_ms) })
     }
 }

@@ -18,14 +18,18 @@ impl Actor {
     /// Writes the batch, if there is anything in it.
     pub(super) async fn write(&mut self, batch: &mut Batch, before: Seq) -> Result<(), Setback> {
         let mark = self.state().mark();
-        let moved = mark != self.state().marked;
+        // Only the host that leads writes the index's line; beside others it opens it, and never closes it.
+        let leads = batch.fence.is_some() || !self.shared.journal.is_shared();
+        let moved = mark != self.state().marked && (leads || mark.open && !self.state().marked.open);
         if batch.is_empty() && !moved {
             return Ok(());
         }
         let notes = self.notes(&batch.events);
         let at = self.now();
         let expected = self.state().secret.seq();
-        let append = batch.take_append(&self.name, before, at, moved.then_some(mark));
+        // What another host wrote meanwhile bears on what is offered: it is then offered anew.
+        let exactly = self.shared.journal.is_shared() && batch.gives();
+        let append = batch.take_append(&self.name, (before, exactly), at, moved.then_some(mark));
         let began = Instant::now();
         let written = self.shared.journal.append(append).await;
         self.shared.metrics.append_seconds.observe(began.elapsed().as_secs_f64());

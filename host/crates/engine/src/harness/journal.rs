@@ -2,7 +2,7 @@
 
 use super::faults::{Dead, Moment, Trace};
 use crate::ports::journal::{
-    Append, Freeze, Indexed, Journal, JournalError, Lease, Opened, Recorded, Reply, Scope, Wanted,
+    Append, Changes, Cursor, Freeze, Indexed, Journal, JournalError, Lease, Opened, Recorded, Reply, Scope, Wanted,
 };
 use async_trait::async_trait;
 use keybaton_protocol::ids::{Author, CallId, Epoch, Millis, SecretName, Seq};
@@ -72,6 +72,15 @@ impl Journal for FaultyJournal {
     async fn open(&self, secret: &SecretName, wanted: Vec<Wanted>) -> Result<Vec<Opened>, JournalError> {
         self.alive()?;
         self.inner.open(secret, wanted).await
+    }
+
+    fn is_shared(&self) -> bool {
+        self.inner.is_shared()
+    }
+
+    async fn changes(&self, after: Option<Cursor>) -> Result<Changes, JournalError> {
+        self.alive()?;
+        self.inner.changes(after).await
     }
 
     async fn lease(&self, secret: &SecretName, holder: &str, for_ms: u64) -> Result<Lease, JournalError> {

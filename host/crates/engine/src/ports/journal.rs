@@ -58,8 +58,23 @@ pub struct Indexed {
     pub secret: SecretName,
     /// Where its journal ends.
     pub seq: Seq,
-    /// As last marked.
+    /// As last marked; says nothing where the line is damaged.
     pub mark: Mark,
+    /// What is wrong with it, where its journal is known to be damaged: nothing is begun for this secret.
+    pub damaged: Option<String>,
+}
+
+/// How far a host has read the feed of changes. Opaque to all but the store that gave it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor(pub u64);
+
+/// What the feed says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changes {
+    /// Secrets whose journals grew since the cursor, as the index has them now; some may be named again.
+    pub moved: Vec<Indexed>,
+    /// Where to go on.
+    pub cursor: Cursor,
 }
 
 /// What a freeze of more than one secret covers. A single secret's freeze is an event in its own journal.
@@ -187,7 +202,8 @@ pub trait Journal: Send + Sync {
     async fn append(&self, append: Append) -> Result<Seq, JournalError>;
     /// Events after `after`, in order.
     async fn read(&self, secret: &SecretName, after: Seq) -> Result<Vec<Recorded>, JournalError>;
-    /// Every secret that has a journal, with its mark. Read once at start.
+    /// Every secret that has a journal, with its mark, or what is wrong with it. Read once at start. Fails where it can't be
+    /// told which secret is damaged.
     async fn index(&self) -> Result<Vec<Indexed>, JournalError>;
     /// Standing freezes of more than one secret.
     async fn freezes(&self) -> Result<Vec<Freeze>, JournalError>;
@@ -200,7 +216,13 @@ pub trait Journal: Send + Sync {
     /// Opens sealed values at one look at the store: all of them or none. Each generation's salt, 32 random bytes for
     /// proofs of possession, is made with its data key.
     async fn open(&self, secret: &SecretName, wanted: Vec<Wanted>) -> Result<Vec<Opened>, JournalError>;
-    /// Takes or renews the lease on a secret; a new holder gets a higher fence.
+    /// Whether other hosts may write to this store while this one runs. Where they may, the engine follows `changes`, and
+    /// holds what it has in memory against the journal before it shows or decides anything.
+    fn is_shared(&self) -> bool;
+    /// Secrets whose journals grew since `after`; without it none, and the cursor of now.
+    async fn changes(&self, after: Option<Cursor>) -> Result<Changes, JournalError>;
+    /// Takes or renews the lease on a secret; a new holder gets a higher fence. A lease ends by its time alone, unless the
+    /// store itself can tell that its holder is gone.
     async fn lease(&self, secret: &SecretName, holder: &str, for_ms: u64) -> Result<Lease, JournalError>;
     /// The installation's epoch: 0 until the first restore, higher after each, also after two of one backup.
     async fn epoch(&self) -> Result<Epoch, JournalError>;

@@ -7,6 +7,8 @@ use std::collections::HashMap;
 /// Why a due secret has not started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Blocked {
+    /// What is stored of it is damaged.
+    Damaged,
     /// Its declaration says so.
     Paused,
     /// A rotation that somebody asked for is open.
@@ -28,6 +30,7 @@ pub(crate) enum Blocked {
 impl Blocked {
     pub(crate) fn text(&self) -> String {
         match self {
+            Self::Damaged => "what is stored of it is damaged; `keybaton doctor` says what to do".to_owned(),
             Self::Paused => "paused by its declaration".to_owned(),
             Self::Busy => "a rotation is open".to_owned(),
             Self::Frozen => "frozen by an operator".to_owned(),
@@ -84,15 +87,19 @@ impl Waiters {
 type Rule = fn(&mut Board, SecretId, Millis) -> Gate;
 
 /// In the order in which people would want to hear it.
-const RULES: &[Rule] = &[paused, busy, frozen, window, dependency, stagger, brake];
+const RULES: &[Rule] = &[damaged, paused, busy, frozen, window, dependency, stagger, brake];
 
 /// What holds even where the current value is known to others.
-const URGENT: &[Rule] = &[busy, frozen, brake];
+const URGENT: &[Rule] = &[damaged, busy, frozen, brake];
 
 /// Asks every rule in turn.
 pub(crate) fn ask(board: &mut Board, secret: SecretId, now: Millis) -> Gate {
     let rules = if board.cell(secret).urgent { URGENT } else { RULES };
     rules.iter().map(|rule| rule(board, secret, now)).find(|gate| *gate != Gate::Open).unwrap_or(Gate::Open)
+}
+
+fn damaged(board: &mut Board, secret: SecretId, _: Millis) -> Gate {
+    if board.cell(secret).damaged.is_some() { Gate::Shut(Blocked::Damaged) } else { Gate::Open }
 }
 
 fn paused(board: &mut Board, secret: SecretId, _: Millis) -> Gate {

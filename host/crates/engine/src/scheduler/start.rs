@@ -97,6 +97,9 @@ async fn by_cadence(shared: &Arc<Shared>, id: SecretId, permit: StartPermit) {
         let cadence = cell.spec.as_ref().and_then(|spec| spec.cadence.as_ref());
         if cell.urgent { BY_COMPROMISE } else { cadence.map_or("cadence", |cadence| cadence.cause()) }
     };
+    if shared.journal.is_shared() && !still_due(shared, id).await {
+        return;
+    }
     let author = AUTHOR.parse().expect("a constant that follows the grammar");
     let started = crate::begin::begin(shared, id, PlanKind::Rotate, cause, author, Some(permit)).await;
     if let Err(error) = started {
@@ -105,4 +108,20 @@ async fn by_cadence(shared: &Arc<Shared>, id: SecretId, permit: StartPermit) {
         shared.board().refused(id, &error.to_string(), now, &shared.options);
         shared.bell.notify_one();
     }
+}
+
+/// On a shared store another host may have rotated it a moment ago: its actor reads on in the journal and tells the board
+/// how the secret stands by now.
+async fn still_due(shared: &Arc<Shared>, id: SecretId) -> bool {
+    // Where it can't be read the start itself says why.
+    let Ok(mark) = crate::consumers::look(shared, id, |_, _| ()).await.map(|()| shared.board().cell(id).mark) else {
+        return true;
+    };
+    let mut board = shared.board();
+    let now = shared.wall();
+    let due = super::next_due(board.cell(id), now).is_some_and(|due| due <= now) && !mark.closed;
+    if !due || mark.open {
+        board.not_due(id);
+    }
+    due && !mark.open
 }

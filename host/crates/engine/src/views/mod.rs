@@ -33,6 +33,8 @@ pub enum Standing {
     Unmanaged,
     /// Was ended by `retire`.
     Ended,
+    /// What is stored of it is damaged: nothing is begun for it.
+    Damaged,
 }
 
 /// One line of a list.

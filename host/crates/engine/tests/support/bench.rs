@@ -182,6 +182,21 @@ impl Bench {
         let _ = self.engine.declare(vec![self.declared.clone()], author()).await;
     }
 
+    /// Another host on the same journal and target, which lives beside this one.
+    pub async fn beside(&self) -> (Engine, Arc<Trace>) {
+        self.journal.share();
+        let trace = Trace::new(Plan::default());
+        let engine = start(&self.journal, &self.target, &self.clock, &self.random, &trace).await.unwrap();
+        engine.declare(vec![self.declared.clone()], author()).await.unwrap();
+        (engine, trace)
+    }
+
+    /// The present host dies, whatever it was doing, and what is done from now on is done through another.
+    pub fn move_to(&mut self, (engine, trace): (Engine, Arc<Trace>)) {
+        self.trace.kill();
+        (self.engine, self.trace) = (engine, trace);
+    }
+
     /// The journal, replayed by the protocol alone.
     pub fn replay(&self) -> Secret {
         let mut secret = Secret::new(self.secret());

@@ -2,13 +2,16 @@
 
 use async_trait::async_trait;
 use keybaton_engine::ports::journal::{
-    Append, Freeze, Indexed, Journal, JournalError, Lease, Mark, Opened, Recorded, Reply, Scope, Wanted,
+    Append, Changes, Cursor, Freeze, Indexed, Journal, JournalError, Lease, Mark, Opened, Recorded, Reply, Scope,
+    Wanted,
 };
 use keybaton_engine::ports::secret::SecretBytes;
 use keybaton_protocol::event::Event;
 use keybaton_protocol::ids::{Author, CallId, Epoch, Fence, Generation, Millis, SealLabel, SecretName, Seq};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Mutex;
+use std::time::Duration;
+use tokio::time::Instant;
 
 #[derive(Default)]
 struct Book {
@@ -19,6 +22,9 @@ struct Book {
     mark: Mark,
     fence: u64,
     holder: String,
+    /// On a shared store: when the lease ends.
+    until: Option<Instant>,
+    spoilt: bool,
 }
 
 #[derive(Default)]
@@ -28,6 +34,9 @@ struct Inner {
     epoch: u32,
     appends: u64,
     away: bool,
+    shared: bool,
+    /// Whose journals grew, in order.
+    moved: Vec<SecretName>,
 }
 
 /// The journal.
@@ -38,6 +47,11 @@ impl MemoryJournal {
     /// Pretends that the database was restored from a backup.
     pub fn restore(&self) {
         self.0.lock().unwrap().epoch += 1;
+    }
+
+    /// From now on several hosts write to it, and a lease ends by its time alone.
+    pub fn share(&self) {
+        self.0.lock().unwrap().shared = true;
     }
 
     /// Another host takes the lease: every fence given out before is old.
@@ -70,6 +84,16 @@ impl MemoryJournal {
     fn there(&self) -> Result<(), JournalError> {
         let away = self.0.lock().unwrap().away;
         if away { Err(JournalError::Unavailable { detail: "unplugged".to_owned() }) } else { Ok(()) }
+    }
+
+    /// Who holds the lease on a secret, or held it last.
+    pub fn holder(&self, secret: &SecretName) -> String {
+        self.0.lock().unwrap().books[secret].holder.clone()
+    }
+
+    /// What is stored of a secret can't be read any more.
+    pub fn spoil(&self, secret: &SecretName) {
+        self.0.lock().unwrap().books.get_mut(secret).unwrap().spoilt = true;
     }
 
     /// How many appends were kept.
@@ -122,12 +146,16 @@ impl Journal for MemoryJournal {
         }
         book.mark = append.mark.unwrap_or(book.mark);
         let seq = Seq(book.events.len() as u64);
+        inner.moved.push(append.secret);
         inner.appends += 1;
         Ok(seq)
     }
 
     async fn read(&self, secret: &SecretName, after: Seq) -> Result<Vec<Recorded>, JournalError> {
         self.there()?;
+        if self.0.lock().unwrap().books.get(secret).is_some_and(|book| book.spoilt) {
+            return Err(JournalError::Damaged { detail: format!("{secret} at sequence 1 (row 1): it was edited") });
+        }
         let after = usize::try_from(after.0).unwrap();
         Ok(self.events(secret).into_iter().skip(after).collect())
     }
@@ -138,6 +166,7 @@ impl Journal for MemoryJournal {
             secret: secret.clone(),
             seq: Seq(book.events.len() as u64),
             mark: book.mark,
+            damaged: None,
         };
         Ok(inner.books.iter().filter(|(_, book)| !book.events.is_empty()).map(line).collect())
     }
@@ -177,12 +206,29 @@ impl Journal for MemoryJournal {
         wanted.into_iter().map(one).collect()
     }
 
+    fn is_shared(&self) -> bool {
+        self.0.lock().unwrap().shared
+    }
+
+    async fn changes(&self, after: Option<Cursor>) -> Result<Changes, JournalError> {
+        self.there()?;
+        let index = self.index().await?;
+        let inner = self.0.lock().unwrap();
+        let cursor = Cursor(inner.moved.len() as u64);
+        let after = usize::try_from(after.unwrap_or(cursor).0).unwrap();
+        let moved: HashSet<_> = inner.moved[after..].iter().collect();
+        Ok(Changes { moved: index.into_iter().filter(|line| moved.contains(&line.secret)).collect(), cursor })
+    }
+
     async fn lease(&self, secret: &SecretName, holder: &str, for_ms: u64) -> Result<Lease, JournalError> {
         let mut inner = self.0.lock().unwrap();
+        let shared = inner.shared;
         let book = inner.books.entry(secret.clone()).or_default();
-        if book.holder == "usurper" {
+        let held = shared && book.holder != holder && book.until.is_some_and(|until| until > Instant::now());
+        if book.holder == "usurper" || held {
             return Err(JournalError::Fenced { secret: secret.clone() });
         }
+        book.until = Some(Instant::now() + Duration::from_millis(for_ms));
         if book.holder != holder {
             book.fence += 1;
             holder.clone_into(&mut book.holder);

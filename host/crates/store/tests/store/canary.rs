@@ -71,41 +71,18 @@ async fn an_erased_key_is_soon_in_no_file_of_an_open_store() {
 }
 
 #[tokio::test]
-async fn a_store_at_rest_has_its_log_laid_out_and_nothing_in_it() {
-    let place = Place::new();
-    let (store, _) = sealed_in(&place).await;
-    let log = || std::fs::read(place.data().join("keybaton.db-wal")).unwrap();
-    store.append(facts("a/b", vec![Event::Erased { generation: Generation(1) }])).await.unwrap();
-    let used = log().len();
-    let begun = Instant::now();
-    while log().iter().any(|byte| *byte != 0) || log().len() < used {
-        assert!(begun.elapsed() < Duration::from_secs(20), "it was not laid out");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    let laid_out = log().len();
-    store.append(sealing("a/c", vec![seal(1, "password", CANARY)])).await.unwrap();
-    assert!(log().iter().any(|byte| *byte != 0), "what comes is written into it");
-    assert_eq!(log().len(), laid_out, "and does not make it longer");
-    drop(store);
-    place.open().unwrap().verify().await.unwrap();
-}
-
-#[tokio::test]
 async fn an_erased_key_is_soon_in_no_file_of_a_store_that_never_rests() {
     let place = Place::new();
     let (store, kept) = sealed_in(&place).await;
-    let log = || place.data().join("keybaton.db-wal").metadata().unwrap().len();
     store.append(facts("a/b", vec![Event::Erased { generation: Generation(1) }])).await.unwrap();
-    let (begun, mut longest) = (Instant::now(), 0);
+    let begun = Instant::now();
     while kept.iter().any(|needle| held(&place, needle)) {
         assert!(begun.elapsed() < Duration::from_secs(20), "they are still there");
-        longest = longest.max(log());
         for generation in 2..12 {
             store.append(sealing("a/c", vec![seal(generation, "password", CANARY)])).await.unwrap();
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
-    assert!(log() >= longest, "after the cut it is {} bytes long, before it {longest}", log());
     drop(store);
     place.open().unwrap().verify().await.unwrap();
 }

@@ -231,7 +231,10 @@ async fn a_damaged_journal_is_neither_read_nor_written_and_others_go_on() {
     damaged(store.read(&secret("a/two"), Seq(0)).await.map(drop), "the head of a/two");
     damaged(unseal(&store, &secret("a/two"), Generation(1), "pin").await.map(drop), "the head of a/two");
     damaged(store.append(facts("a/two", vec![wave(6)])).await.map(drop), "the head of a/two");
-    damaged(store.index().await.map(drop), "the head of a/two");
+    let index = store.index().await.unwrap();
+    let known: Vec<_> = index.iter().map(|line| (line.secret.to_string(), line.damaged.is_some())).collect();
+    let named = |name: &str, damaged| (name.to_owned(), damaged);
+    assert_eq!(known, [named("a/one", false), named("a/three", false), named("a/two", true)], "the others are listed");
     assert_eq!(store.read(&secret("a/three"), Seq(0)).await.unwrap().len(), 1);
     assert_eq!(store.append(facts("a/three", vec![wave(2)])).await.unwrap(), Seq(2));
 }
@@ -298,4 +301,79 @@ async fn a_file_cut_short_is_detected_or_lost_nothing() {
             drop(std::fs::remove_file(place.data().join(left)));
         }
     }
+}
+
+/// What happens to a store that nobody looks at.
+type Harm = (&'static str, fn(&Place), Option<&'static str>, &'static str);
+
+fn statement(place: &Place, sql: &str) {
+    assert_eq!(Connection::open(place.db()).unwrap().execute(sql, []).unwrap(), 1);
+}
+
+fn flip(place: &Place) {
+    statement(place, "UPDATE journal SET body = CAST('x' || body AS BLOB) WHERE secret = 2 AND seq = 2");
+}
+
+fn delete(place: &Place) {
+    statement(place, "DELETE FROM journal WHERE secret = 2 AND seq = 1");
+}
+
+fn cut(place: &Place) {
+    let file = std::fs::OpenOptions::new().write(true).open(place.db()).unwrap();
+    file.set_len(file.metadata().unwrap().len() / 2).unwrap();
+}
+
+const HARMS: &[Harm] = &[
+    ("a changed byte in an old row of an idle secret", flip, Some("a/two"), "a/two at sequence 2 (row "),
+    ("an old row that is gone", delete, Some("a/two"), "a/two at sequence 2 (row "),
+    ("a file cut short", cut, None, ""),
+];
+
+#[tokio::test]
+async fn damage_that_nobody_has_met_is_found_by_a_look_by_the_gentle_scan_and_by_a_backup() {
+    for (what, harm, whose, named) in HARMS {
+        let place = furnished().await;
+        let store = place.open().unwrap();
+        harm(&place);
+        let secret = whose.map(secret);
+        let fits = |found: &keybaton_store::Damage| found.secret == secret && found.detail.contains(named);
+        let looked = store.examine().await.unwrap();
+        assert!(looked.damage.iter().any(fits), "{what}: {looked:?}");
+        assert!(!looked.damage[0].advice().is_empty());
+        let mut scanned = Vec::new();
+        store.scan(|damage| scanned.push(damage)).await.unwrap();
+        assert!(scanned.iter().any(fits), "{what}: {scanned:?}");
+        if secret.is_some() {
+            assert_eq!(looked.damage.len(), 1, "{what}: nothing else is called damaged: {looked:?}");
+            assert_eq!(scanned, looked.damage, "{what}");
+        }
+        let to = place.root.path().join("backup");
+        let outcome = store.backup(&to).await;
+        assert!(matches!(outcome, Err(StoreError::Backup { .. } | StoreError::Damaged { .. })), "{what}: {outcome:?}");
+        assert!(!to.join("manifest.json").exists(), "{what}: what was begun is no backup");
+    }
+}
+
+#[tokio::test]
+async fn all_that_is_damaged_is_named_and_not_only_the_first() {
+    let place = furnished().await;
+    flip(&place);
+    statement(&place, "UPDATE secrets SET mark = CAST('[1,{}]' AS BLOB) WHERE id = 1");
+    statement(&place, "DELETE FROM audit WHERE seq = 2");
+    let found = place.open().unwrap().examine().await.unwrap().damage;
+    let named: Vec<_> = found.iter().map(|damage| damage.secret.as_ref().map(ToString::to_string)).collect();
+    assert_eq!(named, [Some("a/one".to_owned()), Some("a/two".to_owned()), None], "{found:?}");
+}
+
+#[tokio::test]
+async fn a_sound_store_is_found_sound_and_its_backup_is_left_with_nothing_beside_it() {
+    let place = furnished().await;
+    let store = place.open().unwrap();
+    assert_eq!(store.examine().await.unwrap().damage, []);
+    store.scan(|damage| panic!("{damage:?}")).await.unwrap();
+    let to = place.root.path().join("backup");
+    store.backup(&to).await.unwrap();
+    let mut left: Vec<_> = std::fs::read_dir(&to).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["keybaton.db", "manifest.json"]);
 }
