@@ -31,6 +31,11 @@ impl Clock for WallClock {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         Millis(u64::try_from(since.as_millis()).unwrap())
     }
+
+    /// Nobody sets the clock of a machine that runs tests.
+    fn elapsed_ms(&self) -> u64 {
+        self.wall().0
+    }
 }
 
 /// A journal in memory, for one call; it remembers what was answered and answers nothing from memory.
@@ -62,7 +67,7 @@ impl CallRecorder for Record {
         Ok(None)
     }
 
-    async fn sent(&self, _: Ordinal, _: Digest, _: Millis, summary: &str) -> Result<(), RecordError> {
+    async fn sent(&self, _: Ordinal, _: Digest, _: u64, summary: &str) -> Result<(), RecordError> {
         self.sent.lock().unwrap().push(summary.to_owned());
         Ok(())
     }

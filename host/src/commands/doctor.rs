@@ -1,12 +1,13 @@
 //! `doctor`: looks for what would go wrong, on the installation's files and on the running host. Changes nothing.
 
+use super::show::span;
 use crate::cli::Common;
 use crate::client::Client;
 use crate::config::Installation;
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, Tone, paint};
 use crate::wiring::{connections, keys};
-use keybaton_api::model::{AuditReport, ConnectionTest, Connections, Overview, Plugins};
+use keybaton_api::model::{AuditReport, ClockStep, ConnectionTest, Connections, Overview, Plugins};
 use keybaton_store::{Examined, Mode, Store, StoreError};
 use serde::Serialize;
 use std::error::Error;
@@ -96,6 +97,36 @@ async fn store(installation: &Installation) -> Vec<Check> {
     }
 }
 
+/// A step is named for so long, in milliseconds: a day. Whoever looks later looks for what goes wrong now.
+const STEP_SHOWN_MS: u64 = 24 * 3_600_000;
+
+/// Whether the wall clock was set lately, by how much, and what that means.
+fn clock(steps: &[ClockStep]) -> Result<String, String> {
+    let lately: Vec<_> = steps.iter().filter(|step| step.ago_ms < STEP_SHOWN_MS).collect();
+    if lately.is_empty() {
+        return Ok("has not been set in the last day while the host ran".to_owned());
+    }
+    let told: Vec<_> = lately
+        .iter()
+        .map(|step| {
+            let way = if step.by_ms < 0 { "back" } else { "ahead" };
+            let by = span(step.by_ms.unsigned_abs());
+            let ago = span(step.ago_ms);
+            if step.at_start {
+                format!("{ago} ago journals were found whose last event is dated {by} after the clock: it was set back while no host ran")
+            } else {
+                format!("{ago} ago the wall clock went {way} by {by}: it was set, or the machine slept")
+            }
+        })
+        .collect();
+    Err(format!(
+        "{}\nwaiting, overlaps, leases and enrolment tokens go by the time that has passed and are as long as before; dates, \
+         schedules and the ends of operators' and consumers' tokens go by the clock as it is now: see that it is right, \
+         and that something keeps it so (`timedatectl`)",
+        told.join("; ")
+    ))
+}
+
 async fn host(common: &Common) -> Vec<Check> {
     let client = match Client::new(common) {
         Ok(client) => client,
@@ -106,6 +137,7 @@ async fn host(common: &Common) -> Vec<Check> {
         Err(failure) => return vec![check("host", Err([vec![failure.what], failure.causes].concat().join(": ")))],
     };
     let mut checks = vec![check("host", Ok(format!("{} at epoch {}", overview.version, overview.epoch)))];
+    checks.push(check("clock", clock(&overview.clock_steps)));
     checks.push(check("overdue", overview.oldest_overdue.map_or(Ok("nothing".to_owned()), |one| Err(one.secret))));
     let plugins = client.get::<Plugins>("/v1/plugins").await;
     checks.push(check(
@@ -142,4 +174,32 @@ async fn host(common: &Common) -> Vec<Check> {
         },
     ));
     checks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{STEP_SHOWN_MS, clock};
+    use keybaton_api::model::ClockStep;
+
+    fn step(by_ms: i64, ago_ms: u64, at_start: bool) -> ClockStep {
+        ClockStep { at: 1_700_000_000_000, ago_ms, by_ms, at_start }
+    }
+
+    #[test]
+    fn a_step_of_the_clock_is_named_with_when_by_how_much_and_what_it_means() {
+        let told = clock(&[step(3_600_000, 65_000, false), step(-7_230_000, 400, true)]).unwrap_err();
+        assert!(told.starts_with("1m5s ago the wall clock went ahead by 1h0m"), "{told}");
+        assert!(
+            told.contains("400ms ago journals were found whose last event is dated 2h0m after the clock"),
+            "{told}"
+        );
+        assert!(told.contains("are as long as before"), "{told}");
+    }
+
+    #[test]
+    fn a_clock_that_nobody_set_is_fine_and_so_is_one_that_was_set_long_ago() {
+        assert!(clock(&[]).is_ok());
+        assert!(clock(&[step(3_600_000, STEP_SHOWN_MS, false)]).is_ok());
+        assert!(clock(&[step(3_600_000, STEP_SHOWN_MS - 1, false)]).is_err());
+    }
 }

@@ -173,7 +173,7 @@ pub(super) fn ahead(at: Option<u64>) -> String {
 }
 
 /// A span of time with its two largest units.
-fn span(ms: u64) -> String {
+pub(super) fn span(ms: u64) -> String {
     let seconds = ms / 1000;
     match seconds {
         0 => format!("{ms}ms"),

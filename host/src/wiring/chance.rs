@@ -2,9 +2,13 @@
 
 use keybaton_engine::ports::clock::{Clock, Random};
 use keybaton_protocol::ids::Millis;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::LazyLock;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-/// The machine's wall clock.
+/// Some instant of this process's life.
+static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// The machine's clocks.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SystemClock;
 
@@ -12,6 +16,10 @@ impl Clock for SystemClock {
     fn wall(&self) -> Millis {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    fn elapsed_ms(&self) -> u64 {
+        u64::try_from(ORIGIN.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 }
 

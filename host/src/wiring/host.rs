@@ -6,7 +6,7 @@ use super::declared::{declared, digest_of};
 use super::soundness::Soundness;
 use super::written;
 use crate::config::Installation;
-use keybaton_api::model::{ConnectionTest, ConnectionView, Overdue, Overview, Standing};
+use keybaton_api::model::{ClockStep, ConnectionTest, ConnectionView, Overdue, Overview, Standing};
 use keybaton_api::ports::{Failure, FailureKind};
 use keybaton_engine::ports::clock::Clock;
 use keybaton_engine::ports::journal::Journal;
@@ -154,10 +154,15 @@ impl Host {
             started_at: self.started_at.0,
             standings,
             oldest_overdue: oldest,
+            clock_steps: self.engine.clock_steps().into_iter().map(shown).collect(),
             plugins: force.catalog.lock().entries().iter().filter(|entry| !entry.retained).count() as u64,
             connections: force.connections.len() as u64,
         })
     }
+}
+
+fn shown(step: keybaton_engine::clock::ClockStep) -> ClockStep {
+    ClockStep { at: step.at.0, ago_ms: step.ago_ms, by_ms: step.by_ms, at_start: step.at_start }
 }
 
 fn admin_from(admin: &Admin) -> String {

@@ -140,8 +140,9 @@ impl Identities for StoreIdentities {
         self.0.put_enrolment(kept).await.map_err(|error| failed(&error))
     }
 
-    async fn take_enrolment(&self, id: &str, hash: &TokenHash, _now: Millis) -> Result<Taken, Failure> {
-        match self.0.take_enrolment(id, hash_in(hash)).await.map_err(|error| failed(&error))? {
+    async fn take_enrolment(&self, id: &str, hash: &TokenHash, date: Millis) -> Result<Taken, Failure> {
+        let good = move |enrolment: &store::Enrolment| enrolment_out(enrolment).is_ok_and(|one| one.is_good(date));
+        match self.0.take_enrolment(id, hash_in(hash), good).await.map_err(|error| failed(&error))? {
             Ok(enrolment) => Ok(Taken::Granted(enrolment_out(&enrolment)?)),
             Err(EnrolmentRefused::Used(enrolment)) => Ok(Taken::Used(enrolment_out(&enrolment)?)),
             Err(EnrolmentRefused::Expired(enrolment)) => Ok(Taken::Expired(enrolment_out(&enrolment)?)),
@@ -149,9 +150,9 @@ impl Identities for StoreIdentities {
         }
     }
 
-    async fn enrolments(&self, now: Millis) -> Result<Vec<Enrolment>, Failure> {
+    async fn enrolments(&self) -> Result<Vec<Enrolment>, Failure> {
         let all = self.0.list_enrolments().await.map_err(|error| failed(&error))?;
-        all.iter().filter(|enrolment| enrolment.expires_at > now).map(enrolment_out).collect()
+        all.iter().map(enrolment_out).collect()
     }
 
     async fn drop_enrolment(&self, id: &str) -> Result<bool, Failure> {

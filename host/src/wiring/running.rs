@@ -19,6 +19,7 @@ use keybaton_api::ports::{FailureKind, Identities};
 use keybaton_api::serve::{Patience, Server};
 use keybaton_api::server_cert::ServerCertificate;
 use keybaton_api::{Context, Lifetimes};
+use keybaton_engine::clock::HostClock;
 use keybaton_engine::ports::clock::{Clock, Random};
 use keybaton_engine::ports::journal::{Journal, JournalError};
 use keybaton_engine::ports::secret::SecretBytes;
@@ -65,7 +66,7 @@ impl Running {
         let store = Store::open(&installation.data(), keys::kek(&installation)?, Mode::ReadWrite).map_err(|error| {
             Failure::new(exit_of(&error), "cannot open the store; nothing was started").because(&error)
         })?;
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let clock = Arc::new(HostClock::new(Arc::new(SystemClock)));
         let loaded = connections::read_dir(&installation.connections())?.connections;
         let link = Link::new(incarnation());
         let opened = connections::Opened::new(&loaded, &installation.dir, &link, &[])?;
@@ -73,13 +74,13 @@ impl Running {
         ways.replace(opened.connections);
         let lock = Lock::load(&installation.lock()).failed(Exit::Invalid, "cannot use keybaton.lock")?;
         let catalog = Catalog::new(&installation.components(), lock);
-        let runtime = Runtime::new(catalog.clone(), ways.clone(), clock.clone())
+        let runtime = Runtime::new(catalog.clone(), ways.clone(), Arc::clone(&clock) as _)
             .failed(Exit::Failed, "cannot set up the sandbox; nothing was started")?;
         let runtime = Arc::new(runtime.with_cache(Cache::new(&installation.cache(), &*cache_key(&store).await?)));
         let engine = Engine::start(Parts {
             journal: Arc::new(store.clone()),
             rotator: runtime.clone(),
-            clock: clock.clone(),
+            clock: Arc::clone(&clock),
             random: Arc::new(SystemRandom),
             options: options(&installation),
         })

@@ -1,6 +1,7 @@
 //! The machine as the host is given it, a store on its disk, and declarations with little to say.
 
 use crate::Failure;
+use keybaton_engine::clock::HostClock;
 use keybaton_engine::declared::Declared;
 use keybaton_engine::ports::clock::{Clock, Random};
 use keybaton_engine::ports::journal::Journal;
@@ -31,6 +32,11 @@ impl Clock for Wall {
     fn wall(&self) -> Millis {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// Nobody sets the clock of a machine that is measured.
+    fn elapsed_ms(&self) -> u64 {
+        self.wall().0
     }
 }
 
@@ -80,7 +86,14 @@ pub(crate) async fn engine(
     rotator: Arc<dyn Rotator>,
     options: Options,
 ) -> Result<Engine, Failure> {
-    Ok(Engine::start(Parts { journal, rotator, clock: Arc::new(Wall), random: Arc::new(Chance), options }).await?)
+    Ok(Engine::start(Parts {
+        journal,
+        rotator,
+        clock: Arc::new(HostClock::new(Arc::new(Wall))),
+        random: Arc::new(Chance),
+        options,
+    })
+    .await?)
 }
 
 /// All steps, and no time spent waiting for its own sake. `consumed`: by one consumer that must answer.

@@ -1,6 +1,7 @@
 //! The real engine, store, sandbox and component, put together as the host does it, with short times.
 
 use super::world::{Server, World};
+use keybaton_engine::clock::HostClock;
 use keybaton_engine::declared::Declared;
 use keybaton_engine::harness::{Consumers, Temper};
 use keybaton_engine::ports::clock::{Clock, Random};
@@ -39,6 +40,11 @@ struct WallClock;
 impl Clock for WallClock {
     fn wall(&self) -> Millis {
         Millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64)
+    }
+
+    /// Nobody sets the clock of a machine that runs tests.
+    fn elapsed_ms(&self) -> u64 {
+        self.wall().0
     }
 }
 
@@ -124,7 +130,7 @@ fn options() -> Options {
 
 /// A host over these parts, with these declarations in force.
 pub(crate) async fn connect(journal: Arc<dyn Journal>, rotator: Arc<dyn Rotator>, all: Vec<Declared>) -> Engine {
-    let (clock, random) = (Arc::new(WallClock), Arc::new(Chance::open()));
+    let (clock, random) = (Arc::new(HostClock::new(Arc::new(WallClock))), Arc::new(Chance::open()));
     let engine = Engine::start(Parts { journal, rotator, clock, random, options: options() }).await.unwrap();
     engine.declare(all, "ada".parse().unwrap()).await.unwrap();
     engine

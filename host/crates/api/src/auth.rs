@@ -124,7 +124,7 @@ pub(crate) fn peer_of(parts: &Parts) -> Peer {
 async fn authenticate(parts: &Parts, context: &Context) -> Result<Identity, Problem> {
     let (address, now) = (peer_of(parts).address(), context.now());
     let token = bearer(parts);
-    admit(context, address, token.as_ref().map(Token::id), now)?;
+    admit(context, address, token.as_ref().map(Token::id))?;
     let found = match &token {
         Some(token) => context.parts().identities.find(token.id()).await?,
         None => None,
@@ -134,25 +134,20 @@ async fn authenticate(parts: &Parts, context: &Context) -> Result<Identity, Prob
         _ => None,
     };
     let Some(identity) = proven else {
-        context.throttle().failed(address, now);
+        context.throttle().failed(address, context.elapsed_ms());
         return Err(unauthenticated());
     };
     if let Err(problem) = still_good(&identity, now) {
         context.throttle().forget(&identity.id);
-        context.throttle().failed(address, now);
+        context.throttle().failed(address, context.elapsed_ms());
         return Err(problem);
     }
     end_superseded(context, identity, now).await
 }
 
 /// Refuses an address that failed too often, before anything is looked up for it.
-pub(crate) fn admit(
-    context: &Context,
-    address: std::net::IpAddr,
-    id: Option<&str>,
-    now: Millis,
-) -> Result<(), Problem> {
-    context.throttle().admit(address, id, now).map_err(|wait_ms| {
+pub(crate) fn admit(context: &Context, address: std::net::IpAddr, id: Option<&str>) -> Result<(), Problem> {
+    context.throttle().admit(address, id, context.elapsed_ms()).map_err(|wait_ms| {
         Problem::new(Kind::TooManyFailures, "this address failed to authenticate too often").retry_after_ms(wait_ms)
     })
 }

@@ -1,8 +1,9 @@
 //! What every route shares: the engine, the ports and the counters. Built once by the host; decides nothing.
 
+use crate::ages::Ages;
 use crate::ca::Pin;
 use crate::limits::{MAX_STREAMS_PER_IDENTITY, MAX_WAITS_PER_IDENTITY};
-use crate::ports::{Administration, Audited, Auditor, Identities, Proposals, Verdict};
+use crate::ports::{Administration, Audited, Auditor, Enrolment, Identities, Proposals, Verdict};
 use crate::problem::{Kind, Problem};
 use crate::throttle::Throttle;
 use keybaton_engine::Engine;
@@ -59,6 +60,7 @@ pub struct Context {
 struct Inner {
     parts: Parts,
     throttle: Throttle,
+    ages: Ages,
     held: Mutex<HashMap<(Open, String), usize>>,
     /// Held while a word is kept, approved or withdrawn: of two approvals, one counts.
     proposals: tokio::sync::Mutex<()>,
@@ -103,6 +105,7 @@ impl Context {
         let inner = Inner {
             parts,
             throttle: Throttle::default(),
+            ages: Ages::default(),
             held: Mutex::default(),
             proposals: tokio::sync::Mutex::default(),
             operators: tokio::sync::Mutex::default(),
@@ -133,8 +136,31 @@ impl Context {
         &self.inner.throttle
     }
 
+    /// The date.
     pub(crate) fn now(&self) -> Millis {
         self.inner.parts.clock.wall()
+    }
+
+    /// What has passed since some instant of this process's life, whatever the date is set to.
+    pub(crate) fn elapsed_ms(&self) -> u64 {
+        self.inner.parts.clock.elapsed_ms()
+    }
+
+    /// Remembers since when an enrolment is there.
+    pub(crate) fn enrolment_made(&self, id: &str, at: Millis) {
+        self.inner.ages.begin(id, at, self.elapsed_ms());
+    }
+
+    /// The date by which an enrolment is judged: the one that it would be if nobody had set the clock since it was made
+    /// here, or today's, if another process made it.
+    pub(crate) fn enrolment_date(&self, id: &str) -> Millis {
+        self.inner.ages.date(id, self.elapsed_ms()).unwrap_or_else(|| self.now())
+    }
+
+    /// Enrolments that can still be used.
+    pub(crate) async fn open_enrolments(&self) -> Result<Vec<Enrolment>, Problem> {
+        let unused = self.parts().identities.enrolments().await?;
+        Ok(unused.into_iter().filter(|one| one.is_good(self.enrolment_date(&one.id))).collect())
     }
 
     /// Ends every stream of events, so that a shutdown does not wait for them.

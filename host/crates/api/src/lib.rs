@@ -7,6 +7,7 @@
 //! Secret values leave through one route alone: the fetch of a consumer that the secret declares, written by
 //! `sensitive` into zeroized memory. No operator's route answers one, and no log line, span or problem holds one.
 
+mod ages;
 mod auth;
 pub mod ca;
 mod context;

@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering;
 use support::{ALTERNATE, Fixture, operator};
 
 const OWN: &str = "/v1/consumer/secrets";
+const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: u64 = 86_400_000;
 
 async fn exchange(fixture: &Fixture, token: &str) -> support::Answer {
@@ -101,6 +102,74 @@ async fn an_enrolment_ends_by_itself_and_by_an_operator() {
     let dropped = fixture.send(Method::DELETE, &format!("/v1/enrolments/{id}"), Some(&fixture.operator), None).await;
     assert_eq!(dropped.json()["enrolments"], 1);
     assert_eq!(exchange(&fixture, &withdrawn).await.problem(), "unauthenticated");
+}
+
+#[tokio::test]
+async fn an_enrolment_lives_as_long_as_it_says_however_the_clock_is_set() {
+    let fixture = Fixture::new(ALTERNATE).await;
+    let listed = async || {
+        let open = fixture.get("/v1/enrolments", &fixture.operator).await.json();
+        open["enrolments"].as_array().unwrap().len()
+    };
+    for by_ms in [HOUR_MS, -HOUR_MS] {
+        let token = fixture.enrolment("payments/web").await;
+        fixture.clock.step(by_ms);
+        fixture.clock.advance(4 * 60_000);
+        assert_eq!(listed().await, 1, "{by_ms}");
+        assert_eq!(exchange(&fixture, &token).await.status, 200, "{by_ms}: a minute is left of it");
+
+        let late = fixture.enrolment("payments/web").await;
+        fixture.clock.step(-by_ms);
+        fixture.clock.advance(5 * 60_000);
+        assert_eq!(listed().await, 0, "{by_ms}");
+        assert_eq!(exchange(&fixture, &late).await.problem(), "enrolment-expired", "{by_ms}: nor longer");
+    }
+}
+
+#[tokio::test]
+async fn an_enrolment_is_there_after_a_clock_went_ahead_and_back_whoever_looked_meanwhile() {
+    let fixture = Fixture::new(ALTERNATE).await;
+    let token = fixture.enrolment("payments/web").await;
+    fixture.clock.step(400 * i64::try_from(DAY_MS).unwrap());
+    let other = fixture.enrolment("payments/web").await;
+    assert_eq!(exchange(&fixture, &other).await.status, 200);
+    fixture.clock.step(-400 * i64::try_from(DAY_MS).unwrap());
+    assert_eq!(exchange(&fixture, &token).await.status, 200);
+}
+
+#[tokio::test]
+async fn after_a_restart_an_enrolment_is_judged_by_its_dates() {
+    let mut fixture = Fixture::new(ALTERNATE).await;
+    let tokens = [fixture.enrolment("payments/web").await, fixture.enrolment("payments/web").await];
+    let restart = async |fixture: &mut Fixture| {
+        fixture.stop().await;
+        fixture.start().await;
+    };
+    restart(&mut fixture).await;
+    assert_eq!(exchange(&fixture, &tokens[0]).await.status, 200, "a restart alone ends none");
+    fixture.clock.step(-HOUR_MS);
+    restart(&mut fixture).await;
+    assert_eq!(exchange(&fixture, &tokens[1]).await.problem(), "enrolment-expired", "how old it is nobody knows");
+    let fresh = fixture.enrolment("payments/web").await;
+    assert_eq!(exchange(&fixture, &fresh).await.status, 200, "the next one is good at once");
+}
+
+#[tokio::test]
+async fn an_address_that_failed_too_often_waits_for_its_time_however_the_clock_is_set() {
+    let fixture = Fixture::new(ALTERNATE).await;
+    for _ in 0..1_000 {
+        if exchange(&fixture, "nonsense").await.status == 429 {
+            break;
+        }
+    }
+    for by_ms in [-HOUR_MS, HOUR_MS] {
+        fixture.clock.step(by_ms);
+        let answer = exchange(&fixture, "nonsense").await;
+        assert_eq!(answer.status, 429, "{by_ms}: nobody is let in by it");
+    }
+    fixture.clock.advance(60_000);
+    fixture.clock.step(-HOUR_MS);
+    assert_eq!(exchange(&fixture, "nonsense").await.status, 401, "nor kept out");
 }
 
 #[tokio::test]

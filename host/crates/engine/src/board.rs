@@ -2,9 +2,9 @@
 //! One lock, never held across an await; no secret bytes, no events.
 
 use crate::claims::Claims;
+use crate::clock::{HostClock, Reading};
 use crate::declared::{Anchor, Cadence, Declared, Server, Stagger};
 use crate::options::Options;
-use crate::ports::clock::Clock;
 use crate::ports::journal::{Freeze, Mark, Scope};
 use crate::scheduler::{Blocked, Brake, Kind, ReadyQueue, Stamps, Timers, WaitKey, Waiters, next_due};
 use crate::views::Standing;
@@ -81,7 +81,9 @@ pub(crate) struct Board {
     /// Due and not started, by due instant.
     overdue: BTreeSet<(Millis, SecretId)>,
     /// Tells whether a due time was missed.
-    clock: Arc<dyn Clock>,
+    clock: Arc<HostClock>,
+    /// The steps of the clock that instants here have been moved with.
+    stepped_ms: i64,
 }
 
 /// How a secret stands after a write, as its actor saw it.
@@ -95,7 +97,8 @@ pub(crate) struct Face {
 }
 
 impl Board {
-    pub(crate) fn new(brake: Brake, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(brake: Brake, clock: Arc<HostClock>) -> Self {
+        let stepped_ms = clock.read().stepped_ms;
         Self {
             by_name: BTreeMap::new(),
             cells: Vec::new(),
@@ -108,6 +111,7 @@ impl Board {
             freezes: BTreeMap::new(),
             overdue: BTreeSet::new(),
             clock,
+            stepped_ms,
         }
     }
 
@@ -230,7 +234,7 @@ impl Board {
 
     /// Computes the due instant from the mark and sets it.
     pub(crate) fn schedule(&mut self, id: SecretId) -> bool {
-        let due = next_due(self.cell(id), self.clock.wall()).filter(|_| !self.cell(id).mark.closed);
+        let due = next_due(self.cell(id), self.clock.now()).filter(|_| !self.cell(id).mark.closed);
         self.no_longer_overdue(id);
         self.cells[id as usize].due = due;
         self.cells[id as usize].blocked = None;
@@ -244,6 +248,45 @@ impl Board {
         let cells = &self.cells;
         self.timers.tidy(|id| cells[id as usize].stamps);
         earliest
+    }
+
+    /// Sets when a secret is to look at itself again, as reckoned at a reading of the clock.
+    pub(crate) fn set_wake(&mut self, id: SecretId, at: Millis, reckoned: Reading) -> bool {
+        self.follow_clock();
+        let at = at.shifted(self.stepped_ms.saturating_sub(reckoned.stepped_ms));
+        self.set_timer(id, Kind::Wake, Some(at))
+    }
+
+    /// Lets a secret look at itself at the next tick.
+    pub(crate) fn wake_at_once(&mut self, id: SecretId) {
+        self.set_timer(id, Kind::Wake, Some(Millis(0)));
+    }
+
+    /// Reads the clock. Where it was set, all that waits for a time to pass waits no longer and no shorter for it; due
+    /// times, which are dates, stay.
+    pub(crate) fn follow_clock(&mut self) -> Reading {
+        let reading = self.clock.read();
+        let by_ms = reading.stepped_ms.saturating_sub(self.stepped_ms);
+        if by_ms == 0 {
+            return reading;
+        }
+        self.stepped_ms = reading.stepped_ms;
+        let cells = &self.cells;
+        self.timers.shift(by_ms, |id, at| cells[id as usize].due == Some(at));
+        self.brake.shift(by_ms);
+        for started in self.groups.values_mut().filter_map(|group| group.last_start.as_mut()) {
+            *started = started.shifted(by_ms);
+        }
+        // Pauses that are not over by the clock as it was, or would not be by the clock as it is.
+        let over = reading.now.min(reading.now.shifted(by_ms.saturating_neg()));
+        let paused = |cell: &Cell| cell.mark.not_before.is_some_and(|at| at > over);
+        let ids = (0..).zip(&self.cells).filter(|(_, cell)| paused(cell)).map(|(id, _)| id);
+        for id in ids.collect::<Vec<SecretId>>() {
+            let mark = &mut self.cells[id as usize].mark;
+            mark.not_before = mark.not_before.map(|at| at.shifted(by_ms));
+            self.schedule(id);
+        }
+        reading
     }
 
     pub(crate) fn next_timer(&self) -> Option<Millis> {

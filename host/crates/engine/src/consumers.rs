@@ -33,7 +33,7 @@ pub(crate) async fn fetch(
     fetch: Fetch,
     mut wait: Option<(Known, Duration)>,
 ) -> Result<Delivery, EngineError> {
-    let (came_at, came) = (shared.wall(), Instant::now());
+    let came = Instant::now();
     let id = admitted(shared, &fetch.secret, &fetch.consumer).await?;
     for _ in 0..FETCH_AGAIN {
         let news = match wait.take() {
@@ -44,8 +44,8 @@ pub(crate) async fn fetch(
             Some(offered) => offered,
             None => offered(shared, id, fetch.clone(), None).await?,
         };
-        let elapsed_ms = u64::try_from(came.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let waited_ms = offered.at.since(came_at).min(elapsed_ms);
+        let waited = offered.at.saturating_duration_since(came);
+        let waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
         match open(shared, &fetch.secret, offered, waited_ms).await {
             Err(EngineError::Journal(JournalError::NoSeal { .. })) => {}
             done => return done,
@@ -111,13 +111,12 @@ fn wanted(generation: Generation, fields: &[(String, SealLabel)]) -> Wanted {
 
 pub(crate) async fn challenge(shared: &Arc<Shared>, challenge: Challenge) -> Result<Challenged, EngineError> {
     admitted(shared, &challenge.secret, &challenge.consumer).await?;
-    let now = shared.wall();
+    let (now_ms, for_ms) = (shared.clock.elapsed_ms(), shared.options.nonce_ms);
     let nonce = Nonce(shared.random_bytes());
-    let expires_at = now.plus(shared.options.nonce_ms);
-    let given = Given { challenge, epoch: shared.epoch, expires_at };
+    let given = Given { challenge, epoch: shared.epoch, ends_ms: now_ms.saturating_add(for_ms) };
     let mut nonces = shared.nonces.lock().unwrap_or_else(PoisonError::into_inner);
-    if nonces.give(nonce, given, now) {
-        Ok(Challenged { nonce, epoch: shared.epoch, expires_at })
+    if nonces.give(nonce, given, now_ms) {
+        Ok(Challenged { nonce, epoch: shared.epoch, for_ms })
     } else {
         Err(EngineError::Overloaded)
     }
@@ -162,7 +161,7 @@ async fn check(
     // First the nonce: it is used up whatever else is wrong.
     let taken = {
         let mut nonces = shared.nonces.lock().unwrap_or_else(PoisonError::into_inner);
-        nonces.take(&said.nonce, &said.challenge, shared.wall())
+        nonces.take(&said.nonce, &said.challenge, shared.clock.elapsed_ms())
     };
     let given = match taken {
         Ok(given) => given,

@@ -1,16 +1,17 @@
 //! The facade: everything the API, the CLI and the host may ask of the engine. Decides nothing itself.
 
 use crate::board::{Board, Cell};
+use crate::clock::{ClockStep, HostClock};
 use crate::declared::Declared;
 use crate::error::EngineError;
 use crate::options::Options;
 use crate::people::{Change, Word};
-use crate::ports::clock::{Clock, Random};
+use crate::ports::clock::Random;
 use crate::ports::journal::{Freeze, Journal, Scope};
 use crate::ports::rotator::Rotator;
 use crate::ports::secret::SecretBytes;
 use crate::requests::{Accepted, Acknowledgement, Challenge, Challenged, Changed, Delivery, Fetch};
-use crate::scheduler::{self, Brake, Kind};
+use crate::scheduler::{self, Brake};
 use crate::shared::Shared;
 use crate::views::{
     self, Examination, ForesightView, HistoryEntry, MembersView, PlaceView, Standing, StatusView, Summary,
@@ -19,8 +20,8 @@ use crate::{begin, consumers, declare, examine, follow, people};
 use keybaton_protocol::command::Command;
 use keybaton_protocol::evidence::EvidenceKind;
 use keybaton_protocol::ids::{
-    Author, ConnectionName, ConsumerName, Digest, Generation, Millis, Namespace, Place, Replica, RotationId,
-    SecretName, Seq, Slot, TargetId,
+    Author, ConnectionName, ConsumerName, Digest, Generation, Namespace, Place, Replica, RotationId, SecretName, Seq,
+    Slot, TargetId,
 };
 use keybaton_protocol::offer::Known;
 use keybaton_protocol::step::PlanKind;
@@ -35,7 +36,7 @@ pub struct Parts {
     /// The plugins.
     pub rotator: Arc<dyn Rotator>,
     /// Time.
-    pub clock: Arc<dyn Clock>,
+    pub clock: Arc<HostClock>,
     /// Chance.
     pub random: Arc<dyn Random>,
     /// Bounds.
@@ -96,7 +97,7 @@ impl Engine {
                 tracing::error!(secret = %line.secret, detail, "what is stored of this secret is damaged; the others go on");
                 board.damage(id, &detail);
             } else if line.mark.open {
-                board.set_timer(id, Kind::Wake, Some(Millis(0)));
+                board.wake_at_once(id);
             }
         }
         freezes.into_iter().for_each(|freeze| board.freeze(freeze));
@@ -415,6 +416,12 @@ impl Engine {
         self.shared.limits.set(connection.as_str(), calls_at_once);
     }
 
+    /// Steps of the wall clock that were noticed since the start, oldest first.
+    #[must_use]
+    pub fn clock_steps(&self) -> Vec<ClockStep> {
+        self.shared.clock.steps()
+    }
+
     /// Metrics as OpenMetrics text.
     #[must_use]
     pub fn metrics(&self) -> String {
@@ -423,6 +430,7 @@ impl Engine {
             self.shared.metrics.damaged.set(i64::try_from(board.damaged()).unwrap_or(i64::MAX));
             board.overdue()
         };
+        self.shared.metrics.clock_steps(self.shared.clock.counts());
         self.shared.metrics.text(self.shared.wall(), overdue, oldest)
     }
 

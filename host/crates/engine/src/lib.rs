@@ -8,6 +8,7 @@ mod begin;
 mod board;
 mod call;
 pub mod claims;
+pub mod clock;
 mod consumers;
 mod declare;
 pub mod declared;

@@ -62,6 +62,7 @@ pub(crate) struct Metrics {
     pub(crate) store_failures: Counter,
     held: Family<Named, Counter>,
     proofs_refused: Family<Named, Counter>,
+    clock_steps: Family<Named, Counter>,
 }
 
 /// From a tenth of a millisecond to a month: one call and a whole overlap fit the same scale.
@@ -119,6 +120,7 @@ impl Metrics {
             store_failures: Counter::default(),
             held: Family::default(),
             proofs_refused: Family::default(),
+            clock_steps: Family::default(),
         };
         metrics.register();
         metrics
@@ -158,6 +160,7 @@ impl Metrics {
         r.register("store_failures", "Journal writes and reads that failed", self.store_failures.clone());
         r.register("held", "Rotations held, by reason", self.held.clone());
         r.register("proofs_refused", "Proofs of possession refused, by reason", self.proofs_refused.clone());
+        r.register("clock_steps", "Times that the wall clock was set, ahead or back", self.clock_steps.clone());
     }
 
     /// As of now: what grows by itself is brought up to date.
@@ -217,6 +220,13 @@ impl Metrics {
 
     pub(crate) fn held(&self, reason: &'static str) {
         self.held.get_or_create(&Named { name: reason }).inc();
+    }
+
+    /// How many steps of the clock there were so far.
+    pub(crate) fn clock_steps(&self, (ahead, back): (u64, u64)) {
+        for (name, count) in [("ahead", ahead), ("back", back)] {
+            self.clock_steps.get_or_create(&Named { name }).inner().store(count, Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn proof_refused(&self, reason: &'static str) {

@@ -1,8 +1,9 @@
 //! Challenges that are out: single-use, expiring, bounded. In memory only: a restart forgets them, and clients ask again.
+//! They end by the time that has passed; no step of the wall clock ends one, or keeps it.
 
 use crate::proof::ProofError;
 use crate::requests::{Challenge, Nonce};
-use keybaton_protocol::ids::{ConsumerName, Epoch, Millis, Namespace};
+use keybaton_protocol::ids::{ConsumerName, Epoch, Namespace};
 use std::collections::{HashMap, VecDeque};
 
 /// What a nonce was given for.
@@ -10,7 +11,8 @@ use std::collections::{HashMap, VecDeque};
 pub(crate) struct Given {
     pub(crate) challenge: Challenge,
     pub(crate) epoch: Epoch,
-    pub(crate) expires_at: Millis,
+    /// When it ends, in milliseconds of the clock that nobody sets.
+    pub(crate) ends_ms: u64,
 }
 
 /// Nonces that one consumer may have out at once. A flood costs its sender only: its own oldest are forgotten.
@@ -30,9 +32,9 @@ impl Nonces {
     }
 
     /// Remembers a nonce. `false`: the table is full of nonces that are still good.
-    pub(crate) fn give(&mut self, nonce: Nonce, given: Given, now: Millis) -> bool {
+    pub(crate) fn give(&mut self, nonce: Nonce, given: Given, now_ms: u64) -> bool {
         if self.given.len() >= self.bound {
-            self.sweep(now);
+            self.sweep(now_ms);
             if self.given.len() >= self.bound {
                 return false;
             }
@@ -50,7 +52,7 @@ impl Nonces {
     }
 
     /// Uses a nonce up, whatever comes of it, and tells whether it was given for exactly this.
-    pub(crate) fn take(&mut self, nonce: &Nonce, claimed: &Challenge, now: Millis) -> Result<Given, ProofError> {
+    pub(crate) fn take(&mut self, nonce: &Nonce, claimed: &Challenge, now_ms: u64) -> Result<Given, ProofError> {
         let given = self.given.get(nonce).ok_or(ProofError::Nonce)?;
         let owner = &given.challenge;
         // Somebody else's nonce is left alone: a thief must not be able to use it up.
@@ -62,7 +64,7 @@ impl Nonces {
             return Err(ProofError::Stranger);
         }
         let given = self.forget(nonce).ok_or(ProofError::Nonce)?;
-        if given.expires_at < now {
+        if given.ends_ms < now_ms {
             Err(ProofError::Nonce)
         } else if given.challenge.purpose != claimed.purpose {
             Err(ProofError::Purpose)
@@ -88,8 +90,8 @@ impl Nonces {
         Some(given)
     }
 
-    fn sweep(&mut self, now: Millis) {
-        self.given.retain(|_, given| given.expires_at >= now);
+    fn sweep(&mut self, now_ms: u64) {
+        self.given.retain(|_, given| given.ends_ms >= now_ms);
         let given = &self.given;
         self.by_consumer.retain(|_, mine| {
             mine.retain(|nonce| given.contains_key(nonce));
@@ -104,7 +106,7 @@ mod tests {
     use crate::proof::ProofError;
     use crate::requests::{Challenge, Nonce};
     use keybaton_protocol::evidence::Purpose;
-    use keybaton_protocol::ids::{Epoch, Generation, Millis};
+    use keybaton_protocol::ids::{Epoch, Generation};
 
     fn nonce(n: usize) -> Nonce {
         let mut bytes = [0; 32];
@@ -125,19 +127,18 @@ mod tests {
     }
 
     fn give(nonces: &mut Nonces, n: usize, consumer: &str, now: u64) -> bool {
-        let expires_at = Millis(now + 100);
-        let given = Given { challenge: challenge(consumer), epoch: Epoch(0), expires_at };
-        nonces.give(nonce(n), given, Millis(now))
+        let given = Given { challenge: challenge(consumer), epoch: Epoch(0), ends_ms: now + 100 };
+        nonces.give(nonce(n), given, now)
     }
 
     #[test]
     fn a_nonce_is_good_once_and_a_thief_does_not_use_it_up() {
         let mut nonces = Nonces::new(10);
         assert!(give(&mut nonces, 1, "web", 0));
-        let stolen = nonces.take(&nonce(1), &challenge("thief"), Millis(1));
+        let stolen = nonces.take(&nonce(1), &challenge("thief"), 1);
         assert_eq!(stolen, Err(ProofError::Stranger));
-        assert!(nonces.take(&nonce(1), &challenge("web"), Millis(1)).is_ok());
-        assert_eq!(nonces.take(&nonce(1), &challenge("web"), Millis(1)), Err(ProofError::Nonce));
+        assert!(nonces.take(&nonce(1), &challenge("web"), 1).is_ok());
+        assert_eq!(nonces.take(&nonce(1), &challenge("web"), 1), Err(ProofError::Nonce));
     }
 
     #[test]
@@ -148,8 +149,8 @@ mod tests {
             assert!(give(&mut nonces, n, "flood", 0));
         }
         assert!(nonces.given.len() <= PER_CONSUMER + 1);
-        assert!(nonces.take(&nonce(0), &challenge("quiet"), Millis(1)).is_ok());
-        assert_eq!(nonces.take(&nonce(1), &challenge("flood"), Millis(1)), Err(ProofError::Nonce), "its oldest went");
+        assert!(nonces.take(&nonce(0), &challenge("quiet"), 1).is_ok());
+        assert_eq!(nonces.take(&nonce(1), &challenge("flood"), 1), Err(ProofError::Nonce), "its oldest went");
     }
 
     #[test]
@@ -158,6 +159,6 @@ mod tests {
         assert!(give(&mut nonces, 1, "a", 0) && give(&mut nonces, 2, "b", 0));
         assert!(!give(&mut nonces, 3, "c", 50));
         assert!(give(&mut nonces, 3, "c", 101), "the expired ones made room");
-        assert_eq!(nonces.take(&nonce(1), &challenge("a"), Millis(101)), Err(ProofError::Nonce));
+        assert_eq!(nonces.take(&nonce(1), &challenge("a"), 101), Err(ProofError::Nonce));
     }
 }

@@ -114,8 +114,8 @@ pub struct Challenged {
     pub nonce: Nonce,
     /// The epoch to be put under the proof.
     pub epoch: Epoch,
-    /// After this instant the nonce is refused.
-    pub expires_at: Millis,
+    /// For how many milliseconds from now it is good.
+    pub for_ms: u64,
 }
 
 /// A statement with its proof.

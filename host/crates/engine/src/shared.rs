@@ -1,13 +1,14 @@
 //! What all parts of a running engine share, and how a secret's actor is reached. Holds no state of any one secret.
 
-use crate::actor::{self, Fetching, Item, Pace};
+use crate::actor::{self, Fetching, Item, Measured, Pace};
 use crate::board::{Board, SecretId};
+use crate::clock::HostClock;
 use crate::error::EngineError;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::nonces::Nonces;
 use crate::options::Options;
-use crate::ports::clock::{Clock, Random};
+use crate::ports::clock::Random;
 use crate::ports::journal::{Journal, JournalError, Scope};
 use crate::ports::rotator::Rotator;
 use crate::requests::Changed;
@@ -22,7 +23,7 @@ use tokio::sync::{Notify, Semaphore, broadcast, mpsc, watch};
 pub(crate) struct Shared {
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) rotator: Arc<dyn Rotator>,
-    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) clock: Arc<HostClock>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) options: Options,
     /// This life of the host as a holder of leases: drawn at its start, so that no two hosts ever have the same.
@@ -46,6 +47,8 @@ pub(crate) struct Shared {
     actors: Mutex<HashMap<SecretId, mpsc::Sender<Item>>>,
     /// Of secrets that wait without an actor. Bounded by the number of secrets.
     paces: Mutex<HashMap<SecretId, Pace>>,
+    /// Journals whose time this process has measured, of secrets without an actor. Bounded by the number of secrets.
+    measured: Mutex<HashMap<SecretId, Measured>>,
     /// Of secrets without an actor: fetches that wait for one to have news.
     waiting: Mutex<HashMap<SecretId, Vec<Fetching>>>,
     stop: watch::Sender<bool>,
@@ -78,15 +81,16 @@ impl Shared {
             board: Mutex::new(board),
             actors: Mutex::default(),
             paces: Mutex::default(),
+            measured: Mutex::default(),
             waiting: Mutex::default(),
             stop: watch::channel(false).0,
             options,
         }
     }
 
-    /// The wall clock. Of a secret's events, see its actor: `max(wall, last event)`.
+    /// The host's clock.
     pub(crate) fn wall(&self) -> Millis {
-        self.clock.wall()
+        self.clock.now()
     }
 
     /// A poisoned lock is taken over: the board is rebuilt from journals and declarations at the next start anyway,
@@ -124,6 +128,10 @@ impl Shared {
 
     pub(crate) fn paces(&self) -> MutexGuard<'_, HashMap<SecretId, Pace>> {
         self.paces.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn measured(&self) -> MutexGuard<'_, HashMap<SecretId, Measured>> {
+        self.measured.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn waiting(&self) -> MutexGuard<'_, HashMap<SecretId, Vec<Fetching>>> {

@@ -51,6 +51,9 @@ pub struct OpenCall {
     pub touched: Vec<Touched>,
     /// The slot that the intent took there, and whose install was the newest in it before.
     pub slot_before: Option<(Option<Slot>, Option<Generation>)>,
+    /// The clock was set, or not measured for a while, since it was intended: instants that it read itself are not to be
+    /// compared with others.
+    pub stepped: bool,
 }
 
 /// How a credential stood at the place of a call before its intent and after it.

@@ -2,10 +2,10 @@
 
 use crate::event::{Event, Minted, Pins};
 use crate::generation::{Credential, Liveness, Verified, Word};
-use crate::ids::{Author, Generation, Place, Slot};
+use crate::ids::{Author, Generation, Millis, Place, Slot};
 use crate::plan::{plan, unpinned};
 use crate::profile::{Overlap, Profile};
-use crate::rotation::{Moment, Rotation, Wave};
+use crate::rotation::{Moment, Rotation, Steps, Wave};
 use crate::state::Secret;
 use crate::step::{Ending, Phase, PlanKind, Step};
 use crate::table::Verdict;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 impl Secret {
     const fn moment(&self) -> Moment {
-        Moment { at: self.clock, steady: self.steady }
+        Moment { at: self.clock, steady: self.steady, steps: Steps::NONE }
     }
 
     pub(crate) fn started(&mut self, event: &Event) -> Verdict {
@@ -226,7 +226,7 @@ impl Secret {
 
     pub(crate) fn draining(&mut self) -> Verdict {
         self.unhindered()?;
-        if !self.may_drain() {
+        if !self.may_drain(self.clock) {
             return Err("not everyone who must has switched");
         }
         let moment = self.moment();
@@ -406,15 +406,13 @@ impl Secret {
     }
 
     /// Whether the overlap and the quiet time may begin to run.
-    pub(crate) fn may_drain(&self) -> bool {
+    pub(crate) fn may_drain(&self, now: Millis) -> bool {
         let Some(rotation) = self.rotation.as_ref().filter(|rotation| rotation.draining.is_none()) else {
             return false;
         };
         match (rotation.kind, self.ending()) {
             (PlanKind::Retire, Some(current)) => self.excused() || self.released(current).open(),
-            (PlanKind::Rotate, Some(_)) => {
-                rotation.plan.contains(&Step::Drain) && self.step(self.clock) == Some(Step::Drain)
-            }
+            (PlanKind::Rotate, Some(_)) => rotation.plan.contains(&Step::Drain) && self.step(now) == Some(Step::Drain),
             _ => false,
         }
     }

@@ -42,7 +42,7 @@ impl Secret {
             let (rotation, pins) = self.sponsor().ok_or("nothing has been pinned yet")?;
             (rotation, self.ending_pins(generation, &pins))
         };
-        let waited = self.rotation.is_some() && self.drain_left().is_none();
+        let waited = self.rotation.is_some() && self.drain_left(self.clock).is_none();
         let policy = &pins.policy;
         let total_ms = match cause {
             RetireCause::Superseded if !waited => {
@@ -128,14 +128,14 @@ impl Secret {
         let legal = match cause {
             RetireCause::Superseded => match (role, phase) {
                 (Some(Role::Retiring), _) | (Some(Role::Previous), None | Some(Phase::Prepare)) => true,
-                (Some(Role::Previous), Some(Phase::Commit)) => self.may_end_previous(),
+                (Some(Role::Previous), Some(Phase::Commit)) => self.may_end_previous(self.clock),
                 _ => false,
             },
             RetireCause::RolledBack => match role {
                 Some(Role::Pending) => phase == Some(Phase::RollingBack) && !credential.imported,
                 role => role == Some(Role::Retiring),
             },
-            RetireCause::Ended => retires && role == Some(Role::Current) && self.may_end_previous(),
+            RetireCause::Ended => retires && role == Some(Role::Current) && self.may_end_previous(self.clock),
             RetireCause::Orphan => false,
             RetireCause::Compromised => credential.compromised.is_some() && role != Some(Role::Pending),
         };
@@ -143,9 +143,9 @@ impl Secret {
     }
 
     /// The running rotation has adopted and drained.
-    pub(crate) fn may_end_previous(&self) -> bool {
+    pub(crate) fn may_end_previous(&self, now: Millis) -> bool {
         let draining = self.rotation.as_ref().is_some_and(|rotation| rotation.draining.is_some());
-        (draining || self.excused()) && self.drain_left().is_none()
+        (draining || self.excused()) && self.drain_left(now).is_none()
     }
 
     pub(crate) fn retirement_closed(
@@ -210,7 +210,7 @@ impl Secret {
     }
 
     pub(crate) fn erased(&mut self, generation: Generation) -> Verdict {
-        if !self.may_erase(generation) {
+        if !self.may_erase(generation, self.clock) {
             return Err("it may still be live somewhere, or somebody may need its value");
         }
         self.generations.remove(&generation);
@@ -231,7 +231,7 @@ impl Secret {
     }
 
     /// Whether a generation's value and record can go: no place holds it, no call about it is open, no role needs it.
-    pub(crate) fn may_erase(&self, generation: Generation) -> bool {
+    pub(crate) fn may_erase(&self, generation: Generation, now: Millis) -> bool {
         let Some(credential) = self.generations.get(&generation) else { return false };
         let imported = credential.imported;
         let lingers = credential.lingering().next().is_some() && !imported;
@@ -244,26 +244,27 @@ impl Secret {
         match self.role(generation) {
             Some(Role::Retiring) => true,
             Some(Role::Pending) => phase == Some(Phase::RollingBack),
-            Some(Role::Previous) => credential.removed() || self.previous_done(generation),
+            Some(Role::Previous) => credential.removed() || self.previous_done(generation, now),
             Some(Role::Current) => {
                 let retires = self.rotation.as_ref().is_some_and(|rotation| rotation.kind == PlanKind::Retire);
-                retires
-                    && (credential.removed() || self.may_end(generation, RetireCause::Ended, true, self.clock).open())
+                retires && (credential.removed() || self.may_end(generation, RetireCause::Ended, true, now).open())
             }
             None => false,
         }
     }
 
     /// Nobody can need the previous value any more: its successor is proven, and everyone who must uses it.
-    fn previous_done(&self, generation: Generation) -> bool {
-        let waiting =
-            self.rotation.as_ref().is_some_and(|rotation| rotation.committing() && self.excused_or_switched(rotation));
+    fn previous_done(&self, generation: Generation, now: Millis) -> bool {
+        let waiting = self
+            .rotation
+            .as_ref()
+            .is_some_and(|rotation| rotation.committing() && self.excused_or_switched(rotation, now));
         let idle = self.rotation.is_none();
-        (waiting || idle) && self.may_end(generation, RetireCause::Superseded, true, self.clock).open()
+        (waiting || idle) && self.may_end(generation, RetireCause::Superseded, true, now).open()
     }
 
-    fn excused_or_switched(&self, rotation: &crate::rotation::Rotation) -> bool {
-        rotation.draining.is_some() || self.all_switched(rotation, self.clock)
+    fn excused_or_switched(&self, rotation: &crate::rotation::Rotation, now: Millis) -> bool {
+        rotation.draining.is_some() || self.all_switched(rotation, now)
     }
 
     /// Drops the record of calls whose outcome can tell nothing new.

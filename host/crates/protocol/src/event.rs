@@ -424,6 +424,14 @@ pub enum Event {
     },
     /// Time passed while a timer that permits destruction was running.
     Ticked,
+    /// The wall clock was set, ahead or (below zero) back, while this process measured the time: what takes time takes
+    /// no longer and no shorter for it.
+    ClockStepped {
+        /// By how many milliseconds.
+        by_ms: i64,
+    },
+    /// A process begins to measure the time; how much has passed since the event before is not known, and counts as none.
+    ClockResumed,
     /// The database was restored from a backup.
     Restored {
         /// The new epoch.
@@ -484,6 +492,8 @@ impl Event {
             Self::Thawed { .. } => "thawed",
             Self::Finished { .. } => "finished",
             Self::Ticked => "ticked",
+            Self::ClockStepped { .. } => "clock-stepped",
+            Self::ClockResumed => "clock-resumed",
             Self::Restored { .. } => "restored",
             Self::Reconciled { .. } => "reconciled",
             Self::Unmanaged { .. } => "unmanaged",

@@ -79,7 +79,7 @@ impl Secret {
     /// Has everyone who must switched to this generation.
     #[must_use]
     pub fn adopted(&self, generation: Generation, now: Millis) -> Verdict {
-        self.gate(self.unseen(), |consumer, replica| {
+        self.gate(self.unseen(now), |consumer, replica| {
             let said = replica.adopted.as_ref().filter(|(adopted, _)| *adopted == generation);
             said.is_some_and(|(_, said)| adoption_counts(consumer, said, now))
         })
@@ -87,8 +87,8 @@ impl Secret {
 
     /// Consumers that have to say of themselves what they use: all but those of which the target's account is taken,
     /// where that shows the new credential used and the old one not.
-    fn unseen(&self) -> impl Fn(&ConsumerPolicy) -> bool {
-        let seen = self.seen_switched();
+    fn unseen(&self, now: Millis) -> impl Fn(&ConsumerPolicy) -> bool {
+        let seen = self.seen_switched(now);
         move |consumer| uses(consumer) && !(seen && consumer.adopted == EvidenceKind::Target)
     }
 
@@ -125,7 +125,7 @@ impl Secret {
         }
         match cause {
             RetireCause::Orphan | RetireCause::Compromised => Verdict::default(),
-            RetireCause::RolledBack => self.unstaged(generation),
+            RetireCause::RolledBack => self.unstaged(generation, now),
             RetireCause::Ended => self.released(generation),
             RetireCause::Superseded => self.superseded(generation, last, now),
         }
@@ -143,14 +143,15 @@ impl Secret {
     }
 
     /// Everyone who fetched a staged generation has let it go, or its lease has run out.
-    fn unstaged(&self, generation: Generation) -> Verdict {
+    fn unstaged(&self, generation: Generation, now: Millis) -> Verdict {
+        let steady = self.steady_at(now);
         let lease_ms = self.retirements.iter().find(|(job, _)| job.generation == generation).map_or_else(
             || self.policy().map_or(0, |policy| policy.staged_lease_ms),
             |(_, retirement)| retirement.pins.policy.staged_lease_ms,
         );
         let holds = |replica: &ReplicaState| {
             let since = replica.fetched.get(&generation);
-            !replica.let_go(generation) && since.is_some_and(|since| !Timer::new(*since, lease_ms).over(self.steady))
+            !replica.let_go(generation) && since.is_some_and(|since| !Timer::new(*since, lease_ms).over(steady))
         };
         let missing = self.replicas.iter().filter(|(_, replica)| holds(replica));
         Verdict { missing: missing.map(|(who, _)| who.clone()).collect(), blocked: None }
@@ -187,7 +188,7 @@ impl Secret {
 
     /// Everyone who must uses a successor.
     fn superseded(&self, generation: Generation, last: bool, now: Millis) -> Verdict {
-        let mut verdict = self.gate(self.unseen(), |consumer, replica| {
+        let mut verdict = self.gate(self.unseen(now), |consumer, replica| {
             let said = replica.adopted.as_ref().filter(|(adopted, _)| {
                 *adopted != generation && (self.current == Some(*adopted) || self.previous == Some(*adopted))
             });

@@ -4,7 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// Milliseconds since the Unix epoch, as the host's monotone `now` (`max(wall, last event)`).
+/// Milliseconds since the Unix epoch, on the host's clock: it moves with the machine's monotonic clock, and follows the
+/// wall clock where that is set, which is an event of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Millis(pub u64);
 
@@ -20,9 +21,15 @@ impl Millis {
     pub const fn since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)
     }
+
+    /// What this instant is called once the clock has been set by so much; saturates.
+    #[must_use]
+    pub const fn shifted(self, by_ms: i64) -> Self {
+        Self(self.0.saturating_add_signed(by_ms))
+    }
 }
 
-/// Time that has certainly passed, in milliseconds: grows in small capped steps, so that no clock jump ends a timer.
+/// Time that has certainly passed, in milliseconds: what a process has measured, so that no clock jump ends a timer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Steady(pub u64);
 

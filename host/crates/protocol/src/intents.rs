@@ -26,7 +26,7 @@ impl Secret {
         }
         let effort = Effort { kind: *kind, generation: *generation, place: place.clone(), orphan: id.clone() };
         self.may_resume(&effort, resumes)?;
-        self.may_intend(&effort)?;
+        self.may_intend(&effort, self.clock)?;
         let job = Job { generation: *generation, place: place.clone(), orphan: id.clone() };
         let ends = matches!(kind, CallKind::Disable | CallKind::Destroy);
         let retirement = self.retirements.get(&job).filter(|_| ends);
@@ -76,6 +76,7 @@ impl Secret {
                 acted,
                 touched,
                 slot_before,
+                stepped: false,
             },
         );
         Ok(())
@@ -167,7 +168,7 @@ impl Secret {
     }
 
     /// Whether a plugin call may be made now.
-    pub(crate) fn may_intend(&self, effort: &Effort) -> Verdict {
+    pub(crate) fn may_intend(&self, effort: &Effort, now: Millis) -> Verdict {
         let Effort { kind, generation, place, orphan } = effort;
         if self.busy(*kind, *generation, place) {
             return Err("a call about it is under way there, or in doubt");
@@ -182,11 +183,11 @@ impl Secret {
             return Err("the secret was restored and has not been compared with its target");
         }
         match kind {
-            CallKind::Disable | CallKind::Destroy => self.may_retire(*kind, *generation, place, orphan.as_ref()),
+            CallKind::Disable | CallKind::Destroy => self.may_retire(*kind, *generation, place, orphan.as_ref(), now),
             _ if self.hold.is_some() => Err("the secret is held"),
             _ if !self.places().contains(place) => Err("the target has no such place"),
-            CallKind::Create => self.may_create(*generation, place),
-            CallKind::Install => self.may_install(*generation, place),
+            CallKind::Create => self.may_create(*generation, place, now),
+            CallKind::Install => self.may_install(*generation, place, now),
             CallKind::Promote => self.may_promote(*generation),
             CallKind::Enable => self.may_enable(*generation, place),
             CallKind::Observe | CallKind::Verify => Ok(()),
@@ -232,8 +233,8 @@ impl Secret {
         }
     }
 
-    fn may_create(&self, generation: Generation, place: &Place) -> Verdict {
-        if self.step(self.clock) != Some(Step::Create) || self.pending() != Some(generation) {
+    fn may_create(&self, generation: Generation, place: &Place, now: Millis) -> Verdict {
+        if self.step(now) != Some(Step::Create) || self.pending() != Some(generation) {
             return Err("no credential is to be minted now");
         }
         if self.mint_place() != Some(place) {
@@ -251,7 +252,7 @@ impl Secret {
         if taken { Err("the slot holds a credential that has not ended") } else { Ok(()) }
     }
 
-    fn may_install(&self, generation: Generation, place: &Place) -> Verdict {
+    fn may_install(&self, generation: Generation, place: &Place, now: Millis) -> Verdict {
         let rotation = self.rotation.as_ref().ok_or("no rotation runs")?;
         let credential = self.generations.get(&generation).ok_or("no such generation")?;
         if credential.minted.is_none() {
@@ -276,7 +277,7 @@ impl Secret {
         }
         self.slot_free(generation, place)?;
         if self.one_slot() && rotation.kind == PlanKind::Rotate {
-            return self.may_overwrite(generation);
+            return self.may_overwrite(generation, now);
         }
         Ok(())
     }
@@ -290,8 +291,8 @@ impl Secret {
         }
     }
 
-    fn may_overwrite(&self, generation: Generation) -> Verdict {
-        if self.falls_over(generation, self.clock).open() {
+    fn may_overwrite(&self, generation: Generation, now: Millis) -> Verdict {
+        if self.falls_over(generation, now).open() {
             Ok(())
         } else {
             Err("not everyone who must can fall over to the new value")
@@ -331,6 +332,7 @@ impl Secret {
         generation: Generation,
         place: &Place,
         orphan: Option<&crate::ids::TargetId>,
+        now: Millis,
     ) -> Verdict {
         let job = Job { generation, place: place.clone(), orphan: orphan.cloned() };
         let retirement = self.retirements.get(&job).ok_or("no retirement of it is open")?;
@@ -342,19 +344,19 @@ impl Secret {
         {
             return Err("its slot holds a newer credential");
         }
-        if !self.may_end(generation, retirement.cause, destroy, self.clock).open() && orphan.is_none() {
+        if !self.may_end(generation, retirement.cause, destroy, now).open() && orphan.is_none() {
             return Err("the evidence for ending it is not there");
         }
-        if orphan.is_none() && !self.known_there(generation, place, self.clock) {
+        if orphan.is_none() && !self.known_there(generation, place, now) {
             return Err("it is not known that what is live there is this generation");
         }
-        if orphan.is_none() && self.unseen_successor(generation, retirement.cause, place, self.clock).is_some() {
+        if orphan.is_none() && self.unseen_successor(generation, retirement.cause, place, now).is_some() {
             return Err("its successor has not been seen to work lately");
         }
-        if !self.waited(&job, retirement) {
+        if !self.waited(&job, retirement, now) {
             return Err("its time has not come");
         }
-        if destroy && !self.soaked(retirement) {
+        if destroy && !self.soaked(retirement, now) {
             return Err("it has not been switched off, or not long enough");
         }
         Ok(())
@@ -362,17 +364,17 @@ impl Secret {
 
     /// The overlap's minimum and the quiet time, where the rotation that should have waited for them is over. What
     /// nobody was moved away from has none.
-    fn waited(&self, job: &Job, retirement: &Retirement) -> bool {
+    fn waited(&self, job: &Job, retirement: &Retirement, now: Millis) -> bool {
         let credential = self.generations.get(&job.generation);
         let excused = credential.is_none_or(|it| it.overridden.is_some() || it.compromised.is_some());
-        excused || retirement.overlap.over(self.steady)
+        excused || retirement.overlap.over(self.steady_at(now))
     }
 
     /// Whether it has been switched off for as long as it is kept, where the target can do that.
-    fn soaked(&self, retirement: &Retirement) -> bool {
+    fn soaked(&self, retirement: &Retirement, now: Millis) -> bool {
         let soak_ms = soak_ms(retirement);
         match retirement.disabled {
-            Some(since) => Timer::new(since, soak_ms).over(self.steady),
+            Some(since) => Timer::new(since, soak_ms).over(self.steady_at(now)),
             None => !retirement.pins.profile.soft_disable || soak_ms == 0,
         }
     }

@@ -30,9 +30,13 @@
 //! 1. Decisions and intents are appended on exactly the state they were decided on (sequence and fence), which makes
 //!    the gates evaluated on that state transactional. Facts (`Sent` excepted, which is an intent) are appended
 //!    whenever they come.
-//! 2. `now` is `max(wall clock, last event)`; a wait's `until` is only when to ask again, never a promise.
+//! 2. `now` moves with a clock that nobody sets. Where the wall clock was set, [`event::Event::ClockStepped`] comes before
+//!    anything else that is dated by it; `now` is before the last event by way of that alone. A wait's `until` is only
+//!    when to ask again, never a promise.
 //! 3. A new holder of the lease appends [`event::Event::Interrupted`] for each of [`Secret::running_calls`] that it is not
 //!    itself at, before it asks for a decision. The call is then resumed from its record, or looked after as in doubt.
+//!    Before that, and wherever else it has not itself seen every event since the last one, it appends
+//!    [`event::Event::ClockResumed`].
 //! 4. Whatever an [`action::Call`] mints is sealed in the same write as (or before) the event that names it.
 //! 5. The data key of a generation is erased in the same write as its [`event::Event::Erased`].
 //! 6. Plugin bytes stay as long as [`Secret::pinned`] names them.
@@ -47,7 +51,7 @@
 //! The table is `table.rs`; its arms are in `course.rs` (the rotation), `intents.rs`, `outcomes.rs`, `observed.rs`
 //! (calls), `statements.rs` (consumers), `endings.rs` (retirements), `pinned.rs` (what it runs on) and `brakes.rs`
 //! (holds, compromises, restores). Evidence is weighed in [`gate`]; how far a rotation has come is read off the facts
-//! in `progress.rs`; time that permits destruction is in `timers.rs`.
+//! in `progress.rs`; time that permits destruction is in `timers.rs`, and what becomes of the clock in `clock.rs`.
 //!
 //! # Choices that a reader should know
 //!
@@ -57,7 +61,8 @@
 //!   is compromised. It outlives its rotation and keeps its evidence gate.
 //! - Guards are in [`Secret::record`], not in [`decide()`] alone: a journal that ends a credential without evidence is
 //!   refused, whoever wrote it. A guard may be loosened freely; one that is tightened must go by record version.
-//! - Timers run on [`ids::Steady`], time that has certainly passed: a jump of the clock is one small step of them.
+//! - Timers run on [`ids::Steady`], time that has certainly passed: a step of the clock adds nothing to it, nor does a
+//!   time that nobody measured.
 //! - With one slot nothing removes a value beside the one in use: the old one goes by being overwritten, and is kept
 //!   until its successor is proven and used.
 
@@ -85,6 +90,7 @@ pub mod step;
 pub mod view;
 
 mod brakes;
+mod clock;
 mod course;
 mod endings;
 mod intents;

@@ -59,6 +59,8 @@ impl Secret {
     }
 
     pub(crate) fn observed(&mut self, id: CallId, look: &OpenCall, began_at: Millis, live: &[Live]) {
+        // Its own reading of the clock may be from before a step; its intent was earlier, and has been moved with that.
+        let began_at = if look.stepped { look.intended_at } else { began_at };
         let place = &look.place;
         let left_out = self.left_out(look, began_at, live);
         if let Some(first) = left_out.first() {
@@ -211,9 +213,10 @@ impl Secret {
         let Some(entry) = seen(old) else { return };
         let (last_used_at, sessions) = (entry.last_used_at, entry.live_uses.unwrap_or(0));
         let aim_used =
-            seen(rotation.aim).is_some_and(|aim| aim.live_uses.unwrap_or(0) > 0 || aim.last_used_at > Some(since.at));
+            seen(rotation.aim).is_some_and(|aim| aim.live_uses.unwrap_or(0) > 0 || aim.last_used_at > Some(since.latest()));
         let before = rotation.quiet.get(place).copied();
-        let reference = before.map_or(Some(since.at), |quiet| quiet.last_used_at.max(Some(since.at)));
+        let since = Some(since.earliest());
+        let reference = before.map_or(since, |quiet| quiet.last_used_at.max(since));
         let used = sessions > 0 || last_used_at > reference;
         let from = match before {
             Some(quiet) if !used && quiet.clean => quiet.from,

@@ -204,27 +204,28 @@ impl Secret {
     }
 
     /// What is left of the overlap's minimum and the quiet time: `None` where both are over.
-    pub(crate) fn drain_left(&self) -> Option<DrainLeft> {
+    pub(crate) fn drain_left(&self, now: Millis) -> Option<DrainLeft> {
         let rotation = self.rotation.as_ref()?;
         let old = self.generations.get(&self.ending()?)?;
         if old.compromised.is_some() {
             return None;
         }
         let Some(draining) = rotation.draining else { return Some(DrainLeft::Timer) };
-        if !Timer::new(draining.steady, rotation.pins.policy.overlap_min_ms).over(self.steady) {
+        if !Timer::new(draining.steady, rotation.pins.policy.overlap_min_ms).over(self.steady_at(now)) {
             return Some(DrainLeft::Timer);
         }
         if old.overridden.is_some() {
             return None;
         }
-        self.quiet_left()
+        self.quiet_left(now)
     }
 
     /// What the target's account of the old credential's use lacks: time between two looks, or the next look.
-    pub(crate) fn quiet_left(&self) -> Option<DrainLeft> {
+    pub(crate) fn quiet_left(&self, now: Millis) -> Option<DrainLeft> {
         let rotation = self.rotation.as_ref()?;
         let old = self.generations.get(&self.ending()?)?;
         let total_ms = quiet_total_ms(&rotation.pins.policy, old.pins.profile.usage?);
+        let steady = self.steady_at(now);
         let mut left = None;
         for place in old.lingering().filter(|place| !self.away(place)) {
             if self.refused(old.number, place).is_some() {
@@ -235,7 +236,7 @@ impl Secret {
                 continue;
             }
             match seen {
-                Some(quiet) if !Timer::new(quiet.from, total_ms).over(self.steady) => left = Some(DrainLeft::Timer),
+                Some(quiet) if !Timer::new(quiet.from, total_ms).over(steady) => left = Some(DrainLeft::Timer),
                 _ => return Some(DrainLeft::Look(place.clone())),
             }
         }
@@ -253,11 +254,11 @@ impl Secret {
     }
 
     /// The target shows the new credential used and the old one not, since the roles were switched.
-    pub(crate) fn seen_switched(&self) -> bool {
+    pub(crate) fn seen_switched(&self, now: Millis) -> bool {
         let old = self.ending().and_then(|old| self.generations.get(&old));
         let signal = old.is_none_or(|old| old.pins.profile.usage.is_some());
         let tells = self.rotation.as_ref().is_some_and(|it| it.aim_used && it.pins.profile.usage.is_some() && signal);
-        tells && self.quiet_left().is_none()
+        tells && self.quiet_left(now).is_none()
     }
 }
 

@@ -65,6 +65,17 @@ pub struct Moment {
     pub at: Millis,
     /// By time that has certainly passed.
     pub steady: Steady,
+    /// How the host's clock has been set since.
+    pub steps: Steps,
+}
+
+/// Steps of the host's clock since a moment. Which of its readings was right nobody knows: what is compared with the
+/// clock of a target is compared with the earliest or the latest of them, whichever proves less.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Steps {
+    sum_ms: i64,
+    least_ms: i64,
+    most_ms: i64,
 }
 
 /// The wave that may switch.
@@ -89,6 +100,28 @@ pub struct Quiet {
     pub last_used_at: Option<Millis>,
     /// The newest look saw no use; two looks at least are needed.
     pub clean: bool,
+}
+
+impl Steps {
+    pub(crate) const NONE: Self = Self { sum_ms: 0, least_ms: 0, most_ms: 0 };
+
+    pub(crate) fn add(&mut self, by_ms: i64) {
+        self.sum_ms = self.sum_ms.saturating_add(by_ms);
+        self.least_ms = self.least_ms.min(self.sum_ms);
+        self.most_ms = self.most_ms.max(self.sum_ms);
+    }
+}
+
+impl Moment {
+    /// The earliest that it may have been by a target's clock.
+    pub(crate) const fn earliest(self) -> Millis {
+        self.at.shifted(self.steps.least_ms)
+    }
+
+    /// The latest that it may have been by a target's clock.
+    pub(crate) const fn latest(self) -> Millis {
+        self.at.shifted(self.steps.most_ms)
+    }
 }
 
 impl Rotation {

@@ -24,6 +24,8 @@ pub struct Secret {
     pub(crate) seq: Seq,
     pub(crate) clock: Millis,
     pub(crate) steady: Steady,
+    /// A process has measured the time between all events since it said so ([`crate::event::Event::ClockResumed`]).
+    pub(crate) measured: bool,
     pub(crate) epoch: Epoch,
     pub(crate) next: Generation,
     pub(crate) next_call: CallId,
@@ -115,6 +117,7 @@ impl Secret {
             seq: Seq(0),
             clock: Millis(0),
             steady: Steady(0),
+            measured: false,
             epoch: Epoch(0),
             next: Generation(1),
             next_call: CallId(1),

@@ -33,6 +33,10 @@ impl Secret {
     /// # Errors
     /// The event is not legal here; the state is as before.
     pub fn record(&mut self, at: Millis, event: &Event) -> Result<(), Illegal> {
+        if self.follow_clock(at, event) {
+            self.seq.0 += 1;
+            return Ok(());
+        }
         let stand = self.stand();
         let (clock, steady) = (self.clock, self.steady);
         self.steady = self.steady_at(at);
@@ -115,7 +119,7 @@ impl Secret {
             E::Thawed { .. } => self.thaw(),
             E::Unmanaged { .. } => self.unmanage(),
             // Time and restores.
-            E::Ticked => Ok(()),
+            E::Ticked | E::ClockStepped { .. } | E::ClockResumed => Ok(()),
             E::Restored { epoch } => self.restore(*epoch),
             E::Reconciled { next, .. } => self.reconciled(*next),
             E::Started { .. } | E::Supplied { .. } | E::Staged | E::Committed | E::RollingBack { .. } => WRONG_STAND,

@@ -1,5 +1,5 @@
-//! Timers that permit destruction, or a step towards it. They run on time that has certainly passed: each event adds
-//! at most a small capped step, so that a clock that jumps ahead, or a host that slept, ends nothing.
+//! Timers that permit destruction, or a step towards it. They run on time that has certainly passed: what one process
+//! has measured between two events, so that a clock that is set ends nothing, nor does a time in which no process ran.
 
 use crate::event::RetireCause;
 use crate::ids::{Millis, Steady};
@@ -8,10 +8,16 @@ use crate::profile::UsageSignal;
 use crate::retirement::Retirement;
 use crate::state::Secret;
 
-/// One step of a timer is at most this share of the shortest one running.
-pub(crate) const TICKS_PER_TIMER: u64 = 16;
-/// Steps are never cut below this, in milliseconds: a timer shorter than that needs no protection from jumps.
+/// In journals from before time was measured, one step of a timer is at most this share of the shortest one running.
+const TICKS_PER_TIMER: u64 = 16;
+/// Steps there are never cut below this, in milliseconds.
 pub(crate) const LEAST_TICK_MS: u64 = 1_000;
+/// Timers from this length on, in milliseconds, are put on record while they run.
+const LEAST_TICKED_MS: u64 = 3_600_000;
+/// How often: each time that this share of the shortest of them has passed …
+const TICKS_PER_LONG_TIMER: u64 = 4;
+/// … and at least this often, in milliseconds.
+const LONGEST_TICK_MS: u64 = 6 * 3_600_000;
 
 /// A running timer: since when, and how long it takes in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,33 +54,62 @@ pub(crate) fn soak_ms(retirement: &Retirement) -> u64 {
 }
 
 impl Secret {
-    /// The most a single event may add to the steady clock; `None` while no timer runs.
-    pub(crate) fn tick_cap_ms(&self) -> Option<u64> {
-        let mut shortest: Option<u64> = None;
-        self.each_timer(&mut |timer| {
-            if !timer.over(self.steady) {
-                shortest = Some(shortest.map_or(timer.total_ms, |least| least.min(timer.total_ms)));
-            }
-        });
-        shortest.map(|total_ms| (total_ms / TICKS_PER_TIMER).max(LEAST_TICK_MS))
-    }
-
-    /// When to append `Ticked` so that no running timer loses time: it is due when this is not after `now`.
-    pub(crate) fn next_tick(&self) -> Option<Millis> {
-        let cap_ms = self.tick_cap_ms()?;
-        let mut least_ms = cap_ms;
-        self.each_timer(&mut |timer| {
-            if !timer.over(self.steady) {
-                least_ms = least_ms.min(timer.left_ms(self.steady));
-            }
-        });
-        Some(self.clock.plus(least_ms))
-    }
-
-    /// What the steady clock reads once an event at `at` is recorded.
+    /// What the steady clock reads at an instant, if nothing happens between the last event and then. As long as one
+    /// process measures, that is all of the time between; before any had said that it does, a small capped step.
     pub(crate) fn steady_at(&self, at: Millis) -> Steady {
         let passed_ms = at.since(self.clock);
-        Steady(self.steady.0.saturating_add(self.tick_cap_ms().map_or(passed_ms, |cap_ms| passed_ms.min(cap_ms))))
+        let counts_ms = if self.measured { passed_ms } else { self.unmeasured_ms(passed_ms) };
+        Steady(self.steady.0.saturating_add(counts_ms))
+    }
+
+    /// When a timer that runs at `now` is over, or time is to be put on record, if nothing else happens before.
+    pub(crate) fn next_timer(&self, now: Millis) -> Option<Millis> {
+        let due = self.tick_due(now);
+        if !self.measured {
+            return due;
+        }
+        let steady = self.steady_at(now);
+        let left = self.running(steady).into_iter().map(|timer| now.plus(timer.left_ms(steady)));
+        left.chain(due).min()
+    }
+
+    /// When `Ticked` is to be appended, so that a process that ends takes little of a long timer with it. What is short
+    /// begins anew then, and costs nothing on record.
+    pub(crate) fn tick_due(&self, now: Millis) -> Option<Millis> {
+        if !self.measured {
+            return self.next_tick();
+        }
+        let running = self.running(self.steady_at(now)).into_iter().map(|timer| timer.total_ms);
+        let shortest_ms = running.filter(|total_ms| *total_ms >= LEAST_TICKED_MS).min()?;
+        Some(self.clock.plus((shortest_ms / TICKS_PER_LONG_TIMER).min(LONGEST_TICK_MS)))
+    }
+
+    fn running(&self, steady: Steady) -> Vec<Timer> {
+        let mut running = Vec::new();
+        self.each_timer(&mut |timer| {
+            if !timer.over(steady) {
+                running.push(timer);
+            }
+        });
+        running
+    }
+
+    /// What an event may add to the steady clock in a journal from before time was measured.
+    fn unmeasured_ms(&self, passed_ms: u64) -> u64 {
+        self.tick_cap_ms().map_or(passed_ms, |cap_ms| passed_ms.min(cap_ms))
+    }
+
+    /// The most that a single event may add there; `None` while no timer runs.
+    fn tick_cap_ms(&self) -> Option<u64> {
+        let shortest_ms = self.running(self.steady).into_iter().map(|timer| timer.total_ms).min()?;
+        Some((shortest_ms / TICKS_PER_TIMER).max(LEAST_TICK_MS))
+    }
+
+    /// When to append `Ticked` there so that no running timer loses time: it is due when this is not after `now`.
+    fn next_tick(&self) -> Option<Millis> {
+        let cap_ms = self.tick_cap_ms()?;
+        let left_ms = self.running(self.steady).into_iter().map(|timer| timer.left_ms(self.steady)).min();
+        Some(self.clock.plus(left_ms.map_or(cap_ms, |left_ms| left_ms.min(cap_ms))))
     }
 
     fn each_timer(&self, visit: &mut dyn FnMut(Timer)) {

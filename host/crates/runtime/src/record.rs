@@ -85,7 +85,8 @@ struct Fate {
 pub(crate) struct Ledger {
     recorder: Arc<dyn CallRecorder>,
     clock: Arc<dyn Clock>,
-    deadline: Millis,
+    /// When the call's time is up, as milliseconds of the clock that nobody sets.
+    ends_ms: u64,
     label_prefix: String,
     next: u32,
     most: u32,
@@ -106,7 +107,8 @@ impl Ledger {
         label_prefix: String,
         most: u32,
     ) -> Self {
-        Self { recorder, clock, deadline, label_prefix, next: 0, most, fate: Arc::default() }
+        let ends_ms = clock.elapsed_ms().saturating_add(deadline.since(clock.wall()));
+        Self { recorder, clock, ends_ms, label_prefix, next: 0, most, fate: Arc::default() }
     }
 
     /// Counts the call and looks it up. `Ok(Err)`: refused as a value.
@@ -129,7 +131,7 @@ impl Ledger {
                 self.note(answered.answer.as_ref().err());
                 Ok(Begun::Recorded(answered))
             }
-            Ok(None) if self.clock.wall() >= self.deadline => {
+            Ok(None) if self.remaining_ms() == 0 => {
                 let late = Refusal::host("host.deadline", "the call's time is up: no further host call is made");
                 self.note(Some(&late));
                 Ok(Begun::Recorded(Err(late).into()))
@@ -142,7 +144,7 @@ impl Ledger {
 
     /// Time left for a host call, in milliseconds.
     pub(crate) fn remaining_ms(&self) -> u64 {
-        self.deadline.since(self.clock.wall())
+        self.ends_ms.saturating_sub(self.clock.elapsed_ms())
     }
 
     /// A label for a secret of this host call, unique within the generation.
@@ -195,9 +197,8 @@ impl Ledger {
         T: Serialize + Clean + Send + Sync + 'static,
         F: Future<Output = Yield<T>> + Send + 'static,
     {
-        let deadline = self.clock.wall().plus(timeout_ms);
         let summary = scrubber.text(summary);
-        match self.recorder.sent(entry.ordinal, entry.digest, deadline, &summary).await {
+        match self.recorder.sent(entry.ordinal, entry.digest, timeout_ms, &summary).await {
             Ok(()) => self.fate().sent = true,
             Err(error) => return Err(Break::Journal(error.to_string())),
         }

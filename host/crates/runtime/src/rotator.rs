@@ -271,7 +271,7 @@ impl CallRecorder for Unrecorded {
         Ok(None)
     }
 
-    async fn sent(&self, _: Ordinal, _: Digest, _: Millis, _: &str) -> Result<(), RecordError> {
+    async fn sent(&self, _: Ordinal, _: Digest, _: u64, _: &str) -> Result<(), RecordError> {
         Err(RecordError::Unavailable("a call that is not recorded must not change the target".to_owned()))
     }
 

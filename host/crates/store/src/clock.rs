@@ -1,5 +1,5 @@
-//! The database's clock for leases: the host's wall clock, made monotone. It follows a jump ahead, outlasts a jump back
-//! by the machine's monotonic clock, and never tells a time before the latest one that the store has on record.
+//! The database's clock for leases: it begins at the wall clock, or at the latest time that the store has on record if
+//! that is later, and goes on by the machine's monotonic clock. Whoever sets the wall clock ends no lease.
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -18,7 +18,7 @@ impl Clock {
     /// Milliseconds since the Unix epoch, not before `recorded_ms`.
     pub(crate) fn now(&self, recorded_ms: u64) -> u64 {
         let elapsed = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        wall_ms().max(self.base_ms.saturating_add(elapsed)).max(recorded_ms)
+        self.base_ms.saturating_add(elapsed).max(recorded_ms)
     }
 }
 
@@ -44,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn it_follows_the_wall_clock() {
+    fn it_begins_at_the_wall_clock() {
         let wall = wall_ms();
         assert!((wall..wall + 60_000).contains(&Clock::start(0).now(0)));
     }

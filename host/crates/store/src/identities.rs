@@ -90,7 +90,7 @@ pub struct Enrolment {
     pub created_by: Author,
 }
 
-/// For how long it is remembered that an enrolment was used, in milliseconds: 90 days.
+/// For how long it is remembered that an enrolment was used, or has ended, in milliseconds: 90 days.
 const USED_KEPT_MS: u64 = 90 * 24 * 3_600_000;
 
 /// Why an enrolment was not taken. Whose it was is told only to who holds its token.
@@ -251,7 +251,7 @@ impl Store {
         .await
     }
 
-    /// Keeps an enrolment until it is taken. Expired ones, and those taken long ago, are dropped on the way.
+    /// Keeps an enrolment until it is taken. Those that ended, or were taken, long ago are dropped on the way.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -259,8 +259,8 @@ impl Store {
         self.write(move |tx| {
             for old in documents::list(tx.conn, tx.keys, Collection::Enrolments)? {
                 let (enrolment, used_at) = EnrolmentRecord::load(&old)?;
-                let until = used_at.map_or(enrolment.expires_at.0, |at| at.saturating_add(USED_KEPT_MS));
-                if until <= tx.now_ms {
+                let over_at = used_at.unwrap_or(enrolment.expires_at.0);
+                if over_at.saturating_add(USED_KEPT_MS) <= tx.now_ms {
                     documents::remove(tx, Collection::Enrolments, &old.key)?;
                 }
             }
@@ -298,7 +298,8 @@ impl Store {
         .await
     }
 
-    /// Takes an enrolment: of any number of callers at once, one gets it. It is used up durably before anybody hears so.
+    /// Takes an enrolment, if it is `good`: whether it has ended the caller knows, who knows what time has passed. Of any
+    /// number of callers at once, one gets it. It is used up durably before anybody hears so.
     ///
     /// # Errors
     /// The outer one when the store fails (nothing is taken), the inner one when the enrolment is refused.
@@ -306,6 +307,7 @@ impl Store {
         &self,
         id: &str,
         token: TokenHash,
+        good: impl Fn(&Enrolment) -> bool + Send + 'static,
     ) -> Result<Result<Enrolment, EnrolmentRefused>, StoreError> {
         let id = id.to_owned();
         self.write(move |tx| {
@@ -319,7 +321,7 @@ impl Store {
             if used_at.is_some() {
                 return Ok(Err(EnrolmentRefused::Used(Box::new(enrolment))));
             }
-            if enrolment.expires_at.0 <= tx.now_ms {
+            if !good(&enrolment) {
                 documents::remove(tx, Collection::Enrolments, &id)?;
                 return Ok(Err(EnrolmentRefused::Expired(Box::new(enrolment))));
             }

@@ -8,7 +8,7 @@ use keybaton_engine::ports::clock::Clock;
 use keybaton_engine::ports::rotator::{CallRecorder, CallRequest, RecordError, RecordedReply, Rotator, Until};
 use keybaton_engine::ports::secret::Seal;
 use keybaton_protocol::event::{HostAnswer, Outcome};
-use keybaton_protocol::ids::{Digest, Generation, Millis, Ordinal, Place};
+use keybaton_protocol::ids::{Digest, Generation, Ordinal, Place};
 use keybaton_protocol::step::CallKind;
 use keybaton_runtime::Runtime;
 use serde_json::Value;
@@ -25,7 +25,7 @@ impl CallRecorder for Memory {
         Ok(None)
     }
 
-    async fn sent(&self, _: Ordinal, _: Digest, _: Millis, _: &str) -> Result<(), RecordError> {
+    async fn sent(&self, _: Ordinal, _: Digest, _: u64, _: &str) -> Result<(), RecordError> {
         Ok(())
     }
 

@@ -77,7 +77,9 @@ async fn answer(request: &CallRequest, recorder: &dyn CallRecorder) -> Result<Ou
         CallKind::Observe => Ok(observed(request)),
         CallKind::Install | CallKind::Promote | CallKind::Disable | CallKind::Enable | CallKind::Destroy => {
             recorder.recorded(FIRST, REQUEST).await?;
-            recorder.sent(FIRST, REQUEST, request.deadline, "sql main: set-verifier as admin role=app").await?;
+            recorder
+                .sent(FIRST, REQUEST, request.deadline.since(Wall.wall()), "sql main: set-verifier as admin role=app")
+                .await?;
             recorder.answered(FIRST, REQUEST, HostAnswer::Answered, REPLY.to_vec(), Vec::new(), Until::InLine).await?;
             Ok(Outcome::Done(vec![("installed".to_owned(), "app".to_owned())]))
         }

@@ -20,10 +20,27 @@ pub struct Overview {
     pub standings: BTreeMap<Standing, u64>,
     /// The longest overdue secret and since when.
     pub oldest_overdue: Option<Overdue>,
+    /// Steps of the wall clock that were noticed since this process serves, oldest first.
+    #[serde(default)]
+    pub clock_steps: Vec<ClockStep>,
     /// Plugins that are approved.
     pub plugins: u64,
     /// Connections that are known.
     pub connections: u64,
+}
+
+/// Somebody set the wall clock, or the machine slept. What takes time takes no longer and no shorter for it; dates are
+/// those of the clock as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ClockStep {
+    /// When it was noticed, by the clock as it was set.
+    pub at: u64,
+    /// How long ago that is, in milliseconds.
+    pub ago_ms: u64,
+    /// By how many milliseconds: ahead, or (below zero) back.
+    pub by_ms: i64,
+    /// It was noticed when a journal was read whose last event is dated after the clock. Else while the host ran.
+    pub at_start: bool,
 }
 
 /// A secret that should have been rotated.

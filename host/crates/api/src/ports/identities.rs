@@ -97,6 +97,18 @@ pub struct Enrolment {
     pub expires_at: Millis,
 }
 
+/// By how much the clock may be behind the date at which an enrolment was made, in milliseconds.
+const BEHIND_MS: u64 = 60_000;
+
+impl Enrolment {
+    /// Whether it can be used at this date: it has not ended, and it has been made. Where the clock was set back since,
+    /// and nobody measured, how old it is nobody knows.
+    #[must_use]
+    pub fn is_good(&self, date: Millis) -> bool {
+        date < self.expires_at && self.created_at.since(date) <= BEHIND_MS
+    }
+}
+
 /// What became of an enrolment token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Taken {
@@ -124,10 +136,11 @@ pub trait Identities: Send + Sync {
     /// Adds an enrolment.
     async fn put_enrolment(&self, enrolment: Enrolment) -> Result<(), Failure>;
     /// Uses an enrolment up in one atomic step: of several callers at once, one is granted. A wrong hash uses nothing
-    /// up, so that nobody can spend another's token by knowing its id.
-    async fn take_enrolment(&self, id: &str, hash: &TokenHash, now: Millis) -> Result<Taken, Failure>;
-    /// Those that can still be used at `now`.
-    async fn enrolments(&self, now: Millis) -> Result<Vec<Enrolment>, Failure>;
+    /// up, so that nobody can spend another's token by knowing its id. Refused as expired where [`Enrolment::is_good`]
+    /// says so of `date`, whatever the store's own clock shows.
+    async fn take_enrolment(&self, id: &str, hash: &TokenHash, date: Millis) -> Result<Taken, Failure>;
+    /// Those that were not used, ended ones among them.
+    async fn enrolments(&self) -> Result<Vec<Enrolment>, Failure>;
     /// Withdraws an enrolment; answers whether it was there and unused.
     async fn drop_enrolment(&self, id: &str) -> Result<bool, Failure>;
     /// Keeps the authority's material, sealed.

@@ -30,11 +30,13 @@ async fn enrol(State(context): State<Context>, request: Request) -> Result<Respo
     let peer = peer_of(&parts);
     let request = Request::from_parts(parts, body);
     let SecretJson(request) = SecretJson::<EnrolRequest>::from_request(request, &()).await?;
-    let now = context.now();
     let token = Token::parse(request.token.expose()).filter(|token| token.kind() == TokenKind::Enrolment);
-    admit(&context, peer.address(), None, now)?;
+    admit(&context, peer.address(), None)?;
     let taken = match &token {
-        Some(token) => context.parts().identities.take_enrolment(token.id(), &token.hash(), now).await?,
+        Some(token) => {
+            let date = context.enrolment_date(token.id());
+            context.parts().identities.take_enrolment(token.id(), &token.hash(), date).await?
+        }
         None => Taken::Unknown,
     };
     let problem = match taken {
@@ -52,7 +54,7 @@ async fn enrol(State(context): State<Context>, request: Request) -> Result<Respo
         }
         Taken::Unknown => unauthenticated(),
     };
-    context.throttle().failed(peer.address(), now);
+    context.throttle().failed(peer.address(), context.elapsed_ms());
     Err(problem)
 }
 

@@ -121,7 +121,7 @@ async fn challenge(
     Ok(Answer(ChallengeAnswer {
         nonce: STANDARD.encode(given.nonce.0),
         epoch: given.epoch.0,
-        expires_in_ms: given.expires_at.since(context.now()),
+        expires_in_ms: given.for_ms,
     }))
 }
 

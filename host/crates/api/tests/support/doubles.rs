@@ -17,23 +17,32 @@ use keybaton_engine::ports::secret::SecretBytes;
 use keybaton_protocol::ids::{Millis, SecretName};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The machine's clock, and what a test adds to it.
+/// The machine's clock, what a test lets pass beside it, and by how much it sets the wall clock.
 #[derive(Default)]
-pub struct ShiftedClock(AtomicU64);
+pub struct ShiftedClock(AtomicU64, AtomicI64);
 
 impl ShiftedClock {
     pub fn advance(&self, ms: u64) {
         self.0.fetch_add(ms, Ordering::Relaxed);
     }
+
+    pub fn step(&self, by_ms: i64) {
+        self.1.fetch_add(by_ms, Ordering::Relaxed);
+    }
 }
 
 impl Clock for ShiftedClock {
     fn wall(&self) -> Millis {
+        Millis(self.elapsed_ms()).shifted(self.1.load(Ordering::Relaxed))
+    }
+
+    /// Nobody sets the clock of a machine that runs tests.
+    fn elapsed_ms(&self) -> u64 {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
-        Millis(u64::try_from(now).unwrap() + self.0.load(Ordering::Relaxed))
+        u64::try_from(now).unwrap() + self.0.load(Ordering::Relaxed)
     }
 }
 
@@ -118,12 +127,12 @@ impl Identities for MemoryIdentities {
         Ok(())
     }
 
-    async fn take_enrolment(&self, id: &str, hash: &TokenHash, now: Millis) -> Result<Taken, Failure> {
+    async fn take_enrolment(&self, id: &str, hash: &TokenHash, date: Millis) -> Result<Taken, Failure> {
         let mut all = self.enrolments.lock().unwrap();
         Ok(match all.get_mut(id).filter(|(one, _)| one.hash.is(hash)) {
             None => Taken::Unknown,
             Some((one, true)) => Taken::Used(one.clone()),
-            Some((one, _)) if one.expires_at <= now => Taken::Expired(one.clone()),
+            Some((one, _)) if !one.is_good(date) => Taken::Expired(one.clone()),
             Some((one, used)) => {
                 *used = true;
                 Taken::Granted(one.clone())
@@ -131,9 +140,9 @@ impl Identities for MemoryIdentities {
         })
     }
 
-    async fn enrolments(&self, now: Millis) -> Result<Vec<Enrolment>, Failure> {
+    async fn enrolments(&self) -> Result<Vec<Enrolment>, Failure> {
         let all = self.enrolments.lock().unwrap();
-        Ok(all.values().filter(|(one, used)| !used && one.expires_at > now).map(|(one, _)| one.clone()).collect())
+        Ok(all.values().filter(|(_, used)| !used).map(|(one, _)| one.clone()).collect())
     }
 
     async fn drop_enrolment(&self, id: &str) -> Result<bool, Failure> {
@@ -265,6 +274,7 @@ impl Administration for Roster {
             started_at: 0,
             standings: BTreeMap::new(),
             oldest_overdue: None,
+            clock_steps: Vec::new(),
             plugins: 1,
             connections: 1,
         })

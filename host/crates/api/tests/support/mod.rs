@@ -15,6 +15,7 @@ use keybaton_api::serve::{Patience, Server};
 use keybaton_api::server_cert::ServerCertificate;
 use keybaton_api::tokens::{Token, TokenKind};
 use keybaton_api::{Context, Lifetimes, Parts};
+use keybaton_engine::clock::HostClock;
 use keybaton_engine::declared::Declared;
 use keybaton_engine::ports::clock::Clock;
 use keybaton_engine::ports::journal::Journal;
@@ -123,7 +124,7 @@ impl Fixture {
     /// Starts a host on what there is; after the first time at the same address.
     pub async fn start(&mut self) {
         let journal: Arc<dyn Journal> = Arc::clone(&self.journal) as _;
-        let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
+        let clock = Arc::new(HostClock::new(Arc::clone(&self.clock) as _));
         let engine = Engine::start(keybaton_engine::Parts {
             journal,
             rotator: Arc::new(Scripted { target: Arc::clone(&self.target) }),

@@ -66,7 +66,7 @@ impl Batch {
     ) -> Append {
         Append {
             secret: secret.clone(),
-            after: (exactly || self.fence.is_some()).then_some(after),
+            after: Some(after),
             fence: self.fence,
             at,
             events: std::mem::take(&mut self.events),

@@ -20,7 +20,7 @@ impl Actor {
             let answer = match item {
                 Item::Fact(fact) => self.fact(fact, batch).await?,
                 Item::Command(asked) => self.command(asked, batch).await?,
-                Item::Fetch(fetching) => self.fetch(fetching, batch),
+                Item::Fetch(fetching) => self.fetch(fetching, batch).await?,
                 Item::Wake | Item::Look(_) => Answer::None,
                 Item::TookOver(took) => {
                     self.state().trail.spec = Some(took.spec);
@@ -36,21 +36,27 @@ impl Actor {
         if let Some(call) = fact.ends {
             self.running.remove(&call);
         }
-        if let Some(deadline) = fact.leaves {
-            let left_ms = deadline.since(self.now());
-            let fence = if self.broken { None } else { self.fence(left_ms).await? };
+        if let Some(for_ms) = fact.leaves {
+            let fence = if self.broken { None } else { self.fence(for_ms).await? };
             let Some(fence) = fence else {
                 fact.done.take().map(|done| done.send(Err(RecordError::Lease)));
                 return Ok(Answer::None);
             };
             batch.fence = Some(fence);
         }
+        self.date(batch).await?;
         let at = self.now();
         let options = &self.shared.options;
         let loaded = self.loaded.as_mut().expect("loaded at the start of the turn");
         for event in &fact.events {
-            match loaded.fold(at, event, options) {
-                Ok(()) => batch.push(event.clone()),
+            let event = match (event, fact.leaves) {
+                (Event::Sent { call, ordinal, request, .. }, Some(for_ms)) => {
+                    Event::Sent { call: *call, ordinal: *ordinal, request: *request, deadline: at.plus(for_ms) }
+                }
+                _ => event.clone(),
+            };
+            match loaded.fold(at, &event, options) {
+                Ok(()) => batch.push(event),
                 // What the table refuses must not leave: the call is over, or has sent this before.
                 Err(illegal) if fact.leaves.is_some() => {
                     let refused = RecordError::Unavailable(format!("the journal refuses it: {illegal}"));
@@ -94,6 +100,7 @@ impl Actor {
             return Ok(Answer::None);
         };
         batch.fence = Some(fence);
+        self.date(batch).await?;
         if let Some(generation) = supplied(&events) {
             batch.seals.extend(asked.supplied.iter().map(|seal| (generation, duplicate(seal))));
         }

@@ -109,6 +109,11 @@ impl Trail {
         self.kind
     }
 
+    /// Whether the pause after a rotation that did not complete is not over.
+    pub(crate) fn pauses(&self, now: Millis) -> bool {
+        self.not_before.is_some_and(|until| until > now)
+    }
+
     fn note(&mut self, at: Millis, event: &Event, secret: &Secret, options: &Options) {
         match event {
             Event::Started { kind, pins, .. } => {
@@ -133,6 +138,8 @@ impl Trail {
                 self.expires_at = expiry.unwrap_or(self.expires_at);
             }
             Event::Finished { ending, .. } => self.finished(at, *ending, options),
+            // A pause is a length of time, not a date.
+            Event::ClockStepped { by_ms } => self.not_before = self.not_before.map(|until| until.shifted(*by_ms)),
             // Declared again, it takes over its declaration anew.
             Event::Unmanaged { .. } => self.spec = None,
             _ => {}

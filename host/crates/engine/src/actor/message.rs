@@ -12,6 +12,7 @@ use keybaton_protocol::ids::{CallId, Digest, Generation, Millis, RotationId, Sea
 use keybaton_protocol::offer::Known;
 use keybaton_protocol::state::Secret;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 /// A message.
 pub(crate) enum Item {
@@ -31,8 +32,9 @@ pub(crate) struct Fact {
     pub(crate) replies: Vec<Reply>,
     /// A plugin call that has ended with this fact.
     pub(crate) ends: Option<CallId>,
-    /// Set for what is about to leave: the lease must outlive this instant, or it is refused.
-    pub(crate) leaves: Option<Millis>,
+    /// Set for what is about to leave, and can take effect for so many milliseconds: the lease must outlive that, or it is
+    /// refused.
+    pub(crate) leaves: Option<u64>,
     /// Nothing is done, shown or sent on the strength of it that does not come through this mailbox after it: it may
     /// wait a moment and share the next write.
     pub(crate) patient: bool,
@@ -85,8 +87,8 @@ pub(crate) struct Offered {
     pub(crate) asks: Vec<Ask>,
     pub(crate) staged_lease_ms: Option<u64>,
     pub(crate) seq: Seq,
-    /// The instant of the turn that gave it, from which the lease runs.
-    pub(crate) at: Millis,
+    /// When it was given, from which on the lease runs.
+    pub(crate) at: Instant,
 }
 
 /// One generation of it.

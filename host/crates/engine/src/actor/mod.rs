@@ -2,6 +2,7 @@
 //! The only place that appends events. What it shows to anybody is durable.
 
 mod batch;
+mod dated;
 mod intake;
 mod launch;
 mod lease;
@@ -13,13 +14,15 @@ mod span;
 mod turn;
 mod write;
 
+pub(crate) use dated::Measured;
 pub(crate) use launch::{Launch, known_at};
 pub(crate) use loaded::Loaded;
 pub(crate) use message::{Asked, Fact, Fetching, Item, Offered, TookOver};
 pub(crate) use pace::Pace;
 
 use crate::board::{Face, SecretId};
-use crate::scheduler::{Kind, StartPermit};
+use crate::clock::Reading;
+use crate::scheduler::StartPermit;
 use crate::shared::Shared;
 use keybaton_protocol::ids::{CallId, Millis, SecretName};
 use lease::Held;
@@ -55,6 +58,12 @@ pub(crate) struct Actor {
     described: bool,
     /// The instant of the turn.
     instant: Millis,
+    /// What the clock showed when the turn began.
+    reading: Reading,
+    /// How far this process has measured the time between the journal's events.
+    measured: Option<Measured>,
+    /// What has become of the clock is on record, or in this turn's write.
+    dated: bool,
 }
 
 /// What to do after a turn.
@@ -73,6 +82,8 @@ pub(crate) async fn run(shared: Arc<Shared>, id: SecretId, mailbox: mpsc::Receiv
     let name = Arc::clone(&shared.board().cell(id).name);
     let pace = shared.paces().remove(&id).unwrap_or_default();
     let waiting = shared.waiting().remove(&id).unwrap_or_default();
+    let measured = shared.measured().remove(&id);
+    let reading = shared.clock.read();
     let stop = shared.stopping();
     let mut actor = Actor {
         shared,
@@ -91,6 +102,9 @@ pub(crate) async fn run(shared: Arc<Shared>, id: SecretId, mailbox: mpsc::Receiv
         pace,
         described: false,
         instant: Millis(0),
+        reading,
+        measured,
+        dated: false,
     };
     let mut kept = Vec::new();
     let mut pause = Pause::For(0);
@@ -108,15 +122,17 @@ pub(crate) async fn run(shared: Arc<Shared>, id: SecretId, mailbox: mpsc::Receiv
 
 impl Actor {
     /// The instant of this turn. Everything a turn folds and writes has one instant: the journal keeps one for each
-    /// write, and timers count capped steps, so a fold at other instants would not be what a replay sees.
+    /// write, so a fold at other instants would not be what a replay sees.
     fn now(&self) -> Millis {
         self.instant
     }
 
-    /// `max(wall, last event)`.
+    /// Reads the clock. Before the last event it is only once that is on record: see [`Actor::date`].
     fn tick(&mut self) {
         let last = self.loaded.as_ref().map_or(Millis(0), |loaded| loaded.secret.clock());
-        self.instant = self.shared.wall().max(last);
+        self.reading = self.shared.clock.read();
+        self.instant = self.reading.now.max(last);
+        self.dated = false;
     }
 
     /// Waits as long as the pause says, then takes what has come. `false`: nothing came and nothing keeps it here.
@@ -176,9 +192,12 @@ impl Actor {
     /// Goes, leaving a timer behind where something is still to be done. What came meanwhile is handed on.
     async fn leave(mut self, pause: Pause) {
         if let Pause::Linger(Some(at)) = pause
-            && self.shared.board().set_timer(self.id, Kind::Wake, Some(at))
+            && self.shared.board().set_wake(self.id, at, self.reading)
         {
             self.shared.bell.notify_one();
+        }
+        if let Some(measured) = self.measured {
+            self.shared.measured().insert(self.id, measured);
         }
         if self.pace.is_under_way() {
             self.shared.paces().insert(self.id, std::mem::take(&mut self.pace));

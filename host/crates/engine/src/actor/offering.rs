@@ -6,6 +6,7 @@ use super::Actor;
 use super::batch::{Answer, Batch};
 use super::intake::ask;
 use super::message::{Fetching, Offered, OfferedGeneration};
+use super::turn::Setback;
 use crate::error::EngineError;
 use crate::requests::{Ask, Fetch};
 use keybaton_protocol::admit::Refusal;
@@ -14,14 +15,15 @@ use keybaton_protocol::generation::{Credential, Liveness};
 use keybaton_protocol::ids::Generation;
 use keybaton_protocol::offer::{Offer, offer};
 use keybaton_protocol::state::Secret;
+use tokio::time::Instant;
 
 /// Fetches of one secret that may wait at once: about as many as there can be connections.
 const WAITING: usize = 4_096;
 
 impl Actor {
     /// A fetch that has come: granted, or set aside where it waits and there is nothing new for it.
-    pub(super) fn fetch(&mut self, fetching: &mut Fetching, batch: &mut Batch) -> Answer {
-        let Some(done) = fetching.done.take() else { return Answer::None };
+    pub(super) async fn fetch(&mut self, fetching: &mut Fetching, batch: &mut Batch) -> Result<Answer, Setback> {
+        let Some(done) = fetching.done.take() else { return Ok(Answer::None) };
         let offered = self.offer(&fetching.fetch);
         if let Some(known) = fetching.known.take_if(|known| !offered.is_news_to(known)) {
             if self.waiting.len() < WAITING {
@@ -31,22 +33,28 @@ impl Actor {
                 // Whoever went does not need the answer.
                 let _ = done.send(Err(EngineError::Overloaded));
             }
-            return Answer::None;
+            return Ok(Answer::None);
         }
-        match self.give(&fetching.fetch, offered, batch) {
-            Ok(offered) => {
+        let given = self.give(&fetching.fetch, offered, batch).await;
+        Ok(match given {
+            Ok(Ok(offered)) => {
                 fetching.done = Some(done);
                 Answer::Offered(offered)
             }
-            Err(refusal) => {
+            Ok(Err(refusal)) => {
                 let _ = done.send(Err(self.refused(&refusal)));
                 Answer::None
             }
-        }
+            Err(setback) => {
+                // It is answered by whoever does the turn again, or is told that the store failed.
+                fetching.done = Some(done);
+                return Err(setback);
+            }
+        })
     }
 
     /// Grants what fetches wait for, as the state is now. Answers whether anything was put on record for them.
-    pub(super) fn give_to_waiting(&mut self, batch: &mut Batch) -> bool {
+    pub(super) async fn give_to_waiting(&mut self, batch: &mut Batch) -> Result<bool, Setback> {
         let before = batch.events.len();
         for at in 0..self.waiting.len() {
             if batch.given.contains_key(&at) || self.waiting[at].done.is_none() {
@@ -57,7 +65,7 @@ impl Actor {
             if self.waiting[at].known.as_ref().is_some_and(|known| !offered.is_news_to(known)) {
                 continue;
             }
-            match self.give(&fetch, offered, batch) {
+            match self.give(&fetch, offered, batch).await? {
                 Ok(offered) => drop(batch.given.insert(at, offered)),
                 Err(refusal) => {
                     let refused = self.refused(&refusal);
@@ -65,7 +73,7 @@ impl Actor {
                 }
             }
         }
-        batch.events.len() > before
+        Ok(batch.events.len() > before)
     }
 
     /// Forgets fetches that were answered, or that nobody waits for any more.
@@ -84,8 +92,12 @@ impl Actor {
     }
 
     /// Puts on record that a replica fetches what it is offered.
-    fn give(&mut self, fetch: &Fetch, offered: Offer, batch: &mut Batch) -> Result<Offered, Refusal> {
-        let now = self.now();
+    async fn give(
+        &mut self,
+        fetch: &Fetch,
+        offered: Offer,
+        batch: &mut Batch,
+    ) -> Result<Result<Offered, Refusal>, Setback> {
         for generation in &offered.generations {
             let command = Command::Fetch {
                 consumer: fetch.consumer.clone(),
@@ -94,8 +106,16 @@ impl Actor {
                 generation: generation.generation,
             };
             // A fetch is a fact: recorded without a fence, and before its bytes are given out.
-            let events = ask(&self.state().secret, &command, now)?;
-            events.into_iter().try_for_each(|event| self.grant(event, batch))?;
+            let now = self.now();
+            let events = match ask(&self.state().secret, &command, now) {
+                Ok(events) if events.is_empty() => continue,
+                Ok(events) => events,
+                Err(refusal) => return Ok(Err(refusal)),
+            };
+            self.date(batch).await?;
+            if let Err(refusal) = events.into_iter().try_for_each(|event| self.grant(event, batch)) {
+                return Ok(Err(refusal));
+            }
         }
         let secret = &self.state().secret;
         let rotation = offered.rotation;
@@ -113,14 +133,14 @@ impl Actor {
             rotation: rotation.clone(),
             deadline: ask.deadline,
         });
-        Ok(Offered {
+        Ok(Ok(Offered {
             generations: generations.collect(),
             asks: asks.collect(),
             rotation,
             staged_lease_ms: offered.staged_lease_ms,
             seq: secret.seq(),
-            at: now,
-        })
+            at: Instant::now(),
+        }))
     }
 }
 

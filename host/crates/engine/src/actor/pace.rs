@@ -18,7 +18,7 @@ pub(crate) struct Pace {
 type Timed<T> = Option<(T, Millis)>;
 
 impl Pace {
-    /// Takes note of a decision.
+    /// Takes note of a decision; `now` is of the clock that nobody sets.
     pub(super) fn note(&mut self, action: &Action, phase: Option<&'static str>, now: Millis, metrics: &Metrics) {
         let (step, wait) = match action {
             Action::Record(_) => return,

@@ -46,6 +46,9 @@ impl Actor {
         let before = self.state().secret.seq();
         let mut batch = Batch::default();
         let deciding = !self.broken && !self.shared.is_stopping();
+        if deciding {
+            self.date_waits(&mut batch).await?;
+        }
         if fresh && deciding {
             // First of all, so that nothing is asked of a state whose calls are nobody's, or of another epoch.
             self.recover(&mut batch).await?;
@@ -54,7 +57,7 @@ impl Actor {
         let mut pause = if deciding { self.decide(&mut batch).await? } else { Pause::Linger(None) };
         // Where others only look, nothing is new for those who wait.
         let moved = fresh || items.is_empty() || !batch.is_empty();
-        while deciding && moved && self.give_to_waiting(&mut batch) {
+        while deciding && moved && self.give_to_waiting(&mut batch).await? {
             // What a replica may hold by now bears on what comes next.
             pause = self.decide(&mut batch).await?;
         }
@@ -76,13 +79,15 @@ impl Actor {
             }
         }
         let marked = self.shared.board().cell(self.id).mark;
-        let _turn = self.shared.loading.acquire().await.expect("never closed");
+        let turn = self.shared.loading.acquire().await.expect("never closed");
         let mut loaded = Loaded::read(&*self.shared.journal, &self.name, marked, &self.shared.options).await?;
+        drop(turn);
         if self.shared.journal.is_shared() {
             // Whoever wrote last wrote this mark with it; the board's may be older.
             loaded.marked = loaded.mark();
         }
         self.loaded = Some(Box::new(loaded));
+        self.begin_dating();
         Ok(true)
     }
 
@@ -134,6 +139,7 @@ impl Actor {
         }
         let Some(fence) = self.fence(0).await? else { return Ok(()) };
         batch.fence = Some(fence);
+        self.date(batch).await?;
         if restored {
             self.fold(Event::Restored { epoch: self.shared.epoch }, batch)?;
         }
@@ -159,7 +165,8 @@ impl Actor {
             let now = self.now();
             let action = decide::next(&self.state().secret, now);
             let phase = self.state().secret.rotation().map(|rotation| rotation.phase.name());
-            self.pace.note(&action, phase, now, &self.shared.metrics);
+            let passed = Millis(self.shared.clock.elapsed_ms());
+            self.pace.note(&action, phase, passed, &self.shared.metrics);
             match action {
                 Action::Idle => {
                     self.permit = None;
@@ -169,6 +176,9 @@ impl Actor {
                 Action::Record(events) => {
                     let Some(fence) = self.fence(0).await? else { return Ok(self.follow()) };
                     batch.fence = Some(fence);
+                    if self.date(batch).await? {
+                        continue;
+                    }
                     for event in events {
                         self.fold(event, batch)?;
                     }
@@ -182,6 +192,9 @@ impl Actor {
                     }
                     let Some(fence) = self.fence(call.timeout_ms).await? else { return Ok(self.follow()) };
                     batch.fence = Some(fence);
+                    if self.date(batch).await? {
+                        continue;
+                    }
                     self.fold(call.intent(), batch)?;
                     let launch = Launch::new(&self.state().secret, call);
                     batch.launches.push(launch);
@@ -221,7 +234,7 @@ impl Actor {
         self.permit = None;
         self.lease = None;
         self.behind = true;
-        Pause::Linger(Some(self.shared.wall().plus(self.shared.options.lease_ms / 2)))
+        Pause::Linger(Some(self.reading.now.plus(self.shared.options.lease_ms / 2)))
     }
 
     /// Whether its scope is frozen; a thaw will wake it.

@@ -27,9 +27,7 @@ impl Actor {
         let notes = self.notes(&batch.events);
         let at = self.now();
         let expected = self.state().secret.seq();
-        // What another host wrote meanwhile bears on what is offered: it is then offered anew.
-        let exactly = self.shared.journal.is_shared() && batch.gives();
-        let append = batch.take_append(&self.name, (before, exactly), at, moved.then_some(mark));
+        let append = batch.take_append(&self.name, before, at, moved.then_some(mark));
         let began = Instant::now();
         let written = self.shared.journal.append(append).await;
         self.shared.metrics.append_seconds.observe(began.elapsed().as_secs_f64());
@@ -39,11 +37,7 @@ impl Actor {
                 self.state().marked = mark;
                 self.count(notes);
                 self.announce(seq);
-                if seq != expected {
-                    // Another host's facts came in between; they are read before anything is shown or decided.
-                    self.loaded = None;
-                    self.load().await.map_err(Setback::Store)?;
-                }
+                self.keep_dating();
                 Ok(())
             }
             Err(JournalError::Conflict { .. }) => {

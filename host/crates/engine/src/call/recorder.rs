@@ -58,16 +58,11 @@ impl CallRecorder for Recorder {
         Ok(Some(RecordedReply { body: body.to_vec(), seals: self.yielded(labels).await? }))
     }
 
-    async fn sent(
-        &self,
-        ordinal: Ordinal,
-        request: Digest,
-        deadline: Millis,
-        summary: &str,
-    ) -> Result<(), RecordError> {
+    async fn sent(&self, ordinal: Ordinal, request: Digest, for_ms: u64, summary: &str) -> Result<(), RecordError> {
         tracing::debug!(ordinal = ordinal.0, summary, "a host call leaves");
-        let event = Event::Sent { call: self.call, ordinal, request, deadline };
-        self.fact(event, Fact { leaves: Some(deadline), ..Fact::empty() }).await
+        // Its deadline is reckoned from the instant at which it goes on record.
+        let event = Event::Sent { call: self.call, ordinal, request, deadline: Millis(0) };
+        self.fact(event, Fact { leaves: Some(for_ms), ..Fact::empty() }).await
     }
 
     async fn answered(

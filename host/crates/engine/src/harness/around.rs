@@ -8,7 +8,7 @@ use crate::ports::secret::Seal;
 use async_trait::async_trait;
 use keybaton_protocol::event::{HostAnswer, Outcome};
 use keybaton_protocol::fault::Fault;
-use keybaton_protocol::ids::{Digest, Millis, Ordinal, PluginName};
+use keybaton_protocol::ids::{Digest, Ordinal, PluginName};
 use std::sync::Arc;
 
 /// Who makes a rotator's calls.
@@ -103,15 +103,9 @@ impl<H: HostCalls> CallRecorder for Beside<H> {
         Ok(recorded)
     }
 
-    async fn sent(
-        &self,
-        ordinal: Ordinal,
-        request: Digest,
-        deadline: Millis,
-        summary: &str,
-    ) -> Result<(), RecordError> {
+    async fn sent(&self, ordinal: Ordinal, request: Digest, for_ms: u64, summary: &str) -> Result<(), RecordError> {
         self.host_calls.sending().await;
-        self.inner.sent(ordinal, request, deadline, summary).await?;
+        self.inner.sent(ordinal, request, for_ms, summary).await?;
         self.host_calls.sent().await;
         Ok(())
     }

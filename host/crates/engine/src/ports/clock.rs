@@ -3,10 +3,13 @@
 
 use keybaton_protocol::ids::Millis;
 
-/// The wall clock. May jump: the engine takes `max(wall, last event)` and caps what a jump can end.
+/// The machine's clocks.
 pub trait Clock: Send + Sync {
-    /// Milliseconds since the Unix epoch, as the machine has them now.
+    /// Milliseconds since the Unix epoch, as the machine has them now. Somebody may set that: see
+    /// [`crate::clock::HostClock`].
     fn wall(&self) -> Millis;
+    /// Milliseconds that have passed since some instant of this process's life, by a clock that nobody sets.
+    fn elapsed_ms(&self) -> u64;
 }
 
 /// Randomness fit for nonces and identifiers (a CSPRNG of the operating system).

@@ -13,11 +13,12 @@ use keybaton_protocol::ids::{
 pub struct Append {
     /// Whose journal.
     pub secret: SecretName,
-    /// For decisions and intents: the sequence the decision was made on. `None` for facts, which are always accepted.
+    /// The sequence it is appended after: the one that a decision was made on, or after which a fact is dated. `None`:
+    /// after whatever is there.
     pub after: Option<Seq>,
     /// For decisions and intents: the fence held. `None` for facts.
     pub fence: Option<Fence>,
-    /// When, as `max(wall, last event)`.
+    /// When: not before the last event, unless the first of these says that the clock was set back.
     pub at: Millis,
     /// What happened, in order.
     pub events: Vec<Event>,

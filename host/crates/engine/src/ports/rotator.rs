@@ -112,9 +112,9 @@ pub trait CallRecorder: Send + Sync {
     /// The journalled answer to this host call of a resumed step, if there is one.
     /// A different request under the same ordinal is the guest's fault.
     async fn recorded(&self, ordinal: Ordinal, request: Digest) -> Result<Option<RecordedReply>, RecordError>;
-    /// Makes durable that a mutating host call is about to leave. `summary` is redacted, for people.
-    async fn sent(&self, ordinal: Ordinal, request: Digest, deadline: Millis, summary: &str)
-    -> Result<(), RecordError>;
+    /// Makes durable that a mutating host call is about to leave, and that it can take effect for so many milliseconds
+    /// from now. `summary` is redacted, for people.
+    async fn sent(&self, ordinal: Ordinal, request: Digest, for_ms: u64, summary: &str) -> Result<(), RecordError>;
     /// Puts on record how it ended, what the guest is told, and every secret it yielded.
     async fn answered(
         &self,

@@ -41,6 +41,13 @@ impl Brake {
         run.faults == self.after
     }
 
+    /// The clock was set: it holds as long as it would have.
+    pub(crate) fn shift(&mut self, by_ms: i64) {
+        for run in self.runs.values_mut() {
+            run.until = run.until.shifted(by_ms);
+        }
+    }
+
     /// A call that does something at the target succeeded: the brake is off.
     pub(crate) fn success(&mut self, plugin: &PluginName, connection: &ConnectionName) {
         if !self.runs.is_empty() {

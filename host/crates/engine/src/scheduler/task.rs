@@ -9,7 +9,7 @@ use std::time::Duration;
 /// Timers taken in one tick; more are taken in the next, after others had their turn.
 const TICK: usize = 1_024;
 
-/// The longest sleep: a wall clock that is set forward is noticed within this time, in milliseconds.
+/// The longest sleep: a wall clock that is set is noticed within this time, in milliseconds.
 const LONGEST_SLEEP_MS: u64 = 30_000;
 
 /// Runs until the engine stops.
@@ -32,11 +32,12 @@ pub(crate) async fn run(shared: Arc<Shared>) {
 
 /// One look. Answers whether there is more to do at once.
 fn tick(shared: &Arc<Shared>) -> bool {
-    let now = shared.wall();
     let mut wakes = Vec::new();
     let mut taken = 0;
+    let now;
     {
         let mut board = shared.board();
+        now = board.follow_clock().now;
         while taken < TICK {
             let Some((id, kind)) = board.pop_timer(now) else { break };
             taken += 1;

@@ -67,6 +67,19 @@ impl Timers {
         None
     }
 
+    /// The clock was set: wakes are moved with it. An entry that is no due time (`is_due`) is only asked earlier.
+    pub(crate) fn shift(&mut self, by_ms: i64, is_due: impl Fn(u32, Millis) -> bool) {
+        let moved = std::mem::take(&mut self.heap).into_iter().map(|Reverse(entry)| {
+            let at = match kind_of(&entry) {
+                Kind::Wake => entry.at.shifted(by_ms),
+                Kind::Due if is_due(entry.secret, entry.at) => entry.at,
+                Kind::Due => entry.at.min(entry.at.shifted(by_ms)),
+            };
+            Reverse(Entry { at, ..entry })
+        });
+        self.heap = moved.collect();
+    }
+
     /// Rebuilds the heap when most of it is stale, so that it grows with secrets and not with replacements.
     pub(crate) fn tidy(&mut self, stamps: impl Fn(u32) -> Stamps) {
         if self.stale > STALE_FLOOR && self.stale > self.heap.len() / 2 {
@@ -135,6 +148,20 @@ mod tests {
         assert_eq!(f.due(15), [(0, Kind::Wake)]);
         f.set(0, Kind::Due, None);
         assert_eq!(f.due(u64::MAX), []);
+    }
+
+    #[test]
+    fn a_step_of_the_clock_moves_wakes_and_no_due_times() {
+        for (by_ms, wakes_at, asked_at) in [(1_000, 1_500, 700), (-300, 200, 400)] {
+            let mut f = Fixture::new(3);
+            f.set(0, Kind::Wake, Some(500));
+            f.set(1, Kind::Due, Some(600));
+            f.set(2, Kind::Due, Some(700));
+            f.timers.shift(by_ms, |id, at| id == 1 && at == Millis(600));
+            let mut found: Vec<_> = f.timers.heap.iter().map(|Reverse(it)| (it.secret, it.at.0)).collect();
+            found.sort_unstable();
+            assert_eq!(found, [(0, wakes_at), (1, 600), (2, asked_at)], "{by_ms}");
+        }
     }
 
     #[test]

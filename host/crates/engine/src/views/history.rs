@@ -256,6 +256,13 @@ fn course(event: &Event) -> Line {
             credential("taken over", minted).with("generation", &generation.0).by(author)
         }
         Event::Ticked => Line::new("time passed"),
+        Event::ClockStepped { by_ms } => {
+            let way = if *by_ms < 0 { "back" } else { "ahead" };
+            let ms = by_ms.unsigned_abs();
+            Line::new(format!("the host's clock was set {way} by {ms} ms; whatever waits has as long to go as before"))
+                .with("by-ms", by_ms)
+        }
+        Event::ClockResumed => Line::new("a host begins to measure the time"),
         other => orders(other),
     }
 }

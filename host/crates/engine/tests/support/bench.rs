@@ -2,6 +2,7 @@
 
 use super::memory::MemoryJournal;
 use super::target::{Scripted, Target};
+use keybaton_engine::clock::HostClock;
 use keybaton_engine::declared::Declared;
 use keybaton_engine::harness::{Around, Consumers, FaultyCalls, FaultyJournal, Plan, Presented, Temper, Trace};
 use keybaton_engine::ports::clock::{Clock, Random};
@@ -21,7 +22,7 @@ use keybaton_protocol::policy::{
 use keybaton_protocol::state::Secret;
 use keybaton_protocol::step::PlanKind;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -34,14 +35,30 @@ pub const MODELS: &[(&str, &str)] = &[
     ("replace", r#"{"overlap":"replace"}"#),
 ];
 
-/// Wall time that follows tokio's clock, which tests pause.
+/// Wall time that follows tokio's clock, which tests pause, and that a test can set.
 pub struct TestClock {
     origin: Instant,
+    set_ms: AtomicI64,
+}
+
+impl TestClock {
+    fn start() -> Arc<Self> {
+        Arc::new(Self { origin: Instant::now(), set_ms: AtomicI64::new(0) })
+    }
+
+    /// Sets the wall clock, ahead or back.
+    pub fn step(&self, by_ms: i64) {
+        self.set_ms.fetch_add(by_ms, Ordering::Relaxed);
+    }
 }
 
 impl Clock for TestClock {
     fn wall(&self) -> Millis {
-        Millis(1_700_000_000_000 + u64::try_from(self.origin.elapsed().as_millis()).unwrap())
+        Millis(1_700_000_000_000 + self.elapsed_ms()).shifted(self.set_ms.load(Ordering::Relaxed))
+    }
+
+    fn elapsed_ms(&self) -> u64 {
+        u64::try_from(self.origin.elapsed().as_millis()).unwrap()
     }
 }
 
@@ -124,7 +141,7 @@ pub struct Bench {
     pub trace: Arc<Trace>,
     pub lives: u32,
     what: String,
-    clock: Arc<TestClock>,
+    pub clock: Arc<TestClock>,
     random: Arc<TestRandom>,
 }
 
@@ -139,7 +156,7 @@ const ROUND_MS: u64 = 100;
 
 impl Bench {
     pub async fn new(settings: &str) -> Self {
-        let clock = Arc::new(TestClock { origin: Instant::now() });
+        let clock = TestClock::start();
         let as_clock: Arc<dyn Clock> = Arc::clone(&clock) as _;
         let target = Target::new(as_clock);
         let journal = Arc::new(MemoryJournal::default());
@@ -374,7 +391,7 @@ async fn start(
     Engine::start(Parts {
         journal: Arc::new(FaultyJournal::new(journal, Arc::clone(trace))),
         rotator: Arc::new(Around::new(rotator, FaultyCalls(Arc::clone(trace)))),
-        clock: Arc::clone(clock) as _,
+        clock: Arc::new(HostClock::new(Arc::clone(clock) as _)),
         random: Arc::clone(random) as _,
         options: Options { restart_base_ms: 1_000, look_again_ms: LOOK_AGAIN_MS, ..Options::default() },
     })
@@ -387,7 +404,7 @@ pub struct Fleet {
     pub target: Arc<Target>,
     pub engine: Engine,
     declared: Vec<Declared>,
-    clock: Arc<TestClock>,
+    pub clock: Arc<TestClock>,
     random: Arc<TestRandom>,
 }
 
@@ -403,7 +420,7 @@ impl Fleet {
     }
 
     pub async fn new(declared: Vec<Declared>) -> Self {
-        let clock = Arc::new(TestClock { origin: Instant::now() });
+        let clock = TestClock::start();
         let as_clock: Arc<dyn Clock> = Arc::clone(&clock) as _;
         let target = Target::new(as_clock);
         let journal = Arc::new(MemoryJournal::default());

@@ -354,6 +354,11 @@ impl Call<'_> {
         }
     }
 
+    /// How much of the call's time is left.
+    fn left_ms(&self) -> u64 {
+        self.request.deadline.since(self.target.clock.wall())
+    }
+
     async fn generate(&self) -> Result<Outcome, Stop> {
         let label = if let Some(mut known) = self.recorder.recorded(FIRST, DIGEST).await? {
             known.seals.remove(0).label
@@ -377,8 +382,7 @@ impl Call<'_> {
         let (id, label) = if let Some(mut known) = self.recorder.recorded(FIRST, DIGEST).await? {
             (String::from_utf8(known.body).unwrap(), known.seals.remove(0).label)
         } else {
-            let deadline = self.request.deadline;
-            self.recorder.sent(FIRST, DIGEST, deadline, "POST /keys").await?;
+            self.recorder.sent(FIRST, DIGEST, self.left_ms(), "POST /keys").await?;
             let value = self.fresh();
             let seal = self.seal(&value);
             let label = seal.label.clone();
@@ -417,7 +421,7 @@ impl Call<'_> {
         let known = self.request.known.iter().find(|known| known.generation == wanted).expect("it is told of");
         let id = format!("cred-{}", wanted.0);
         if self.recorder.recorded(FIRST, DIGEST).await?.is_none() {
-            self.recorder.sent(FIRST, DIGEST, self.request.deadline, "ALTER ROLE").await?;
+            self.recorder.sent(FIRST, DIGEST, self.left_ms(), "ALTER ROLE").await?;
             let one_slot = self.settings["overlap"] == "none";
             self.target.change("after an install", |state, now| {
                 let place = &self.request.place;
@@ -477,7 +481,7 @@ impl Call<'_> {
     async fn end(&self, what: &str, with: impl Fn(&mut Cred) + Send) -> Result<Outcome, Stop> {
         let Some(id) = self.meant() else { return Ok(Outcome::Done(Vec::new())) };
         if self.recorder.recorded(FIRST, DIGEST).await?.is_none() {
-            self.recorder.sent(FIRST, DIGEST, self.request.deadline, what).await?;
+            self.recorder.sent(FIRST, DIGEST, self.left_ms(), what).await?;
             self.target.change(&format!("after {what} of {id}"), |state, _| {
                 state.creds.iter_mut().filter(|cred| self.own(cred) && cred.id == id).for_each(with);
             });
@@ -489,7 +493,7 @@ impl Call<'_> {
     async fn destroy(&self) -> Result<Outcome, Stop> {
         let Some(id) = self.meant() else { return Ok(Outcome::Done(Vec::new())) };
         if self.recorder.recorded(FIRST, DIGEST).await?.is_none() {
-            self.recorder.sent(FIRST, DIGEST, self.request.deadline, "DELETE").await?;
+            self.recorder.sent(FIRST, DIGEST, self.left_ms(), "DELETE").await?;
             self.target.change(&format!("after destroy of {id}"), |state, _| {
                 state.creds.retain(|cred| !self.own(cred) || cred.id != id);
             });

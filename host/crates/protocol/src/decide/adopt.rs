@@ -59,7 +59,7 @@ pub(super) fn open_wave(secret: &Secret, now: Millis) -> Option<Say> {
     }
     let next = rotation.wave.number + 1;
     let soak_ms = rotation.pins.policy.waves.soak_ms;
-    let soaked = rotation.wave.settled.is_some_and(|since| Timer::new(since, soak_ms).over(secret.steady));
+    let soaked = rotation.wave.settled.is_some_and(|since| Timer::new(since, soak_ms).over(secret.steady_at(now)));
     if soaked {
         return Some(Say::Record(vec![Event::WaveOpened { wave: next }]));
     }
@@ -75,7 +75,7 @@ pub(super) fn watch(secret: &Secret, now: Millis) -> Option<Say> {
         return None;
     }
     let old = secret.ending()?;
-    let place = match secret.quiet_left() {
+    let place = match secret.quiet_left(now) {
         Some(DrainLeft::Look(place)) => place,
         Some(DrainLeft::Timer) => return None,
         // Quiet, and the new one has not been seen in use: looked at as often as the target's account changes.
@@ -96,7 +96,7 @@ pub(super) fn wait(secret: &Secret, now: Millis) -> Option<Say> {
     let missing = secret.wave_missing(now);
     let old = secret.ending()?;
     (!missing.is_empty())
-        .then(|| stragglers(secret, Step::Adopt, missing, old))
+        .then(|| stragglers(secret, now, Step::Adopt, missing, old))
         .or_else(|| secret.last_wave(rotation).then_some(Say::Wait(None, Waiting::Timer(Step::Adopt))))
 }
 
@@ -105,13 +105,13 @@ pub(super) fn drain(secret: &Secret, now: Millis) -> Option<Say> {
     let rotation = committing(secret).filter(|_| secret.step(now) == Some(Step::Drain))?;
     let old = secret.ending()?;
     if rotation.draining.is_none() {
-        if secret.may_drain() {
+        if secret.may_drain(now) {
             return Some(Say::Record(vec![Event::Draining]));
         }
         let missing = secret.released(old).missing;
-        return Some(stragglers(secret, Step::Drain, missing, old));
+        return Some(stragglers(secret, now, Step::Drain, missing, old));
     }
-    match secret.drain_left()? {
+    match secret.drain_left(now)? {
         DrainLeft::Timer => Some(Say::Wait(None, Waiting::Timer(Step::Drain))),
         DrainLeft::Look(place) => {
             Some(build::observe(secret, now, Step::Drain, &place, old, Sponsor::rotation(rotation)))

@@ -83,7 +83,7 @@ pub(super) fn attempt(secret: &Secret, now: Millis, step: Step, effort: &Effort,
             return Say::Wait(Some(tries.not_before), Waiting::BackOff(step));
         }
     }
-    if secret.may_intend(effort).is_err() {
+    if secret.may_intend(effort, now).is_err() {
         return Say::Wait(None, Waiting::Timer(step));
     }
     let resumed = resumable(secret, effort);

@@ -9,9 +9,9 @@ use crate::ids::Millis;
 use crate::state::Secret;
 use crate::step::{CallKind, Step};
 
-/// Timers lose nothing: each step of them is put on record before it grows past its cap.
+/// A long timer does not begin anew when its process ends: now and then its time is put on record.
 pub(super) fn note_time(secret: &Secret, now: Millis) -> Option<Say> {
-    let due = secret.next_tick()?;
+    let due = secret.tick_due(now)?;
     (now >= due).then(|| Say::Record(vec![Event::Ticked]))
 }
 

@@ -137,7 +137,7 @@ pub fn next(secret: &Secret, now: Millis) -> Action {
             return action;
         }
     }
-    waits.end(secret)
+    waits.end(secret, now)
 }
 
 /// What is being waited for: the first reason is shown, the earliest instant counts.
@@ -172,9 +172,9 @@ impl Waits {
         Action::Wait { until: self.until, waiting: self.waiting.unwrap_or(waiting) }
     }
 
-    fn end(mut self, secret: &Secret) -> Action {
-        if let Some(tick) = secret.next_tick() {
-            self.until = Some(self.until.map_or(tick, |until| until.min(tick)));
+    fn end(mut self, secret: &Secret, now: Millis) -> Action {
+        if let Some(over) = secret.next_timer(now) {
+            self.until = Some(self.until.map_or(over, |until| until.min(over)));
         }
         match self.waiting {
             Some(waiting) => Action::Wait { until: self.until, waiting },

@@ -292,7 +292,7 @@ pub(super) fn stage(secret: &Secret, now: Millis) -> Option<Say> {
         return Some(Say::Record(vec![Event::RollingBack { reason, author: None }]));
     }
     let missing = secret.ready(rotation.made, now).missing;
-    Some(stragglers(secret, Step::Stage, missing, rotation.made))
+    Some(stragglers(secret, now, Step::Stage, missing, rotation.made))
 }
 
 /// A required consumer that could not use a generation, and why.
@@ -307,6 +307,7 @@ pub(super) fn failure(secret: &Secret, generation: Generation) -> Option<String>
 /// Waits for who is missing, and at the deadline does as the policy says. `excuse` is what `force` lets pass.
 pub(super) fn stragglers(
     secret: &Secret,
+    now: Millis,
     step: Step,
     missing: Vec<(crate::ids::ConsumerName, crate::ids::Replica)>,
     excuse: Generation,
@@ -314,7 +315,7 @@ pub(super) fn stragglers(
     let rotation = secret.rotation.as_ref();
     let policy = rotation.map(|rotation| (&rotation.pins.policy.stragglers, rotation.patience));
     let due = policy.filter(|(stragglers, since)| {
-        stragglers.deadline_ms.is_some_and(|deadline_ms| Timer::new(*since, deadline_ms).over(secret.steady))
+        stragglers.deadline_ms.is_some_and(|deadline_ms| Timer::new(*since, deadline_ms).over(secret.steady_at(now)))
     });
     let Some((stragglers, _)) = due else { return Say::Wait(None, Waiting::Consumers { step, missing }) };
     let names: Vec<_> = missing.iter().map(|(name, replica)| format!("{name} {replica}")).collect();

@@ -13,10 +13,10 @@ use crate::step::{CallKind, Ending, Phase, PlanKind, Step};
 use std::cmp::Ordering;
 
 /// Opens a job at every place for each credential whose turn it is.
-pub(super) fn open(secret: &Secret, _: Millis) -> Option<Say> {
+pub(super) fn open(secret: &Secret, now: Millis) -> Option<Say> {
     let mut events = Vec::new();
     for credential in secret.generations.values() {
-        let Some(cause) = cause(secret, credential) else { continue };
+        let Some(cause) = cause(secret, credential, now) else { continue };
         let open = |place: &&Place| secret.retirement(credential.number, place).is_none();
         events.extend(credential.lingering().filter(open).map(|place| Event::RetirementOpened {
             generation: credential.number,
@@ -29,7 +29,7 @@ pub(super) fn open(secret: &Secret, _: Millis) -> Option<Say> {
 }
 
 /// Why a credential ends, if it is its turn.
-fn cause(secret: &Secret, credential: &Credential) -> Option<RetireCause> {
+fn cause(secret: &Secret, credential: &Credential, now: Millis) -> Option<RetireCause> {
     if credential.imported {
         return None;
     }
@@ -39,11 +39,11 @@ fn cause(secret: &Secret, credential: &Credential) -> Option<RetireCause> {
         Role::Pending => (phase == Some(Phase::RollingBack)).then_some(RetireCause::RolledBack),
         Role::Current => {
             let retires = rotation.is_some_and(|rotation| rotation.kind == PlanKind::Retire);
-            (retires && secret.may_end_previous()).then_some(RetireCause::Ended)
+            (retires && secret.may_end_previous(now)).then_some(RetireCause::Ended)
         }
         Role::Previous => match phase {
             None | Some(Phase::Prepare) => Some(RetireCause::Superseded),
-            Some(Phase::Commit) => secret.may_end_previous().then_some(RetireCause::Superseded),
+            Some(Phase::Commit) => secret.may_end_previous(now).then_some(RetireCause::Superseded),
             Some(Phase::RollingBack | Phase::Reverting) => None,
         },
         // Left by a rotation that is over: a newer one took its part, or it was never committed.
@@ -74,7 +74,7 @@ pub(super) fn close(secret: &Secret, _: Millis) -> Option<Say> {
 
 /// Erases generations that nobody can need any more. A previous value that its rotation left is kept until then.
 pub(super) fn erase(secret: &Secret, now: Millis) -> Option<Say> {
-    if let Some(done) = secret.generations.keys().copied().find(|generation| secret.may_erase(*generation)) {
+    if let Some(done) = secret.generations.keys().copied().find(|generation| secret.may_erase(*generation, now)) {
         return Some(Say::Record(vec![Event::Erased { generation: done }]));
     }
     let left = secret.previous.filter(|_| secret.rotation.is_none())?;

@@ -29,6 +29,9 @@ pub(crate) struct Bounds {
     pub(crate) troubles: &'static [Trouble],
 }
 
+/// How far a clock is set, ahead and back: far past every timer, and not before 1970.
+const STEPS: [i64; 2] = [1_000_000, -500_000];
+
 /// Every trouble there is.
 pub(crate) const ALL: &[Trouble] =
     &[Trouble::Hosts, Trouble::Calls, Trouble::Consumers, Trouble::Operators, Trouble::Compromise, Trouble::Strangers];
@@ -78,6 +81,7 @@ impl Model for Bounds {
             secret: sim.secret,
             target: Target::default(),
             now: sim.now,
+            passed: sim.now,
             leader: 0,
             doing: Vec::new(),
             wire: Vec::new(),
@@ -169,6 +173,7 @@ impl Model for Bounds {
             Property::always("2, 4, 8: intents are in order", |_, world: &World| world.broken.is_empty()),
             Property::always("3: what our calls made live is named", |_, world| named(world)),
             Property::always("3: strangers are left alone", |_, world| strangers_are_left(world)),
+            Property::always("what may still land is in doubt on record", |_, world| doubted(world)),
             Property::always("5: at rest, the census is the journal's", |_, world| census(world)),
             Property::always("6: abandon leads to startable", |_, world| startable(world)),
             Property::always("nothing is stuck for ever", |_, world| never_stuck(world)),
@@ -188,6 +193,7 @@ impl Bounds {
         }
         if self.has(Trouble::Hosts) {
             actions.extend([Act::DieAfterIntent, Act::Crash, Act::Takeover]);
+            actions.extend(STEPS.map(Act::CrashAndStep));
         }
         if self.has(Trouble::Calls) {
             actions.push(Act::Send);
@@ -201,7 +207,8 @@ impl Bounds {
             }
         }
         if self.has(Trouble::Operators) {
-            actions.extend([Act::Rollback, Act::Revert, Act::Abandon, Act::Override, Act::Freeze, Act::Jump]);
+            actions.extend([Act::Rollback, Act::Revert, Act::Abandon, Act::Override, Act::Freeze]);
+            actions.extend(STEPS.map(Act::Step));
             actions.push(Act::Retire);
         }
         if self.has(Trouble::Compromise) {
@@ -263,9 +270,12 @@ fn perform(world: &mut World, act: &Act) -> bool {
             true
         }
         Act::Tick => world.tick(),
-        Act::Jump => {
-            world.now = world.now.plus(1_000_000);
-            world.wire.clear();
+        Act::Step(by_ms) => {
+            world.step(*by_ms);
+            true
+        }
+        Act::CrashAndStep(by_ms) => {
+            world.crash_and_step(*by_ms);
             true
         }
         Act::Consume(at) => {
@@ -353,6 +363,15 @@ fn quiet(world: &World) -> bool {
         && world.replies.is_empty()
         && !open
         && world.secret.running_calls().next().is_none()
+}
+
+/// A request that may still take effect belongs to a call that the journal holds for open.
+fn doubted(world: &World) -> bool {
+    let open = |call| {
+        let call = world.secret.calls().get(&call);
+        call.is_some_and(|it| it.state != keybaton_protocol::calls::CallState::Closed)
+    };
+    world.wire.iter().all(|request| open(request.call))
 }
 
 /// Every credential that our calls made live has a name in the journal.

@@ -23,7 +23,7 @@ pub(crate) const CONSUMER: &str = "api";
 pub(crate) struct Workload {
     pub(crate) replica: Replica,
     pub(crate) life: u8,
-    /// Generations it holds, each with when it was fetched last.
+    /// Generations it holds, each with when, truly, it was fetched last.
     pub(crate) holds: BTreeMap<Generation, Millis>,
     /// What it truly uses.
     pub(crate) uses: Option<Generation>,
@@ -47,7 +47,10 @@ pub(crate) struct Doing {
 pub(crate) struct World {
     pub(crate) secret: Secret,
     pub(crate) target: Target,
+    /// What the leader's clock reads.
     pub(crate) now: Millis,
+    /// What has truly passed, by a clock that nobody sets. The target's dates are of this one.
+    pub(crate) passed: Millis,
     pub(crate) leader: u8,
     pub(crate) doing: Vec<Doing>,
     pub(crate) wire: Vec<Request>,
@@ -88,7 +91,10 @@ pub(crate) enum Act {
     /// Another host takes over while this one lives.
     Takeover,
     Tick,
-    Jump,
+    /// The leader's clock is set, ahead or back, while it runs.
+    Step(i64),
+    /// The host is gone, and the clock of the one that takes over reads something else.
+    CrashAndStep(i64),
     Consume(usize),
     Restart(usize),
     LieReady(usize),
@@ -181,7 +187,7 @@ impl World {
         if call.orphan.is_none() && !excused {
             let released = |it: &Workload| {
                 let gone = it.said.contains(&(Purpose::Released, call.generation));
-                let lapsed = it.holds.get(&call.generation).is_none_or(|at| at.plus(LEASE_MS) <= self.now);
+                let lapsed = it.holds.get(&call.generation).is_none_or(|at| at.plus(LEASE_MS) <= self.passed);
                 gone || lapsed
             };
             let switched = |it: &Workload| {
@@ -272,7 +278,7 @@ impl World {
         let deadline = self.now.plus(CALL_MS);
         let request = keybaton_protocol::ids::Digest([9; 32]);
         self.record(&Event::Sent { call: call.call, ordinal: Ordinal(0), request, deadline });
-        let request = Request::of(call, &self.secret, deadline);
+        let request = Request::of(call, &self.secret, self.passed.plus(CALL_MS));
         self.wire.push(request);
     }
 
@@ -284,7 +290,7 @@ impl World {
             self.broken.insert("3: what was never ours is ended");
         }
         let before = self.secret.current().filter(|current| self.target.valid(&self.secret, *current));
-        let outcome = self.target.land(&request, &profile.overlap, profile.minter, self.now);
+        let outcome = self.target.land(&request, &profile.overlap, profile.minter, self.passed);
         let lost = before.is_some_and(|current| !self.target.valid(&self.secret, current));
         if lost && !self.may_lose_current() {
             self.broken.insert("1: the current credential is made invalid");
@@ -352,17 +358,36 @@ impl World {
             self.replies.retain(|call, _| doing.contains(call));
         }
         self.leader = 1 - old;
+        self.record(&Event::ClockResumed);
         let leader = self.leader;
         let mine: Vec<_> = self.doing.iter().filter(|doing| doing.host == leader).map(|doing| doing.call).collect();
         let lost: Vec<_> = self.secret.running_calls().filter(|call| !mine.contains(call)).collect();
         lost.into_iter().for_each(|call| self.record(&Event::Interrupted { call }));
     }
 
+    /// The clock is set; the process that measures the time says so.
+    pub(crate) fn step(&mut self, by_ms: i64) {
+        self.now = self.now.shifted(by_ms);
+        self.record(&Event::ClockStepped { by_ms });
+    }
+
+    /// The host is gone, and the next one's clock is another. It knows of that only where it is behind the journal's.
+    pub(crate) fn crash_and_step(&mut self, by_ms: i64) {
+        self.now = self.now.shifted(by_ms);
+        let behind_ms = self.secret.clock().since(self.now);
+        if behind_ms > 0 {
+            let by_ms = i64::try_from(behind_ms).expect("a step of the model").saturating_neg();
+            self.record(&Event::ClockStepped { by_ms });
+        }
+        self.takeover(true);
+    }
+
     pub(crate) fn tick(&mut self) -> bool {
         match decide(&self.secret, self.now) {
             Action::Wait { until: Some(until), .. } if until > self.now => {
-                self.now = until;
-                self.wire.retain(|request| request.deadline >= until);
+                let passed = self.passed.plus(until.since(self.now));
+                (self.now, self.passed) = (until, passed);
+                self.wire.retain(|request| request.deadline >= passed);
                 true
             }
             _ => false,
@@ -382,7 +407,7 @@ impl World {
             let incarnation = self.life(at);
             let fetch = Command::Fetch { consumer: id(CONSUMER), replica: replica.clone(), incarnation, generation };
             if self.command(&fetch) {
-                let now = self.now;
+                let now = self.passed;
                 let workload = &mut self.workloads[at];
                 workload.said.remove(&(Purpose::Released, generation));
                 let fetched = self.secret.replicas().get(&(id(CONSUMER), replica.clone()));
@@ -445,7 +470,7 @@ impl World {
     }
 
     pub(crate) fn foreign(&mut self) {
-        let held = Held::of(None, self.now);
+        let held = Held::of(None, self.passed);
         self.target.ids.insert(id("foreign"), held);
     }
 

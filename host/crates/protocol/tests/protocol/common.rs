@@ -132,7 +132,15 @@ pub(crate) struct Sim {
 }
 
 impl Sim {
+    /// A secret whose time one process measures from the first event on.
     pub(crate) fn new() -> Self {
+        let mut sim = Self::unmeasured();
+        sim.record(Event::ClockResumed);
+        sim
+    }
+
+    /// The same as journals began before time was measured.
+    pub(crate) fn unmeasured() -> Self {
         Self {
             secret: Secret::new(id("prod/app")),
             now: Millis(1_000_000),
@@ -141,6 +149,12 @@ impl Sim {
             rotations: 0,
             live: Vec::new(),
         }
+    }
+
+    /// The wall clock is set, and the process that measures the time says so.
+    pub(crate) fn step_clock(&mut self, by_ms: i64) {
+        self.now = self.now.shifted(by_ms);
+        self.record(Event::ClockStepped { by_ms });
     }
 
     /// A secret that has a current credential under this profile, which consumers use.

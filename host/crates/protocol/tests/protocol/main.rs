@@ -1,5 +1,6 @@
 //! The protocol, told in sentences: one file per theme.
 
+mod clock;
 mod common;
 mod decisions;
 mod doubt;

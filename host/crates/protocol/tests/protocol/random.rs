@@ -131,6 +131,9 @@ fn course() -> impl Strategy<Value = Event> {
         Just(Event::Draining),
         Just(Event::Reverted),
         Just(Event::Ticked),
+        Just(Event::ClockResumed),
+        prop::sample::select(vec![-7_200_000_i64, -1, 0, 900, 86_400_000])
+            .prop_map(|by_ms| Event::ClockStepped { by_ms }),
         (0_u32..3).prop_map(|wave| Event::WaveOpened { wave }),
         Just(Event::RollingBack { reason: reason(), author: None }),
         Just(Event::Reverting { reason: reason(), author: None }),

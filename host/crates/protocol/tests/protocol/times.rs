@@ -1,4 +1,4 @@
-//! Waiting: overlaps, soaks, quiet, leases, deadlines, back-off; and clocks that jump.
+//! Waiting: overlaps, soaks, quiet, leases, deadlines, back-off.
 
 use crate::common::{Sim, alternate, consumer, evidence, fault, id, live, policy};
 use keybaton_protocol::action::{Action, Call, Waiting};
@@ -46,43 +46,6 @@ fn previous_lives_on_for_the_overlap_and_is_kept_switched_off_for_the_soak() {
     assert!(!did(&sim, "destroy 1"), "the soak is not over");
     sim.run_for(60_000);
     assert!(did(&sim, "destroy 1") && sim.rotation_over());
-}
-
-#[test]
-fn a_clock_that_jumps_ahead_ends_nothing() {
-    let mut policy = one_consumer();
-    policy.overlap_min_ms = HOUR_MS;
-    let mut sim = adopted(alternate(), policy);
-    assert_eq!(sim.run(), Waiting::Timer(Step::Drain));
-    sim.now = sim.now.plus(365 * 24 * HOUR_MS);
-    assert_eq!(sim.run(), Waiting::Timer(Step::Drain), "a year at once is one small step");
-    assert!(!did(&sim, "disable 1"));
-    for _ in 0..10 {
-        sim.now = sim.now.plus(365 * 24 * HOUR_MS);
-        sim.run();
-    }
-    assert!(!did(&sim, "disable 1"), "ten more jumps are ten more steps of sixteen");
-}
-
-#[test]
-fn a_clock_that_goes_back_moves_nothing() {
-    let mut sim = adopted(alternate(), one_consumer());
-    let before = sim.secret.clock();
-    sim.now = Millis(5);
-    sim.run();
-    assert_eq!(sim.secret.clock(), before, "now is the last event's instant at least");
-    assert!(sim.rotation_over());
-}
-
-#[test]
-fn time_that_passes_is_put_on_record_in_few_steps() {
-    let mut policy = one_consumer();
-    policy.overlap_min_ms = 24 * HOUR_MS;
-    let mut sim = adopted(alternate(), policy);
-    sim.run_for(25 * HOUR_MS);
-    assert!(sim.rotation_over(), "{:?}", sim.done);
-    let ticks = sim.done.iter().filter(|done| *done == "ticked").count();
-    assert!((8..=17).contains(&ticks), "{ticks} ticks");
 }
 
 #[test]

@@ -25,6 +25,11 @@ impl Clock for WallClock {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         Millis(u64::try_from(since.as_millis()).unwrap())
     }
+
+    /// Nobody sets the clock of a machine that runs tests.
+    fn elapsed_ms(&self) -> u64 {
+        self.wall().0
+    }
 }
 
 /// One host call on record.
@@ -90,7 +95,7 @@ impl CallRecorder for Memory {
         Ok(Some(RecordedReply { body: recorded.body.clone(), seals }))
     }
 
-    async fn sent(&self, ordinal: Ordinal, _: Digest, _: Millis, summary: &str) -> Result<(), RecordError> {
+    async fn sent(&self, ordinal: Ordinal, _: Digest, _: u64, summary: &str) -> Result<(), RecordError> {
         self.takes(ordinal)?;
         self.sent.lock().unwrap().push(summary.to_owned());
         Ok(())

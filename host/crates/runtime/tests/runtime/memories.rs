@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use keybaton_engine::ports::rotator::{CallRecorder, RecordError, RecordedReply, Until};
 use keybaton_engine::ports::secret::Seal;
 use keybaton_protocol::event::HostAnswer;
-use keybaton_protocol::ids::{Digest, Millis, Ordinal};
+use keybaton_protocol::ids::{Digest, Ordinal};
 use keybaton_test_support::{Canary, Sighting};
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::collections::HashMap;
@@ -160,8 +160,8 @@ impl CallRecorder for Watching {
         self.record.recorded(ordinal, request).await
     }
 
-    async fn sent(&self, ordinal: Ordinal, request: Digest, at: Millis, summary: &str) -> Result<(), RecordError> {
-        self.record.sent(ordinal, request, at, summary).await
+    async fn sent(&self, ordinal: Ordinal, request: Digest, for_ms: u64, summary: &str) -> Result<(), RecordError> {
+        self.record.sent(ordinal, request, for_ms, summary).await
     }
 
     async fn answered(

@@ -27,7 +27,7 @@ macro_rules! itself {
         }
     )* };
 }
-itself!(String, bool, u8, u32, u64);
+itself!(String, bool, u8, u32, u64, i64);
 
 macro_rules! text {
     ($($type:ident),*) => { $(

@@ -132,12 +132,14 @@ async fn of_many_who_take_an_enrolment_one_gets_it() {
     let place = Place::new();
     let store = place.create();
     store.put_enrolment(enrolment("e-1", FAR)).await.unwrap();
-    let wrong = store.take_enrolment("e-1", TokenHash::of(&token("guess"))).await.unwrap();
+    let wrong = store.take_enrolment("e-1", TokenHash::of(&token("guess")), |_| true).await.unwrap();
     assert_eq!(wrong, Err(EnrolmentRefused::WrongToken), "a wrong guess does not use it up");
     let takers: Vec<_> = (0..20)
         .map(|_| {
             let store = store.clone();
-            tokio::spawn(async move { store.take_enrolment("e-1", TokenHash::of(&token("once"))).await.unwrap() })
+            tokio::spawn(
+                async move { store.take_enrolment("e-1", TokenHash::of(&token("once")), |_| true).await.unwrap() },
+            )
         })
         .collect();
     let mut taken = Vec::new();
@@ -150,7 +152,7 @@ async fn of_many_who_take_an_enrolment_one_gets_it() {
     assert_eq!(store.list_enrolments().await.unwrap(), [], "what was used is nobody's right any more");
     assert!(!store.remove_enrolment("e-1").await.unwrap(), "nor can it be withdrawn");
     drop(store);
-    let again = place.open().unwrap().take_enrolment("e-1", TokenHash::of(&token("once"))).await.unwrap();
+    let again = place.open().unwrap().take_enrolment("e-1", TokenHash::of(&token("once")), |_| true).await.unwrap();
     assert_eq!(again, used, "and that is still known after a restart");
 }
 
@@ -159,13 +161,22 @@ async fn an_expired_enrolment_is_refused_and_forgotten() {
     let place = Place::new();
     let store = place.create();
     store.put_enrolment(enrolment("late", Millis(1))).await.unwrap();
-    let take = || store.take_enrolment("late", TokenHash::of(&token("once")));
+    let take = || store.take_enrolment("late", TokenHash::of(&token("once")), |one| Millis(1) < one.expires_at);
     assert_eq!(take().await.unwrap(), Err(EnrolmentRefused::Expired(Box::new(enrolment("late", Millis(1))))));
     assert_eq!(take().await.unwrap(), Err(EnrolmentRefused::Unknown));
     store.put_enrolment(enrolment("older", Millis(1))).await.unwrap();
     store.put_enrolment(enrolment("newer", FAR)).await.unwrap();
-    let gone = store.take_enrolment("older", TokenHash::of(&token("once"))).await.unwrap();
-    assert_eq!(gone, Err(EnrolmentRefused::Unknown), "expired ones are dropped when others are made");
+    let gone = store.take_enrolment("older", TokenHash::of(&token("once")), |_| true).await.unwrap();
+    assert_eq!(gone, Err(EnrolmentRefused::Unknown), "those that expired long ago are dropped when others are made");
+}
+
+#[tokio::test]
+async fn whether_an_enrolment_has_ended_says_who_takes_it_and_no_clock_of_the_store() {
+    let place = Place::new();
+    let store = place.create();
+    store.put_enrolment(enrolment("made-while-the-clock-was-behind", Millis(1))).await.unwrap();
+    let taken = store.take_enrolment("made-while-the-clock-was-behind", TokenHash::of(&token("once")), |_| true);
+    assert!(taken.await.unwrap().is_ok());
 }
 
 #[tokio::test]

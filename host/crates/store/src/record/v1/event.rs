@@ -65,6 +65,8 @@ record_enum!(EventRecord => Event {
     Thawed { author: String },
     Finished { ending: String, reason: String },
     Ticked,
+    ClockStepped { by_ms: i64 },
+    ClockResumed,
     Restored { epoch: u32 },
     Reconciled { author: String, next: u32 },
     Unmanaged { author: String },
@@ -91,6 +93,7 @@ kinds! {
     Reverting => "reverting", Reverted => "reverted", RetirementOpened => "retirement-opened",
     RetirementClosed => "retirement-closed", Erased => "erased", ForeignSeen => "foreign-seen", Held => "held",
     Released => "released", Overridden => "overridden", Compromised => "compromised", Frozen => "frozen",
-    Thawed => "thawed", Finished => "finished", Ticked => "ticked", Restored => "restored",
+    Thawed => "thawed", Finished => "finished", Ticked => "ticked",
+    ClockStepped => "clock-stepped", ClockResumed => "clock-resumed", Restored => "restored",
     Reconciled => "reconciled", Unmanaged => "unmanaged",
 }
