@@ -123,9 +123,22 @@ pub(crate) enum ConsumerCommand {
         /// How long the token may be used, in minutes.
         #[arg(long, default_value_t = 15)]
         minutes: u32,
+        /// Which replica is enrolled; without it, the identity stands for the replica that its first request names.
+        #[arg(long)]
+        replica: Option<String>,
     },
-    /// List enrolled consumers.
+    /// List enrolled consumers, and which replica each identity stands for.
     List,
+    /// Have an identity stand for another replica: its workload kept it and got another name.
+    Rebind {
+        /// Which identity, as `list` names it.
+        identity: String,
+        /// Which replica it stands for from now on.
+        replica: String,
+        /// Why, for the audit log.
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
     /// Withdraw a consumer's identities.
     Revoke {
         /// `namespace/name` of the consumer.

@@ -78,7 +78,7 @@ async fn store(installation: &Installation) -> Vec<Check> {
     // A key that can't be read has a line of its own.
     let Ok(kek) = keys::kek(installation) else { return Vec::new() };
     let chain = |error: &StoreError| {
-        let causes = std::iter::successors(Error::source(error), |cause| cause.source());
+        let causes = std::iter::successors(Error::source(error), |cause| (*cause).source());
         causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
     };
     let examined = match Store::open(&installation.data(), kek, Mode::ReadOnly) {

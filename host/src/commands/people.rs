@@ -64,7 +64,8 @@ fn membership(one: &Membership) -> String {
             (Some(_), true) if holds.is_empty() => "holds nothing".to_owned(),
             (Some(_), true) => format!("may hold generation {}", holds.join(", ")),
         };
-        text.push_str(&format!("  {:<16} {state}\n", member.replica));
+        let doubts = super::show::doubts(member.unknown, member.twice);
+        text.push_str(&format!("  {:<16} {state}{doubts}\n", member.replica));
         member.statements.iter().for_each(|said| text.push_str(&format!("  {:<16}   {}\n", "", statement(said))));
     }
     text.trim_end().to_owned()

@@ -5,7 +5,7 @@ use crate::client::Client;
 use crate::commands::path_of;
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, Tone, paint};
-use keybaton_api::model::{ConsumerStatus, RotationStatus, SecretList, SecretStatus, Standing};
+use keybaton_api::model::{ConsumerStatus, Retirement, RotationStatus, SecretList, SecretStatus, Standing};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Most pages that `status` reads, so that a broken `next` cannot loop.
@@ -75,6 +75,7 @@ pub(crate) fn in_full(status: &SecretStatus) -> String {
     for open in &status.retirements {
         let id = open.id.as_deref().map(|id| format!(" ({id})")).unwrap_or_default();
         text.push_str(&format!("  retiring generation {}{id} at {}: {}\n", open.generation, open.place, open.cause));
+        text.push_str(&waited_for(open));
     }
     for foreign in &status.foreign {
         text.push_str(&format!(
@@ -112,6 +113,31 @@ fn rotation_lines(rotation: &RotationStatus) -> String {
     text
 }
 
+/// For whom the end of a credential waits, and until when.
+fn waited_for(open: &Retirement) -> String {
+    if open.missing.is_empty() {
+        return String::new();
+    }
+    let until = match open.until {
+        Some(until) => format!("for {} at the longest", span(until.saturating_sub(now_ms()))),
+        None => "until they answer".to_owned(),
+    };
+    let waiting = format!("waiting for {} {until}; `keybaton member drop` ends that", open.missing.join(", "));
+    format!("    {}\n", paint(Tone::Warn, &waiting))
+}
+
+/// Why a replica's word may not count.
+pub(super) fn doubts(unknown: bool, twice: bool) -> String {
+    let mut text = String::new();
+    if unknown {
+        text.push_str(&paint(Tone::Warn, ", unknown: silent for longer than its lease"));
+    }
+    if twice {
+        text.push_str(&paint(Tone::Bad, ", two processes share its identity: enrol each on its own"));
+    }
+    text
+}
+
 fn consumer_lines(consumer: &ConsumerStatus) -> String {
     let required = if consumer.required { "" } else { ", optional" };
     let mut text = format!("    consumer {} ({}{required})\n", consumer.name, consumer.role);
@@ -122,7 +148,8 @@ fn consumer_lines(consumer: &ConsumerStatus) -> String {
             }
             _ => "has said nothing yet".to_owned(),
         };
-        text.push_str(&format!("      {:<16} {stated}\n", replica.replica));
+        let doubts = doubts(replica.unknown, replica.twice);
+        text.push_str(&format!("      {:<16} {stated}{doubts}\n", replica.replica));
     }
     if !consumer.missing.is_empty() {
         let missing = format!("waited for: {}", consumer.missing.join(", "));

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use keybaton_api::ports::{ConsumerId, Enrolment, Failure, FailureKind, Identities, Identity, Subject, Taken};
 use keybaton_api::tokens::TokenHash;
 use keybaton_engine::ports::secret::SecretBytes;
-use keybaton_protocol::ids::{Author, Digest, Millis};
+use keybaton_protocol::ids::{Author, Digest, Millis, Replica};
 use keybaton_schedule::connection::login;
 use keybaton_store::{self as store, EnrolmentRefused, Store, StoreError};
 use std::str::FromStr;
@@ -28,7 +28,7 @@ fn hash_in(hash: &TokenHash) -> store::TokenHash {
     store::TokenHash(Digest(hash.0))
 }
 
-fn subject_in(subject: &Subject) -> store::Subject {
+fn subject_in(subject: &Subject, replica: Option<&Replica>) -> store::Subject {
     match subject {
         Subject::Operator { name, namespaces } => store::Subject::Operator {
             name: name.to_string(),
@@ -38,7 +38,7 @@ fn subject_in(subject: &Subject) -> store::Subject {
         Subject::Consumer(consumer) => store::Subject::Consumer {
             namespace: consumer.namespace.to_string(),
             consumer: consumer.name.to_string(),
-            replica: None,
+            replica: replica.map(ToString::to_string),
         },
     }
 }
@@ -57,6 +57,13 @@ fn subject_out(subject: &store::Subject) -> Result<Subject, Failure> {
     }
 }
 
+fn replica_out(subject: &store::Subject) -> Result<Option<Replica>, Failure> {
+    match subject {
+        store::Subject::Consumer { replica: Some(replica), .. } => parsed(replica, "a replica").map(Some),
+        _ => Ok(None),
+    }
+}
+
 fn host() -> Result<Author, Failure> {
     parsed("host", "an author")
 }
@@ -66,6 +73,8 @@ fn identity_out(identity: &store::Identity) -> Result<Identity, Failure> {
         id: identity.id.clone(),
         hash: TokenHash(identity.token.0.0),
         subject: subject_out(&identity.subject)?,
+        replica: replica_out(&identity.subject)?,
+        line: identity.line.clone(),
         issued_at: identity.created_at,
         expires_at: identity.expires_at,
         revoked_at: identity.revoked.as_ref().map(|(at, _)| *at),
@@ -81,6 +90,7 @@ fn enrolment_out(enrolment: &store::Enrolment) -> Result<Enrolment, Failure> {
         id: enrolment.id.clone(),
         hash: TokenHash(enrolment.token.0.0),
         consumer,
+        replica: replica_out(&enrolment.subject)?,
         author: enrolment.created_by.clone(),
         created_at: enrolment.created_at,
         expires_at: enrolment.expires_at,
@@ -92,12 +102,13 @@ fn identity_in(identity: &Identity) -> Result<store::Identity, Failure> {
     Ok(store::Identity {
         id: identity.id.clone(),
         token: hash_in(&identity.hash),
-        subject: subject_in(&identity.subject),
+        subject: subject_in(&identity.subject, identity.replica.as_ref()),
         created_at: identity.issued_at,
         expires_at: identity.expires_at,
         revoked: identity.revoked_at.map(|at| (at, by.clone())),
         created_by: by,
         supersedes: identity.supersedes.clone(),
+        line: identity.line.clone(),
     })
 }
 
@@ -124,6 +135,16 @@ impl Identities for StoreIdentities {
         self.0.revoke_identity(id, at, host()?).await.map_err(|error| failed(&error))
     }
 
+    async fn bind(&self, id: &str, replica: &Replica) -> Result<Replica, Failure> {
+        let bound = self.0.bind_identity(id, replica, false).await.map_err(|error| failed(&error))?;
+        parsed(&bound.ok_or_else(|| damaged("a subject"))?, "a replica")
+    }
+
+    async fn rebind(&self, id: &str, replica: &Replica) -> Result<bool, Failure> {
+        let bound = self.0.bind_identity(id, replica, true).await.map_err(|error| failed(&error))?;
+        Ok(bound.is_some())
+    }
+
     async fn put_enrolment(&self, enrolment: Enrolment) -> Result<(), Failure> {
         if enrolment.consumer.name.as_str() == login::CONSUMER {
             let what = format!("`{}` stands for the host's own connections; nobody enrols as it", login::CONSUMER);
@@ -132,7 +153,7 @@ impl Identities for StoreIdentities {
         let kept = store::Enrolment {
             id: enrolment.id.clone(),
             token: hash_in(&enrolment.hash),
-            subject: subject_in(&Subject::Consumer(enrolment.consumer.clone())),
+            subject: subject_in(&Subject::Consumer(enrolment.consumer.clone()), enrolment.replica.as_ref()),
             created_at: enrolment.created_at,
             expires_at: enrolment.expires_at,
             created_by: enrolment.author,

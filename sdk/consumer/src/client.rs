@@ -28,7 +28,8 @@ pub enum OldHandles {
 #[non_exhaustive]
 pub struct Options {
     /// This instance's name, as the membership authority knows it (a pod's name, a host's); must be the same after a
-    /// restart. 1 to 255 printable characters without a space.
+    /// restart: the identity in the state directory stands for the replica that its enrolment or its first request
+    /// named, and the host refuses another. 1 to 255 printable characters without a space.
     pub replica: String,
     /// How often a secret is fetched although there was no news and no hint. Those make rotations fast; this makes them
     /// certain.

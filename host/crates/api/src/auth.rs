@@ -8,7 +8,7 @@ use crate::tokens::{Token, TokenKind};
 use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use keybaton_protocol::ids::{Author, Millis, SecretName};
+use keybaton_protocol::ids::{Author, Millis, Replica, SecretName};
 use std::fmt::Display;
 
 /// An authenticated operator.
@@ -180,6 +180,27 @@ pub(crate) async fn good_still(context: &Context, identity: &Identity) -> Result
     }
 }
 
+/// Whether this identity speaks for that replica. One that was bound to none stands for it from now on, durably.
+///
+/// # Errors
+/// It stands for another one, and goes on doing so; or the store failed.
+pub(crate) async fn speaks_for(context: &Context, identity: &Identity, replica: &Replica) -> Result<(), Problem> {
+    let own = match &identity.replica {
+        Some(own) => own.clone(),
+        None => context.parts().identities.bind(&identity.id, replica).await?,
+    };
+    if own == *replica {
+        return Ok(());
+    }
+    let why = format!("this identity stands for the replica {own}, and the request names {replica}");
+    Err(Problem::new(Kind::OtherReplica, why).help(format!(
+        "each replica has an identity of its own: enrol {replica} (`keybaton consumer enrol NAMESPACE/NAME`), or go on \
+         as {own}; if {own} was renamed, an operator binds its identity anew: \
+         `keybaton consumer rebind {} {replica}`",
+        identity.id
+    )))
+}
+
 /// The caller has proven that it holds the token, and may know what became of it.
 fn still_good(identity: &Identity, now: Millis) -> Result<(), Problem> {
     let help = match identity.subject {
@@ -209,6 +230,7 @@ async fn end_superseded(context: &Context, identity: Identity, now: Millis) -> R
             context.throttle().forget(&identity.id);
             return Err(failure.into());
         }
+        context.ended(old);
     }
     Ok(identity)
 }

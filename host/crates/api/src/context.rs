@@ -2,17 +2,18 @@
 
 use crate::ages::Ages;
 use crate::ca::Pin;
-use crate::limits::{MAX_STREAMS_PER_IDENTITY, MAX_WAITS_PER_IDENTITY};
-use crate::ports::{Administration, Audited, Auditor, Enrolment, Identities, Proposals, Verdict};
+use crate::limits::{MAX_ENDED, MAX_STREAMS_PER_IDENTITY, MAX_WAITS_PER_IDENTITY};
+use crate::ports::{Administration, Audited, Auditor, Enrolment, Identities, Identity, Proposals, Verdict};
 use crate::problem::{Kind, Problem};
 use crate::throttle::Throttle;
 use keybaton_engine::Engine;
 use keybaton_engine::ports::clock::Clock;
 use keybaton_protocol::ids::Millis;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// How long identities live.
@@ -67,6 +68,8 @@ struct Inner {
     /// Held while operators are added or removed: of two, each must not take the other for the last one.
     operators: tokio::sync::Mutex<()>,
     stopping: watch::Sender<bool>,
+    /// Identities that were withdrawn or superseded in this process; whoever waits on behalf of one is told.
+    ended: watch::Sender<HashSet<String>>,
 }
 
 /// Where a request came from; put on every request by the listener.
@@ -110,6 +113,7 @@ impl Context {
             proposals: tokio::sync::Mutex::default(),
             operators: tokio::sync::Mutex::default(),
             stopping: watch::Sender::new(false),
+            ended: watch::Sender::default(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -171,6 +175,33 @@ impl Context {
     /// Becomes true when streams are to end.
     pub(crate) fn stopping(&self) -> watch::Receiver<bool> {
         self.inner.stopping.subscribe()
+    }
+
+    /// An identity is good no longer: whatever waits on its behalf ends now, before it is given anything.
+    pub(crate) fn ended(&self, id: &str) {
+        self.throttle().forget(id);
+        self.inner.ended.send_modify(|ended| {
+            if ended.len() >= MAX_ENDED {
+                ended.clear();
+            }
+            ended.insert(id.to_owned());
+        });
+    }
+
+    /// Answers once the identity is good no longer.
+    pub(crate) async fn until_ended(&self, identity: &Identity) {
+        let mut ended = self.inner.ended.subscribe();
+        let expired = async {
+            match identity.expires_at {
+                Some(end) => tokio::time::sleep(Duration::from_millis(end.since(self.now()))).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = expired => {}
+            // The sender lives as long as this context does.
+            _ = ended.wait_for(|ended| ended.contains(&identity.id)) => {}
+        }
     }
 
     /// Counts something that stays open against its identity.

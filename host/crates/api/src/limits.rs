@@ -50,6 +50,9 @@ pub const FAILED_AUTH_REFILL_MS: u64 = 3_000;
 pub const MAX_THROTTLED_ADDRESSES: usize = 10_000;
 /// Identities remembered as good, which an address's failures do not lock out.
 pub const MAX_KNOWN_GOOD: usize = 10_000;
+/// Identities remembered as ended, for those who wait on their behalf; when there are more, all are forgotten, and
+/// whoever waits is found out when it is answered.
+pub const MAX_ENDED: usize = 10_000;
 /// Attestations that may wait for an approval.
 pub const MAX_PROPOSALS: usize = 256;
 /// An attestation that nobody approved is forgotten after this long.

@@ -90,6 +90,8 @@ kinds! {
     Forbidden = "forbidden", FORBIDDEN, Operator, "The identity does not allow this";
     /// The secret does not declare this consumer, or does not exist: the two look alike.
     NotYours = "not-yours", FORBIDDEN, Operator, "The secret is not declared for this consumer";
+    /// The identity stands for another replica than the request names.
+    OtherReplica = "other-replica", FORBIDDEN, Consumer, "The identity is bound to another replica";
     /// The proof of possession was not accepted.
     ProofRefused = "proof-refused", FORBIDDEN, Consumer, "The proof of possession is refused";
     /// No such route.

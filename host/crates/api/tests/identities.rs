@@ -210,6 +210,95 @@ async fn an_old_identity_ends_when_the_renewed_one_is_used_and_not_before() {
     assert_eq!(fixture.get(OWN, &old).await.problem(), "token-revoked");
 }
 
+fn fetch(replica: &str) -> String {
+    format!("/v1/consumer/secrets/payments/db?replica={replica}&incarnation=life-1")
+}
+
+async fn renewed(fixture: &Fixture, token: &str) -> String {
+    let answer = fixture.post("/v1/renew", token, &json!({})).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    answer.json()["token"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn an_identity_stands_for_the_replica_that_its_first_request_names() {
+    let mut fixture = Fixture::new(ALTERNATE).await;
+    let web = fixture.enrol("payments/web").await;
+    assert_eq!(fixture.get(&fetch("web-0"), &web).await.status, 200);
+    for _ in 0..2 {
+        let refused = fixture.get(&fetch("web-1"), &web).await;
+        assert_eq!((refused.status.as_u16(), refused.problem().as_str()), (403, "other-replica"), "{}", refused.text);
+        for says in ["stands for the replica web-0", "keybaton consumer enrol", "keybaton consumer rebind"] {
+            assert!(refused.text.contains(says), "{}", refused.text);
+        }
+        let challenge = json!({"secret": "payments/db", "replica": "web-1", "incarnation": "life-1",
+            "rotation": "-", "generation": 1, "purpose": "ready"});
+        for path in ["/v1/consumer/challenge", "/v1/consumer/acknowledge"] {
+            let mut body = challenge.clone();
+            if path.ends_with("acknowledge") {
+                body["nonce"] = json!("BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=");
+                body["proof"] = body["nonce"].clone();
+                body["evidence"] = json!("process");
+            }
+            assert_eq!(fixture.post(path, &web, &body).await.problem(), "other-replica", "{path}");
+        }
+        // It is durable.
+        fixture.stop().await;
+        fixture.start().await;
+    }
+    assert_eq!(fixture.get(&fetch("web-0"), &web).await.status, 200);
+    let next = renewed(&fixture, &web).await;
+    assert_eq!(
+        fixture.get(&fetch("web-1"), &next).await.problem(),
+        "other-replica",
+        "a renewed one stands for the same"
+    );
+    assert_eq!(fixture.get(&fetch("web-0"), &next).await.status, 200);
+}
+
+#[tokio::test]
+async fn an_enrolment_may_fix_the_replica() {
+    let fixture = Fixture::new(ALTERNATE).await;
+    let asked = json!({"consumer": "payments/web", "minutes": 5, "replica": "web-0"});
+    let grant = fixture.post("/v1/enrolments", &fixture.operator, &asked).await.json();
+    let open = fixture.get("/v1/enrolments", &fixture.operator).await.json();
+    assert_eq!(open["enrolments"][0]["replica"], "web-0");
+    let web = exchange(&fixture, grant["token"].as_str().unwrap()).await.json();
+    let web = web["token"].as_str().unwrap();
+    assert_eq!(fixture.get(&fetch("web-1"), web).await.problem(), "other-replica");
+    assert_eq!(fixture.get(&fetch("web-0"), web).await.status, 200);
+}
+
+#[tokio::test]
+async fn however_often_it_is_renewed_one_enrolment_is_one_replica() {
+    let fixture = Fixture::new(ALTERNATE).await;
+    let old = fixture.enrol("payments/web").await;
+    let (one, two) = (renewed(&fixture, &old).await, renewed(&fixture, &old).await);
+    let three = renewed(&fixture, &one).await;
+    assert_eq!(fixture.get(&fetch("web-0"), &three).await.status, 200);
+    for token in [&two, &three] {
+        assert_eq!(fixture.get(&fetch("web-1"), token).await.problem(), "other-replica");
+    }
+}
+
+#[tokio::test]
+async fn an_operator_has_an_identity_stand_for_another_replica() {
+    let fixture = Fixture::new(ALTERNATE).await;
+    let web = fixture.enrol("payments/web").await;
+    assert_eq!(fixture.get(&fetch("web-0"), &web).await.status, 200);
+    let all = fixture.get("/v1/identities", &fixture.operator).await.json();
+    let own = all["identities"].as_array().unwrap().iter().find(|it| it["role"] == "consumer").unwrap().clone();
+    assert_eq!(own["replica"], "web-0");
+    let path = format!("/v1/identities/{}/replica", own["id"].as_str().unwrap());
+    let body = json!({"replica": "web-7", "reason": "the pod was renamed"});
+    assert_eq!(fixture.post(&path, &web, &body).await.problem(), "forbidden");
+    assert_eq!(fixture.post("/v1/identities/none/replica", &fixture.operator, &body).await.problem(), "not-found");
+    let done = fixture.post(&path, &fixture.operator, &body).await;
+    assert_eq!((done.status.as_u16(), done.json()["replica"].clone()), (200, json!("web-7")), "{}", done.text);
+    assert_eq!(fixture.get(&fetch("web-0"), &web).await.problem(), "other-replica");
+    assert_eq!(fixture.get(&fetch("web-7"), &web).await.status, 200);
+}
+
 #[tokio::test]
 async fn a_renewed_identity_that_was_revoked_stays_revoked() {
     let fixture = Fixture::new(ALTERNATE).await;

@@ -91,11 +91,43 @@ async fn what_cannot_be_waited_for_is_refused_with_what_to_write() {
 #[tokio::test]
 async fn an_identity_that_is_withdrawn_while_it_waits_gets_no_value() {
     let (fixture, web) = issued().await;
+    assert_eq!(fixture.get(FETCH, &web).await.status, 200);
     let waiting = waits(&fixture, &fixture.http(), &web, "&wait_ms=15000&holds=1&uses=1").await;
     let gone = fixture.send(Method::DELETE, "/v1/consumers/payments/web", Some(&fixture.operator), None).await;
     assert_eq!(gone.status, 200, "{}", gone.text);
+    assert_eq!(waiting.await.unwrap().problem(), "token-revoked", "it is told at once, before there is any news");
     fixture.begin(DB, PlanKind::Rotate).await;
-    assert_eq!(waiting.await.unwrap().problem(), "token-revoked");
+    staged(&fixture).await;
+    assert_eq!(held(&fixture).await, [1], "what was refused is not on record as given");
+}
+
+async fn staged(fixture: &Fixture) {
+    eventually("the rotation to wait for its consumers", async || {
+        let status = fixture.status(DB).await;
+        (status["rotation"]["step"] == "stage").then_some(()).ok_or(status.to_string())
+    })
+    .await;
+}
+
+/// Generations that the replica is on record as holding.
+async fn held(fixture: &Fixture) -> Vec<u64> {
+    let members = fixture.get(&format!("/v1/secrets/{DB}/members"), &fixture.operator).await.json();
+    let holds = members["consumers"][0]["members"][0]["holds"].as_array().unwrap().clone();
+    holds.iter().map(|it| it.as_u64().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn an_identity_that_ends_while_it_waits_gets_no_value() {
+    let (fixture, web) = issued().await;
+    assert_eq!(fixture.get(FETCH, &web).await.status, 200);
+    let waiting = waits(&fixture, &fixture.http(), &web, "&wait_ms=15000&holds=1&uses=1").await;
+    let renewed = fixture.post("/v1/renew", &web, &json!({})).await.json();
+    let new = renewed["token"].as_str().unwrap().to_owned();
+    assert_eq!(fixture.get("/v1/consumer/secrets", &new).await.status, 200);
+    assert_eq!(waiting.await.unwrap().problem(), "token-revoked", "the first use of the new one ends the old one");
+    fixture.begin(DB, PlanKind::Rotate).await;
+    staged(&fixture).await;
+    assert_eq!(held(&fixture).await, [1]);
 }
 
 #[tokio::test]

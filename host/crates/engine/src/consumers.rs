@@ -129,6 +129,7 @@ pub(crate) async fn acknowledge(shared: &Arc<Shared>, said: Acknowledgement) -> 
         Err(error) => return Err(refused(shared, &said, error)),
     };
     let challenge = said.challenge;
+    let rotation = challenge.rotation;
     let evidence = Evidence {
         consumer: challenge.consumer,
         replica: challenge.replica,
@@ -139,7 +140,7 @@ pub(crate) async fn acknowledge(shared: &Arc<Shared>, said: Acknowledgement) -> 
         reason,
         attested: None,
     };
-    let seq = ask(shared, id, Command::State(evidence), Vec::new(), None).await?;
+    let seq = ask(shared, id, Command::Acknowledge { rotation, evidence }, Vec::new(), None).await?;
     Ok(Accepted { seq })
 }
 

@@ -114,8 +114,9 @@ impl Job {
     }
 }
 
-/// A secret at rest takes its consumers from its declaration now; a running rotation keeps those it was started with,
-/// and is brought level when it is over.
+/// A secret whose rotation is over takes its consumers from its declaration now, and what is still ending goes by them;
+/// a running rotation keeps those it was started with, unless a person has it take the new policy, and is brought level
+/// when it is over. Taken over is only what the journal says.
 pub(crate) async fn level(
     shared: &Arc<Shared>,
     id: SecretId,
@@ -128,11 +129,14 @@ pub(crate) async fn level(
             return None;
         }
         let known = secret.consumers();
-        let joins = wanted
-            .consumers
-            .iter()
-            .filter(|consumer| known.get(&consumer.name) != Some(consumer))
-            .map(|consumer| Command::AddConsumer { consumer: Box::new(consumer.clone()), author: author.clone() });
+        let changed = wanted.consumers.iter().filter(|consumer| known.get(&consumer.name) != Some(consumer));
+        let joins = changed.map(|consumer| {
+            let (declared, author) = (Box::new(consumer.clone()), author.clone());
+            match known.contains_key(&consumer.name) {
+                true => Command::ChangeConsumer { consumer: declared, author },
+                false => Command::AddConsumer { consumer: declared, author },
+            }
+        });
         let leaves = known
             .keys()
             .filter(|name| wanted.consumers.iter().all(|consumer| consumer.name != **name))
@@ -143,8 +147,9 @@ pub(crate) async fn level(
     let Some(commands) = commands else { return Ok(()) };
     for command in commands {
         match ask(shared, id, command, Vec::new(), None).await {
-            // Between rotations the declaration's consumers are taken over by the next start in any case.
-            Ok(_) | Err(EngineError::Refused { .. }) => {}
+            Ok(_) => {}
+            // Somebody else was at it meanwhile: it is looked at anew when a rotation is over, or begins.
+            Err(EngineError::Refused { .. }) => return Ok(()),
             Err(error) => return Err(error),
         }
     }

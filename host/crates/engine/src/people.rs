@@ -76,37 +76,8 @@ pub(crate) async fn member(
     author: Author,
 ) -> Result<Seq, EngineError> {
     let _alone = shared.people.lock().await;
-    let name = Arc::clone(&shared.board().cell(id).name);
-    let (whose, which) = (consumer.clone(), replica.clone());
-    let members = look(shared, id, move |secret, _| changed_members(secret, &whose, &which, change)).await?;
-    let members = members.map_err(|why| refused(&name, "unknown", why))?;
-    ask(shared, id, Command::Members { consumer, members, author }, Vec::new(), None).await
-}
-
-fn changed_members(
-    secret: &Secret,
-    consumer: &ConsumerName,
-    replica: &Replica,
-    change: Change,
-) -> Result<Members, String> {
-    let policy = secret.consumers().get(consumer);
-    let policy =
-        policy.ok_or_else(|| format!("there is no consumer {consumer}; `member list` shows those there are"))?;
-    match (&policy.members, change) {
-        (Members::Listed(listed), Change::Drop) if listed.contains(replica) => {
-            Ok(Members::Listed(listed.iter().filter(|it| *it != replica).cloned().collect()))
-        }
-        (Members::Listed(_), Change::Drop) => {
-            Err(format!("{replica} is no member of {consumer}; `member list` shows those there are"))
-        }
-        (Members::Listed(listed), Change::Add) => {
-            let mut listed: Vec<_> = listed.iter().filter(|it| *it != replica).cloned().collect();
-            listed.push(replica.clone());
-            Ok(Members::Listed(listed))
-        }
-        (Members::Count(count), Change::Drop) => Ok(Members::Count(count.saturating_sub(1))),
-        (Members::Count(count), Change::Add) => Ok(Members::Count(count.saturating_add(1))),
-    }
+    let gone = change == Change::Drop;
+    ask(shared, id, Command::Member { consumer, replica, gone, author }, Vec::new(), None).await
 }
 
 /// Adds or drops one place.

@@ -31,7 +31,8 @@ pub struct Delivery {
     pub generations: Vec<Delivered>,
     /// What the host waits for from this replica.
     pub asks: Vec<Ask>,
-    /// How long a pending generation may be held without fetching it again, in milliseconds, while one is offered.
+    /// How long a pending generation may be held without fetching it again, or a counted replica may be silent, in
+    /// milliseconds; `None` while nothing depends on it.
     pub staged_lease_ms: Option<u64>,
     /// How long it took until the fetch was granted, in milliseconds; the lease runs from then on. By two clocks, the
     /// smaller figure: a replica that adds it to when it asked never counts on more than it has.

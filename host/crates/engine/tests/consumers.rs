@@ -223,3 +223,56 @@ async fn a_silent_consumer_keeps_the_old_credential_alive() {
     bench.rest().await;
     bench.check("after the silent one spoke");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_cries_after_the_end_leave_no_trace_in_the_journal() {
+    let mut bench = Bench::new(ALTERNATE).await;
+    bench.begin(PlanKind::Issue).await;
+    bench.rest().await;
+    bench.begin(PlanKind::Rotate).await;
+    bench.rest().await;
+    fetch(&bench, "web", "web-0", "i1").await.unwrap();
+    let size = |bench: &Bench| {
+        let events = bench.journal.events(&bench.secret());
+        (events.len(), events.iter().map(|it| format!("{:?}", it.event).len()).sum::<usize>(), bench.journal.appends())
+    };
+    let before = size(&bench);
+    for _ in 0..1_000 {
+        let said = Acknowledgement { reason: "x".repeat(500), ..right(&bench, 2, Purpose::Cry).await };
+        let answer = bench.engine.acknowledge(said).await;
+        assert!(matches!(&answer, Err(EngineError::Refused { code: "stale", .. })), "{answer:?}");
+    }
+    assert_eq!(size(&bench), before, "events, bytes, rows");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_statement_that_answers_another_rotation_is_refused() {
+    let bench = staged().await;
+    let delivery = fetch(&bench, "web", "web-0", "i1").await.unwrap();
+    let it = delivery.generations.iter().find(|it| it.generation.0 == 2).unwrap();
+    let fields: Vec<_> = it.fields.iter().map(|(name, bytes)| (name.as_str(), bytes.expose())).collect();
+    let other = challenge(&bench, &"an-older-one".parse().unwrap(), 2, Purpose::Ready);
+    let said = acknowledgement(&bench.engine, &fields, it.salt.expose(), other, EvidenceKind::Process).await.unwrap();
+    let before = statements(&bench);
+    let answer = bench.engine.acknowledge(said).await;
+    assert!(matches!(&answer, Err(EngineError::Refused { code: "stale", .. })), "{answer:?}");
+    assert_eq!(statements(&bench), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_former_life_that_still_fetches_is_refused_and_noticed_and_shown() {
+    let bench = staged().await;
+    fetch(&bench, "web", "web-0", "i2").await.unwrap();
+    let twice = |bench: &Bench| {
+        let events = bench.journal.events(&bench.secret());
+        events.iter().filter(|it| matches!(it.event, Event::SeenTwice { .. })).count()
+    };
+    for _ in 0..3 {
+        let refused = fetch(&bench, "web", "web-0", "i1").await;
+        assert!(matches!(&refused, Err(EngineError::Refused { code: "stale", .. })), "{refused:?}");
+        assert_eq!(twice(&bench), 1, "once is enough");
+    }
+    let shown = bench.engine.status(&bench.secret()).await.unwrap();
+    let replicas = shown.rotation.unwrap().consumers.remove(0).replicas;
+    assert!(replicas.iter().any(|it| it.replica == "web-0" && it.twice), "{replicas:?}");
+}

@@ -275,3 +275,49 @@ async fn what_a_compromise_breaks_is_told_beforehand_and_is_what_happens() {
     })
     .await;
 }
+
+/// A rotation was left after its commit, and generation 1 waits for web-1, which never says that it uses 2.
+async fn left_with_web_1() -> Bench {
+    let mut bench = Bench::new(ALTERNATE).await;
+    bench.begin(PlanKind::Issue).await;
+    bench.rest().await;
+    bench.consumers.temper(1, Temper::Clings(Generation(2)));
+    bench.begin(PlanKind::Rotate).await;
+    waits(&mut bench, "for adopt: web/web-1").await;
+    let abandon = Command::Abandon { reason: "drill".to_owned(), author: author() };
+    bench.engine.command(&bench.secret(), abandon).await.unwrap();
+    for _ in 0..20 {
+        bench.round().await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let ending = status(&bench).await.retirements;
+    assert_eq!((ending[0].generation, ending[0].missing.clone()), (1, vec!["web/web-1".to_owned()]));
+    bench
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_changed_declaration_holds_for_what_is_still_ending() {
+    let mut bench = left_with_web_1().await;
+    let mut shorter = policy();
+    shorter.consumers[0].members = keybaton_protocol::policy::Members::Listed(vec!["web-0".parse().unwrap()]);
+    bench.declared.policy = Arc::new(shorter);
+    bench.declared.spec = Digest([4; 32]);
+    bench.engine.declare(vec![bench.declared.clone()], author()).await.unwrap();
+    bench.rest().await;
+    assert!(bench.replay().generation(Generation(1)).is_none(), "who was struck from the list is not waited for");
+
+    let mut bench = left_with_web_1().await;
+    let mut tighter = policy();
+    tighter.consumers[0].members = keybaton_protocol::policy::Members::Listed(vec!["web-0".parse().unwrap()]);
+    tighter.consumers[0].adopted = EvidenceKind::Target;
+    bench.declared.policy = Arc::new(tighter);
+    bench.declared.spec = Digest([4; 32]);
+    bench.engine.declare(vec![bench.declared.clone()], author()).await.unwrap();
+    for _ in 0..20 {
+        bench.round().await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(status(&bench).await.retirements[0].missing, ["web/web-0"], "its own word is no longer enough");
+    let by = |event: &Event| matches!(event, Event::ConsumerChanged { author: by, .. } if *by == author());
+    assert!(bench.journal.events(&bench.secret()).iter().any(|it| by(&it.event)), "who changed it is on record");
+}

@@ -63,7 +63,10 @@ impl Secret {
             rotation.wave.failed = false;
             rotation.cries.clear();
         }
-        self.replicas.values_mut().for_each(|replica| replica.failed.clear());
+        for replica in self.replicas.values_mut() {
+            replica.failed.clear();
+            replica.cried.clear();
+        }
         Ok(())
     }
 
@@ -154,6 +157,7 @@ impl Secret {
         let steady = self.steady;
         if let Some(rotation) = self.rotation.as_mut() {
             rotation.patience = steady;
+            rotation.asked = steady;
             rotation.first_call = self.next_call;
         }
         Ok(())

@@ -100,11 +100,25 @@ pub enum Command {
         /// What.
         generation: Generation,
     },
-    /// A statement whose proof was checked by the host.
+    /// A person's statement, or one that the host makes itself.
     State(Evidence),
+    /// A replica's statement whose proof was checked by the host, as the answer to what was asked in this rotation.
+    Acknowledge {
+        /// In which rotation it was asked.
+        rotation: RotationId,
+        /// What is stated.
+        evidence: Evidence,
+    },
     /// A consumer joins.
     AddConsumer {
         /// Its policy.
+        consumer: Box<ConsumerPolicy>,
+        /// Who.
+        author: Author,
+    },
+    /// What is declared of a consumer changed.
+    ChangeConsumer {
+        /// Its policy now.
         consumer: Box<ConsumerPolicy>,
         /// Who.
         author: Author,
@@ -123,6 +137,17 @@ pub enum Command {
         /// As listed now.
         members: Members,
         /// Which authority.
+        author: Author,
+    },
+    /// One replica is gone for good, or is there, or there again.
+    Member {
+        /// Of which consumer.
+        consumer: ConsumerName,
+        /// Which.
+        replica: Replica,
+        /// It is gone.
+        gone: bool,
+        /// Who.
         author: Author,
     },
     /// The target consists of other places, from now on.

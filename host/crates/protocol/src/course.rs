@@ -51,6 +51,8 @@ impl Secret {
             aim_used: false,
             draining: None,
             patience: self.steady,
+            asked: self.steady,
+            heard: BTreeMap::new(),
             cries: BTreeMap::new(),
             quiet: BTreeMap::new(),
             first_call: self.next_call,
@@ -175,12 +177,13 @@ impl Secret {
         }
         rotation.staged = Some(moment);
         rotation.patience = moment.steady;
+        rotation.asked = moment.steady;
         Ok(())
     }
 
     pub(crate) fn committed(&mut self) -> Verdict {
         self.unhindered()?;
-        if self.step(self.clock) != Some(Step::Commit) {
+        if !self.replaying && self.step(self.clock) != Some(Step::Commit) {
             return Err("the steps before have not been done, or the evidence is not there");
         }
         let made = self.pending().and_then(|made| self.generations.get(&made)).ok_or("nothing is pending")?;
@@ -196,6 +199,7 @@ impl Secret {
         rotation.switched = Some(moment);
         rotation.excused = excused;
         rotation.patience = self.steady;
+        rotation.asked = self.steady;
         if let Some(made) = self.generations.get_mut(&number) {
             made.imported = false;
             // The word was for its commit; its own end, one day, needs another.
@@ -210,23 +214,25 @@ impl Secret {
         self.unhindered()?;
         let now = self.clock;
         let rotation = self.rotation.as_ref().ok_or("no rotation runs")?;
-        if wave != rotation.wave.number + 1 || rotation.wave.failed || self.last_wave(rotation) {
+        let last = !self.replaying && self.last_wave(rotation, now);
+        if wave != rotation.wave.number + 1 || rotation.wave.failed || last {
             return Err("it is not the next wave");
         }
-        if !self.wave_missing(now).is_empty() && !self.excused() {
+        if !self.replaying && !self.wave_missing(now).is_empty() && !self.excused() {
             return Err("the wave before has not switched");
         }
         let steady = self.steady;
         let rotation = self.rotation.as_mut().ok_or("no rotation runs")?;
         rotation.wave = Wave { number: wave, settled: None, failed: false };
         rotation.patience = steady;
+        rotation.asked = steady;
         self.settle_wave();
         Ok(())
     }
 
     pub(crate) fn draining(&mut self) -> Verdict {
         self.unhindered()?;
-        if !self.may_drain(self.clock) {
+        if !self.replaying && !self.may_drain(self.clock) {
             return Err("not everyone who must has switched");
         }
         let moment = self.moment();
@@ -297,6 +303,7 @@ impl Secret {
         rotation.reverted = back != rotation.made;
         rotation.aim = back;
         rotation.patience = moment.steady;
+        rotation.asked = moment.steady;
         self.previous = self.current.replace(back);
         Ok(())
     }
@@ -339,7 +346,7 @@ impl Secret {
     pub(crate) fn finish(&mut self, ending: Ending, reason: &str) -> Verdict {
         let rotation = self.rotation.as_ref().ok_or("no rotation runs")?;
         let made_is_gone = !self.generations.contains_key(&rotation.made);
-        let through = rotation.committing() && self.step(self.clock).is_none();
+        let through = rotation.committing() && (self.replaying || self.step(self.clock).is_none());
         let legal = match ending {
             Ending::Abandoned => true,
             Ending::RolledBack => rotation.phase == Phase::RollingBack && made_is_gone,
@@ -411,7 +418,7 @@ impl Secret {
             return false;
         };
         match (rotation.kind, self.ending()) {
-            (PlanKind::Retire, Some(current)) => self.excused() || self.released(current).open(),
+            (PlanKind::Retire, Some(current)) => self.excused() || self.released(current, now).open(),
             (PlanKind::Rotate, Some(_)) => rotation.plan.contains(&Step::Drain) && self.step(now) == Some(Step::Drain),
             _ => false,
         }

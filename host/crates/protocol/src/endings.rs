@@ -145,7 +145,7 @@ impl Secret {
     /// The running rotation has adopted and drained.
     pub(crate) fn may_end_previous(&self, now: Millis) -> bool {
         let draining = self.rotation.as_ref().is_some_and(|rotation| rotation.draining.is_some());
-        (draining || self.excused()) && self.drain_left(now).is_none()
+        self.replaying || ((draining || self.excused()) && self.drain_left(now).is_none())
     }
 
     pub(crate) fn retirement_closed(
@@ -239,6 +239,9 @@ impl Secret {
         let called = self.calls.values().any(|call| self.may_change(call, generation));
         if lingers || retired || called {
             return false;
+        }
+        if self.replaying {
+            return true;
         }
         let phase = self.rotation.as_ref().map(|rotation| rotation.phase);
         match self.role(generation) {

@@ -3,8 +3,8 @@
 //! Decisions and intents are appended only by the holder of the newest fence, on the state they were decided on;
 //! outcomes and other facts are appended whenever they come, and are accepted in every state.
 
+pub use crate::answers::{HostAnswer, Outcome};
 use crate::evidence::Evidence;
-use crate::fault::Fault;
 use crate::ids::{
     Author, CallId, ConsumerName, Digest, Epoch, Generation, Incarnation, Millis, OperationId, Ordinal, Place,
     PluginName, Replica, RotationId, SealLabel, Slot, TargetId,
@@ -80,39 +80,6 @@ pub struct Minted {
     pub facts: Vec<(String, String)>,
     /// Secret fields: name, and the label under which the bytes are sealed. Empty for an unknown value.
     pub fields: Vec<(String, SealLabel)>,
-}
-
-/// How a plugin call ended.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Outcome {
-    /// `create` minted this.
-    Created(Minted),
-    /// A mutating call did its work; facts for the journal (`id` names the target's id where install learns it).
-    Done(Vec<(String, String)>),
-    /// `verify`: it works.
-    Works,
-    /// `verify`: it does not, for this reason.
-    Refused(String),
-    /// `observe`: what is live, and when the look began.
-    Observed {
-        /// When the observation began; it closes only calls whose deadline and settle time lie before this.
-        began_at: Millis,
-        /// All live credentials in the scope of the settings.
-        live: Vec<Live>,
-    },
-    /// It failed. `Ambiguous` leaves the call's `sent` open until an observation closes it.
-    Failed(Fault),
-}
-
-/// How one host call ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum HostAnswer {
-    /// An answer came.
-    Answered,
-    /// It certainly did not happen.
-    NotDone,
-    /// It left and no answer came.
-    Lost,
 }
 
 /// Why a credential is being ended.
@@ -196,6 +163,14 @@ pub enum Event {
         /// Who said so.
         author: Author,
     },
+    /// What is declared of a consumer changed: its members, or the evidence that is asked of it. It holds at every gate
+    /// from now on.
+    ConsumerChanged {
+        /// Its policy now.
+        consumer: Box<ConsumerPolicy>,
+        /// Who said so.
+        author: Author,
+    },
     /// A consumer left; its evidence no longer counts, nor is it waited for.
     ConsumerRemoved {
         /// Which.
@@ -224,6 +199,18 @@ pub enum Event {
         /// As listed now.
         members: Members,
         /// Which authority or operator.
+        author: Author,
+    },
+    /// An authority says of one replica of a counted membership whether it is gone: then nobody waits for it any more,
+    /// and it counts for nothing, until a new life of it speaks.
+    MemberMarked {
+        /// Of which consumer.
+        consumer: ConsumerName,
+        /// Which instance.
+        replica: Replica,
+        /// It is gone.
+        gone: bool,
+        /// Who said so.
         author: Author,
     },
     /// A plugin call is about to be made.
@@ -307,6 +294,16 @@ pub enum Event {
     },
     /// A statement was accepted.
     Stated(Evidence),
+    /// A former life of a replica spoke after its present one had begun: two processes share one identity. What was said
+    /// is refused; that it was said is a fact.
+    SeenTwice {
+        /// Whose.
+        consumer: ConsumerName,
+        /// Which instance.
+        replica: Replica,
+        /// The former life.
+        incarnation: Incarnation,
+    },
     /// A replica restarted or is served an older generation: what it said counts no longer.
     Withdrawn {
         /// Whose.
@@ -460,10 +457,12 @@ impl Event {
             Self::Repolicied { .. } => "repolicied",
             Self::Repinned { .. } => "repinned",
             Self::ConsumerAdded { .. } => "consumer-added",
+            Self::ConsumerChanged { .. } => "consumer-changed",
             Self::ConsumerRemoved { .. } => "consumer-removed",
             Self::PlacesChanged { .. } => "places-changed",
             Self::PlaceScrapped { .. } => "place-scrapped",
             Self::MembersChanged { .. } => "members-changed",
+            Self::MemberMarked { .. } => "member-marked",
             Self::Intended { .. } => "intended",
             Self::Interrupted { .. } => "interrupted",
             Self::Sent { .. } => "sent",
@@ -473,6 +472,7 @@ impl Event {
             Self::Staged => "staged",
             Self::Fetched { .. } => "fetched",
             Self::Stated(_) => "stated",
+            Self::SeenTwice { .. } => "seen-twice",
             Self::Withdrawn { .. } => "withdrawn",
             Self::Committed => "committed",
             Self::WaveOpened { .. } => "wave-opened",

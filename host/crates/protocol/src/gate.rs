@@ -3,7 +3,7 @@
 //!
 //! Weights (DESIGN §2): `store` never satisfies anything; `holder` (an agent's or SDK's own proof of possession) is
 //! enough for `ready` and never for `adopted`; `attested` counts only where the consumer's declaration asks for no
-//! more than that, and until it expires.
+//! more than that, and until it expires. [`weighs`] is the one table of it.
 
 use crate::event::RetireCause;
 use crate::evidence::{EvidenceKind, Purpose};
@@ -12,8 +12,7 @@ use crate::ids::{ConsumerName, Generation, Millis, Place, Replica};
 use crate::membership::{ReplicaState, Statement};
 use crate::policy::{ConsumerPolicy, ConsumerRole, Members, Quorum};
 use crate::state::Secret;
-use crate::step::Phase;
-use crate::timers::Timer;
+use crate::step::{Phase, PlanKind};
 
 /// Who is missing at a gate. Empty: it is open.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
@@ -36,24 +35,25 @@ impl Verdict {
     }
 }
 
-/// Whether evidence of this kind is weighty enough for a purpose, given the least the declaration asks for.
+/// Whether evidence of this kind is weighty enough for a purpose, given the least the declaration asks for (which it
+/// does for `ready` and `adopted` alone).
 #[must_use]
-pub fn weighs(purpose: Purpose, least: EvidenceKind, kind: EvidenceKind) -> bool {
-    match kind {
-        EvidenceKind::Store => false,
-        EvidenceKind::Attested => least == EvidenceKind::Attested,
-        EvidenceKind::Holder => {
-            purpose != Purpose::Adopted && !matches!(least, EvidenceKind::Process | EvidenceKind::Target)
-        }
-        EvidenceKind::Process => least != EvidenceKind::Target,
-        EvidenceKind::Target => true,
-    }
-}
-
-impl ReplicaState {
-    /// Whether it has said that it uses or accepts a generation no longer.
-    pub(crate) fn let_go(&self, generation: Generation) -> bool {
-        self.released.contains_key(&generation) || self.dropped.contains_key(&generation)
+pub const fn weighs(purpose: Purpose, least: EvidenceKind, kind: EvidenceKind) -> bool {
+    use EvidenceKind as K;
+    use Purpose as P;
+    match (purpose, kind) {
+        // What was delivered was not tried, is not in use, and has not been let go.
+        (_, K::Store) => false,
+        (P::Ready, K::Holder) => !matches!(least, K::Process | K::Target),
+        // Who holds a credential does not show that the workload uses it.
+        (P::Adopted, K::Holder) => false,
+        (P::Ready | P::Adopted, K::Process) => !matches!(least, K::Target),
+        (P::Ready | P::Adopted, K::Target) => true,
+        (P::Ready | P::Adopted, K::Attested) => matches!(least, K::Attested),
+        (P::Released | P::Dropped, K::Holder | K::Process | K::Target | K::Attested) => true,
+        (P::Failed | P::Cry, K::Holder | K::Process | K::Target) => true,
+        // A person who knows that it does not work reverts, or rolls back.
+        (P::Failed | P::Cry, K::Attested) => false,
     }
 }
 
@@ -70,7 +70,9 @@ impl Secret {
         if excused || by_word || emergency {
             return Verdict::default();
         }
-        self.gate(tries, |consumer, replica| {
+        // With one slot the install ends the current one: whoever is on record as holding it has to have the new one.
+        let old = [self.current, self.previous].into_iter().flatten().find(|it| *it != generation);
+        self.gate(old.filter(|_| self.one_slot()), now, tries, |consumer, replica| {
             let said = replica.ready.get(&generation);
             said.is_some_and(|said| weighs(Purpose::Ready, consumer.ready, said.kind) && said.stands(now))
         })
@@ -79,7 +81,8 @@ impl Secret {
     /// Has everyone who must switched to this generation.
     #[must_use]
     pub fn adopted(&self, generation: Generation, now: Millis) -> Verdict {
-        self.gate(self.unseen(now), |consumer, replica| {
+        let moves = self.rotation.as_ref().is_some_and(|it| it.kind == PlanKind::Rotate && it.aim == generation);
+        self.gate(self.ending().filter(|_| moves), now, self.unseen(now), |consumer, replica| {
             let said = replica.adopted.as_ref().filter(|(adopted, _)| *adopted == generation);
             said.is_some_and(|(_, said)| adoption_counts(consumer, said, now))
         })
@@ -94,14 +97,18 @@ impl Secret {
 
     /// Has every verifier stopped accepting this generation.
     #[must_use]
-    pub fn dropped(&self, generation: Generation) -> Verdict {
-        self.gate(|consumer| !uses(consumer), |_, replica| replica.dropped.contains_key(&generation))
+    pub fn dropped(&self, generation: Generation, now: Millis) -> Verdict {
+        let dropped = |replica: &ReplicaState| {
+            let said = replica.dropped.get(&generation);
+            said.is_some_and(|said| weighs(Purpose::Dropped, EvidenceKind::Store, said.kind))
+        };
+        self.gate(Some(generation), now, |consumer| !uses(consumer), |_, replica| dropped(replica))
     }
 
     /// Has everyone who must let go of this generation: the secret ends.
     #[must_use]
-    pub fn released(&self, generation: Generation) -> Verdict {
-        self.gate(|_| true, |_, replica| replica.let_go(generation))
+    pub fn released(&self, generation: Generation, now: Millis) -> Verdict {
+        self.gate(Some(generation), now, |_| true, |_, replica| replica.let_go(generation))
     }
 
     /// May this credential be switched off, removed or overwritten now. `last`: this is its removal.
@@ -126,7 +133,7 @@ impl Secret {
         match cause {
             RetireCause::Orphan | RetireCause::Compromised => Verdict::default(),
             RetireCause::RolledBack => self.unstaged(generation, now),
-            RetireCause::Ended => self.released(generation),
+            RetireCause::Ended => self.released(generation, now),
             RetireCause::Superseded => self.superseded(generation, last, now),
         }
     }
@@ -142,19 +149,13 @@ impl Secret {
         exposed.is_some_and(|exposure| exposure.at_once || !held_on)
     }
 
-    /// Everyone who fetched a staged generation has let it go, or its lease has run out.
+    /// Every member of a required consumer that fetched a staged generation has let it go, or its lease has run out.
+    /// It never was the one to use: optional consumers and replicas that are no members are asked, and not waited for.
     fn unstaged(&self, generation: Generation, now: Millis) -> Verdict {
         let steady = self.steady_at(now);
-        let lease_ms = self.retirements.iter().find(|(job, _)| job.generation == generation).map_or_else(
-            || self.policy().map_or(0, |policy| policy.staged_lease_ms),
-            |(_, retirement)| retirement.pins.policy.staged_lease_ms,
-        );
-        let holds = |replica: &ReplicaState| {
-            let since = replica.fetched.get(&generation);
-            !replica.let_go(generation) && since.is_some_and(|since| !Timer::new(*since, lease_ms).over(steady))
-        };
-        let missing = self.replicas.iter().filter(|(_, replica)| holds(replica));
-        Verdict { missing: missing.map(|(who, _)| who.clone()).collect(), blocked: None }
+        let leases = self.staged_leases(generation, self.staged_lease_ms(generation), now);
+        let missing = leases.filter(|(_, lease)| !lease.over(steady)).map(|(who, _)| who.clone());
+        Verdict { missing: missing.collect(), blocked: None }
     }
 
     /// Why no successor stands in for it. No evidence and no override makes up for that: the secret would be lost.
@@ -186,16 +187,16 @@ impl Secret {
         self.places().iter().find(unseen).map(|place| (current.number, place.clone()))
     }
 
-    /// Everyone who must uses a successor.
+    /// Everyone who must uses a successor, and nobody is on record as holding this one.
     fn superseded(&self, generation: Generation, last: bool, now: Millis) -> Verdict {
-        let mut verdict = self.gate(self.unseen(now), |consumer, replica| {
+        let mut verdict = self.gate(Some(generation), now, self.unseen(now), |consumer, replica| {
             let said = replica.adopted.as_ref().filter(|(adopted, _)| {
                 *adopted != generation && (self.current == Some(*adopted) || self.previous == Some(*adopted))
             });
             said.is_some_and(|(_, said)| adoption_counts(consumer, said, now))
         });
         if last {
-            verdict.missing.extend(self.dropped(generation).missing);
+            verdict.missing.extend(self.dropped(generation, now).missing);
         }
         verdict
     }
@@ -218,19 +219,29 @@ impl Secret {
         }
     }
 
-    /// Required replicas, of consumers that `concerns`, for which `said` does not hold: quorum per consumer.
+    /// Required replicas, of consumers that `concerns`, for which `said` does not hold: quorum per consumer. Where a
+    /// generation `ends` by it, also every member that is on record as holding that one, however many have answered.
     fn gate(
         &self,
+        ends: Option<Generation>,
+        now: Millis,
         concerns: impl Fn(&ConsumerPolicy) -> bool,
         said: impl Fn(&ConsumerPolicy, &ReplicaState) -> bool,
     ) -> Verdict {
         let quorum = self.policy().map_or(Quorum::All, |policy| policy.stragglers.quorum);
         let mut missing = Vec::new();
         for consumer in self.consumers.values().filter(|consumer| consumer.required && concerns(consumer)) {
-            let (answered, silent) = self.tally(consumer, &said);
-            if answered < needed(quorum, consumer, answered + silent.len()) {
-                missing.extend(silent.into_iter().map(|replica| (consumer.name.clone(), replica)));
+            let (answered, mut waited) = self.tally(consumer, now, &said);
+            if answered >= needed(quorum, consumer, answered + waited.len()) {
+                waited.clear();
             }
+            for (replica, state) in ends.into_iter().flat_map(|ends| self.holders(consumer, ends, now)) {
+                let away = said(consumer, state) && !self.speaks_twice(consumer, state, now);
+                if !away && !waited.contains(replica) {
+                    waited.push(replica.clone());
+                }
+            }
+            missing.extend(waited.into_iter().map(|replica| (consumer.name.clone(), replica)));
         }
         Verdict { missing, blocked: None }
     }
@@ -239,13 +250,16 @@ impl Secret {
     pub(crate) fn tally(
         &self,
         consumer: &ConsumerPolicy,
+        now: Millis,
         said: impl Fn(&ConsumerPolicy, &ReplicaState) -> bool,
     ) -> (usize, Vec<Replica>) {
         match &consumer.members {
             Members::Listed(listed) => {
                 let yes = |replica: &&Replica| {
                     let key = (consumer.name.clone(), (*replica).clone());
-                    self.replicas.get(&key).is_some_and(|state| said(consumer, state))
+                    self.replicas
+                        .get(&key)
+                        .is_some_and(|state| self.counts(consumer, replica, state, now) && said(consumer, state))
                 };
                 let silent: Vec<_> = listed.iter().filter(|replica| !yes(replica)).cloned().collect();
                 (listed.len() - silent.len(), silent)
@@ -253,9 +267,13 @@ impl Secret {
             Members::Count(count) => {
                 let count = *count as usize;
                 let own = self.replicas.iter().filter(|((name, _), _)| *name == consumer.name);
-                let (yes, no): (Vec<_>, Vec<_>) = own.partition(|(_, state)| said(consumer, state));
+                let own = own.filter(|((_, replica), _)| self.is_member(&consumer.name, replica));
+                let (yes, no): (Vec<_>, Vec<_>) = own
+                    .partition(|((_, replica), state)| self.counts(consumer, replica, state, now) && said(consumer, state));
                 let answered = yes.len().min(count);
-                let named = no.into_iter().map(|((_, replica), _)| replica.clone());
+                // Who may be there is named; whoever is silent for longer than its lease may be gone for good.
+                let there = no.into_iter().filter(|(_, state)| !self.is_unknown(consumer, state, now));
+                let named = there.map(|((_, replica), _)| replica.clone());
                 let unnamed = (1..=count).map(Replica::unnamed);
                 (answered, named.chain(unnamed).take(count - answered).collect())
             }

@@ -77,6 +77,7 @@ pub mod fault;
 pub mod gate;
 pub mod generation;
 pub mod ids;
+pub mod members;
 pub mod membership;
 pub mod offer;
 pub mod plan;
@@ -89,6 +90,7 @@ pub mod state;
 pub mod step;
 pub mod view;
 
+mod answers;
 mod brakes;
 mod clock;
 mod course;

@@ -23,7 +23,8 @@ pub struct Offer {
     pub use_now: Option<Generation>,
     /// Statements it is asked for.
     pub asked: Vec<Ask>,
-    /// How long it may hold a staged generation without fetching it again, in milliseconds.
+    /// How long it may hold a staged generation without fetching it again, or, being counted, be silent before it counts
+    /// no longer, in milliseconds. `None` where nothing depends on that.
     pub staged_lease_ms: Option<u64>,
 }
 
@@ -120,13 +121,19 @@ pub fn offer(secret: &Secret, consumer: &ConsumerName, replica: &Replica, now: M
         })
     });
     let staged = rotation.filter(|rotation| rotation.preparing() && rotation.staged.is_some());
+    let lease_ms = staged.map(|rotation| rotation.pins.policy.staged_lease_ms);
+    let counted = || {
+        let policy = secret.consumers.get(consumer).filter(|policy| secret.is_counted(policy, replica))?;
+        let settled = rotation.is_some_and(|rotation| rotation.draining.is_some());
+        (secret.presence_matters() && !settled).then(|| secret.lease_ms(policy))
+    };
     Offer {
         epoch: secret.epoch,
         rotation: rotation.map_or_else(RotationId::none, |rotation| rotation.id.clone()),
         generations: generations.collect(),
         use_now: use_now(secret, consumer, replica, now),
         asked: asked(secret, consumer, replica, now),
-        staged_lease_ms: staged.map(|rotation| rotation.pins.policy.staged_lease_ms),
+        staged_lease_ms: lease_ms.or_else(counted),
     }
 }
 
@@ -177,7 +184,10 @@ fn asked(secret: &Secret, consumer: &ConsumerName, replica: &Replica, now: Milli
     }
     // Given back, whether its rotation still runs or was left: whoever fetched it is to let it go.
     for credential in secret.generations.values() {
-        let fetched = state.is_some_and(|state| state.fetched.contains_key(&credential.number));
+        // A later life has not what a former one fetched, and could not prove that it gave it back.
+        let fetched = state.is_some_and(|state| {
+            state.fetched.contains_key(&credential.number) && !state.inherited.contains(&credential.number)
+        });
         if given_back(secret, credential.number) && fetched && !let_go(credential.number) {
             ask(gone, credential.number);
         }

@@ -2,7 +2,7 @@
 
 use crate::event::Pins;
 use crate::generation::{Liveness, Standing};
-use crate::ids::{ConsumerName, Digest, Place};
+use crate::ids::{ConsumerName, Digest, Place, Replica};
 use crate::policy::{ConsumerPolicy, Members, Policy};
 use crate::state::Secret;
 use crate::step::PlanKind;
@@ -10,10 +10,22 @@ use crate::table::Verdict;
 use std::sync::Arc;
 
 impl Secret {
+    /// The consumers are as the policy says from now on, at every gate: of a running rotation, and of what ends.
     pub(crate) fn adopt_policy(&mut self, policy: &Policy) {
         self.consumers = policy.consumers.iter().map(|it| (it.name.clone(), it.clone())).collect();
+        self.consumers_changed();
+    }
+
+    /// The one rule for every change of who consumes: whoever is no consumer, or not on its list, is forgotten with all
+    /// that it said, and the wave that is open is looked at anew. Every gate reads the consumers as they are now.
+    fn consumers_changed(&mut self) {
         let consumers = &self.consumers;
-        self.replicas.retain(|(name, _), _| consumers.contains_key(name));
+        self.replicas.retain(|(name, replica), _| match consumers.get(name).map(|policy| &policy.members) {
+            Some(Members::Listed(listed)) => listed.contains(replica),
+            Some(Members::Count(_)) => true,
+            None => false,
+        });
+        self.settle_wave();
     }
 
     /// Another policy, for what runs and for what is ending.
@@ -25,13 +37,13 @@ impl Secret {
         if let Some(rotation) = self.rotation.as_mut() {
             Arc::make_mut(&mut rotation.pins).policy = policy.clone();
             rotation.patience = steady;
+            rotation.asked = steady;
         }
         let jobs = self.retirements.values_mut().map(|retirement| &mut retirement.pins);
         for pins in jobs.chain(&mut self.pins) {
             Arc::make_mut(pins).policy = policy.clone();
         }
         self.adopt_policy(policy);
-        self.settle_wave();
         Ok(())
     }
 
@@ -120,23 +132,35 @@ impl Secret {
             return Err("the consumer is declared already");
         }
         self.consumers.insert(consumer.name.clone(), consumer.clone());
-        self.settle_wave();
+        self.consumers_changed();
+        Ok(())
+    }
+
+    pub(crate) fn consumer_changed(&mut self, consumer: &ConsumerPolicy) -> Verdict {
+        *self.consumers.get_mut(&consumer.name).ok_or("no such consumer")? = consumer.clone();
+        self.consumers_changed();
         Ok(())
     }
 
     pub(crate) fn consumer_removed(&mut self, consumer: &ConsumerName) -> Verdict {
         self.consumers.remove(consumer).ok_or("no such consumer")?;
-        self.replicas.retain(|(name, _), _| name != consumer);
-        self.settle_wave();
+        self.consumers_changed();
         Ok(())
     }
 
     pub(crate) fn members_changed(&mut self, consumer: &ConsumerName, members: &Members) -> Verdict {
         let policy = self.consumers.get_mut(consumer).ok_or("no such consumer")?;
         policy.members = members.clone();
-        if let Members::Listed(listed) = members {
-            self.replicas.retain(|(name, replica), _| name != consumer || listed.contains(replica));
-        }
+        self.consumers_changed();
+        Ok(())
+    }
+
+    /// An authority says of a replica of a counted membership whether it is gone. Its present life stays known, so that
+    /// its last words do not pass for a new one.
+    pub(crate) fn member_marked(&mut self, consumer: &ConsumerName, replica: &Replica, gone: bool) -> Verdict {
+        let state = self.replicas.get_mut(&(consumer.clone(), replica.clone())).ok_or("no such replica")?;
+        state.left = gone;
+        state.twice = None;
         self.settle_wave();
         Ok(())
     }

@@ -121,16 +121,17 @@ impl Secret {
             .generations
             .get(&old)
             .is_some_and(|old| old.overridden.is_some() || old.compromised.is_some_and(|exposure| exposure.at_once));
-        excused || (!rotation.wave.failed && self.last_wave(rotation) && self.adopted(rotation.aim, now).open())
+        excused || (!rotation.wave.failed && self.last_wave(rotation, now) && self.adopted(rotation.aim, now).open())
     }
 
     /// Whether the wave that may switch is the last one.
-    pub(crate) fn last_wave(&self, rotation: &Rotation) -> bool {
-        self.wave_end(rotation, rotation.wave.number) >= self.order().len()
+    pub(crate) fn last_wave(&self, rotation: &Rotation, now: Millis) -> bool {
+        self.wave_end(rotation, rotation.wave.number, now) >= self.order(now).len()
     }
 
-    /// Every replica that switches, in the order of the waves.
-    pub(crate) fn order(&self) -> Vec<(ConsumerName, Replica)> {
+    /// Every replica that switches, in the order of the waves: those who have spoken in this rotation, as they are listed
+    /// or in the order in which they came, then those who are silent.
+    pub(crate) fn order(&self, now: Millis) -> Vec<(ConsumerName, Replica)> {
         let mut order = Vec::new();
         for consumer in self.consumers.values().filter(|consumer| uses(consumer)) {
             match &consumer.members {
@@ -138,20 +139,24 @@ impl Secret {
                     order.extend(listed.iter().map(|replica| (consumer.name.clone(), replica.clone())));
                 }
                 Members::Count(count) => {
-                    let own = self.replicas.keys().filter(|(name, _)| *name == consumer.name);
-                    let named: Vec<_> = own.map(|(_, replica)| replica.clone()).collect();
-                    let silent = (*count as usize).saturating_sub(named.len());
-                    let unnamed = (1..=silent).map(Replica::unnamed);
-                    order.extend(named.into_iter().chain(unnamed).map(|replica| (consumer.name.clone(), replica)));
+                    let own = self.replicas.iter().filter(|((name, _), _)| *name == consumer.name);
+                    let own = own.filter(|((_, replica), _)| self.is_member(&consumer.name, replica));
+                    let (gone, there): (Vec<_>, Vec<_>) = own.partition(|(_, state)| self.is_unknown(consumer, state, now));
+                    let unnamed = (1..=(*count as usize).saturating_sub(there.len())).map(Replica::unnamed);
+                    order.extend(there.into_iter().chain(gone).map(|(who, _)| who.clone()));
+                    order.extend(unnamed.map(|replica| (consumer.name.clone(), replica)));
                 }
             }
+        }
+        if let Some(rotation) = &self.rotation {
+            order.sort_by_key(|who| rotation.turn(who));
         }
         order
     }
 
     /// How many replicas, in order, may switch once this wave is open.
-    pub(crate) fn wave_end(&self, rotation: &Rotation, wave: u32) -> usize {
-        let total = self.order().len();
+    pub(crate) fn wave_end(&self, rotation: &Rotation, wave: u32, now: Millis) -> usize {
+        let total = self.order(now).len();
         let sizes = &rotation.pins.policy.waves.sizes;
         // Going back is for everyone at once.
         if rotation.reverted || wave as usize + 1 > sizes.len() {
@@ -169,7 +174,7 @@ impl Secret {
     #[must_use]
     pub fn wave_missing(&self, now: Millis) -> Vec<(ConsumerName, Replica)> {
         let Some(rotation) = &self.rotation else { return Vec::new() };
-        let open: Vec<_> = self.order().into_iter().take(self.wave_end(rotation, rotation.wave.number)).collect();
+        let open: Vec<_> = self.order(now).into_iter().take(self.wave_end(rotation, rotation.wave.number, now)).collect();
         self.adopted(rotation.aim, now).missing.into_iter().filter(|replica| open.contains(replica)).collect()
     }
 
@@ -180,13 +185,17 @@ impl Secret {
         let limit = if rotation.reverted { 0 } else { waves.max_unavailable as usize };
         // The members of a failed wave go back; those of the waves before it stay where they are.
         let end = match (rotation.wave.failed, rotation.wave.number) {
-            (false, number) => self.wave_end(rotation, number),
+            (false, number) => self.wave_end(rotation, number, now),
             (true, 0) => 0,
-            (true, number) => self.wave_end(rotation, number - 1),
+            (true, number) => self.wave_end(rotation, number - 1, now),
         };
-        let open = self.order().into_iter().take(end);
+        let order = self.order(now);
+        if !rotation.wave.failed && end >= order.len() && !self.is_member(consumer, replica) {
+            // Whom nobody waits for goes last, and takes nobody's turn.
+            return true;
+        }
         let mut switching = 0;
-        for (name, other) in open {
+        for (name, other) in order.into_iter().take(end) {
             let done = self.said_adopted(&name, &other, rotation.aim, now);
             if name == *consumer && other == *replica {
                 return done || limit == 0 || switching < limit;

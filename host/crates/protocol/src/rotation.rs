@@ -1,7 +1,7 @@
 //! The running rotation: what it is for, what it is pinned to, and how far it has come. Facts only, no decisions.
 
 use crate::event::Pins;
-use crate::ids::{Author, CallId, Generation, Millis, Place, RotationId, Steady};
+use crate::ids::{Author, CallId, ConsumerName, Generation, Millis, Place, Replica, RotationId, Steady};
 use crate::step::{Phase, PlanKind, Step};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -48,8 +48,13 @@ pub struct Rotation {
     pub draining: Option<Moment>,
     /// Since when stragglers are waited for: set anew by each stage, wave and release.
     pub patience: Steady,
+    /// Since when consumers have been asked what they are asked now: the leases of those who say nothing run from there.
+    pub asked: Steady,
+    /// Replicas that have spoken in this rotation, each with its turn: 0 for those who spoke before the roles were
+    /// switched, then counted up as others came.
+    pub heard: BTreeMap<(ConsumerName, Replica), u32>,
     /// Cries of required consumers that were heeded, by consumer.
-    pub cries: BTreeMap<crate::ids::ConsumerName, u32>,
+    pub cries: BTreeMap<ConsumerName, u32>,
     /// Use of the old generation at each place, since the roles were switched, and anew since draining began.
     pub quiet: BTreeMap<Place, Quiet>,
     /// The first plugin call it may make; what was observed before is not taken for its own baseline.
@@ -125,6 +130,20 @@ impl Moment {
 }
 
 impl Rotation {
+    /// A replica speaks: it has its turn from now on.
+    pub(crate) fn hear(&mut self, who: &(ConsumerName, Replica)) {
+        if self.heard.contains_key(who) {
+            return;
+        }
+        let last = self.heard.values().max().copied().unwrap_or_default();
+        self.heard.insert(who.clone(), if self.switched.is_some() { last + 1 } else { 0 });
+    }
+
+    /// Its turn among those who switch; whoever has not spoken in this rotation comes last.
+    pub(crate) fn turn(&self, who: &(ConsumerName, Replica)) -> u32 {
+        self.heard.get(who).copied().unwrap_or(u32::MAX)
+    }
+
     /// Whether pending can still be given back.
     #[must_use]
     pub const fn preparing(&self) -> bool {

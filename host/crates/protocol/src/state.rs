@@ -59,6 +59,8 @@ pub struct Secret {
     /// Places that a person took in or dropped, and whether each is there: later rotations keep to it.
     pub(crate) places_by_hand: BTreeMap<Place, bool>,
     pub(crate) finished: Option<(Millis, Ending, String)>,
+    /// What is folded is on record already: see [`Secret::replay`]. Never set between two events.
+    pub(crate) replaying: bool,
 }
 
 /// Why nothing moves, and since when.
@@ -146,6 +148,7 @@ impl Secret {
             managed: true,
             places_by_hand: BTreeMap::new(),
             finished: None,
+            replaying: false,
         }
     }
 

@@ -9,11 +9,13 @@ use crate::state::Secret;
 use crate::table::Verdict;
 
 impl Secret {
+    /// The replica in this life of it. Where it speaks `itself`, it has been heard of, and has its turn in this rotation.
     fn replica(
         &mut self,
         consumer: &ConsumerName,
         replica: &Replica,
         incarnation: &Incarnation,
+        itself: bool,
     ) -> Result<&mut ReplicaState, &'static str> {
         if !self.consumers.contains_key(consumer) {
             return Err("no such consumer is declared");
@@ -22,9 +24,16 @@ impl Secret {
         if self.replicas.get(&key).is_some_and(|state| state.past.contains(incarnation)) {
             return Err("that life of the replica is over");
         }
+        if let Some(rotation) = self.rotation.as_mut().filter(|_| itself) {
+            rotation.hear(&key);
+        }
+        let steady = self.steady;
         let state = self.replicas.entry(key).or_insert_with(|| ReplicaState::new(incarnation.clone()));
         if state.incarnation != *incarnation {
             state.restart(incarnation);
+        }
+        if itself {
+            state.heard = steady;
         }
         Ok(state)
     }
@@ -40,8 +49,9 @@ impl Secret {
             return Err("no such generation");
         }
         let steady = self.steady;
-        let state = self.replica(consumer, replica, incarnation)?;
+        let state = self.replica(consumer, replica, incarnation, true)?;
         state.fetched.insert(generation, steady);
+        state.inherited.remove(&generation);
         state.released.remove(&generation);
         state.dropped.remove(&generation);
         Ok(())
@@ -56,7 +66,11 @@ impl Secret {
             return Err("a person's word needs a name, and only that");
         }
         let statement = Statement { kind: *kind, at: self.clock, reason: reason.clone(), attested: attested.clone() };
-        let state = self.replica(consumer, replica, incarnation)?;
+        let member = self.is_member(consumer, replica);
+        let state = self.replica(consumer, replica, incarnation, *kind != EvidenceKind::Attested)?;
+        if *purpose != Purpose::Cry {
+            state.cried.remove(generation);
+        }
         match purpose {
             Purpose::Ready => {
                 state.failed.remove(generation);
@@ -83,9 +97,29 @@ impl Secret {
             Purpose::Dropped => drop(state.dropped.insert(*generation, statement)),
             Purpose::Cry => {
                 state.withdraw(*generation);
-                self.cried(consumer, *generation);
+                state.cried.insert(*generation);
+                if member {
+                    self.cried(consumer, *generation);
+                }
             }
         }
+        self.settle_wave();
+        Ok(())
+    }
+
+    /// A former life of a replica spoke after its present one had begun: two processes share one identity.
+    pub(crate) fn seen_twice(
+        &mut self,
+        consumer: &ConsumerName,
+        replica: &Replica,
+        incarnation: &Incarnation,
+    ) -> Verdict {
+        let steady = self.steady;
+        let state = self.replicas.get_mut(&(consumer.clone(), replica.clone())).ok_or("no such replica")?;
+        if !state.past.contains(incarnation) {
+            return Err("it is no former life of the replica");
+        }
+        state.twice = Some(steady);
         self.settle_wave();
         Ok(())
     }
@@ -156,7 +190,7 @@ impl Secret {
 }
 
 /// How far one account outweighs another of the same statement.
-const fn rank(kind: EvidenceKind) -> u8 {
+pub(crate) const fn rank(kind: EvidenceKind) -> u8 {
     match kind {
         EvidenceKind::Store => 0,
         EvidenceKind::Attested => 1,

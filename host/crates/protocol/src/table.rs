@@ -54,6 +54,18 @@ impl Secret {
         }
     }
 
+    /// Folds one event that is on record already. Whoever wrote it asked the table of its day for evidence and times; what
+    /// is asked for since then is asked of the next event, and never of what has happened.
+    ///
+    /// # Errors
+    /// The event fits no rule of any day: the journal is damaged. The state is as before.
+    pub fn replay(&mut self, at: Millis, event: &Event) -> Result<(), Illegal> {
+        self.replaying = true;
+        let taken = self.record(at, event);
+        self.replaying = false;
+        taken
+    }
+
     /// The arms that depend on where the secret stands. All others are legal anywhere, or nowhere else.
     fn apply(&mut self, stand: Stand, event: &Event) -> Verdict {
         use Event as E;
@@ -87,6 +99,8 @@ impl Secret {
             E::PlacesChanged { places, .. } => self.places_changed(places),
             E::PlaceScrapped { place, .. } => self.place_scrapped(place),
             E::ConsumerAdded { consumer, .. } => self.consumer_added(consumer),
+            E::ConsumerChanged { consumer, .. } => self.consumer_changed(consumer),
+            E::MemberMarked { consumer, replica, gone, .. } => self.member_marked(consumer, replica, *gone),
             E::ConsumerRemoved { consumer, .. } => self.consumer_removed(consumer),
             E::MembersChanged { consumer, members, .. } => self.members_changed(consumer, members),
             // Calls: intents are guarded, outcomes are facts.
@@ -100,6 +114,7 @@ impl Secret {
                 self.fetched(consumer, replica, incarnation, *generation)
             }
             E::Stated(evidence) => self.stated(evidence),
+            E::SeenTwice { consumer, replica, incarnation } => self.seen_twice(consumer, replica, incarnation),
             E::Withdrawn { consumer, replica, .. } => self.withdrawn(consumer, replica),
             // Credentials that end, as jobs of their own.
             E::RetirementOpened { generation, place, cause, id } => {

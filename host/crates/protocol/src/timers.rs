@@ -58,6 +58,9 @@ impl Secret {
     /// process measures, that is all of the time between; before any had said that it does, a small capped step.
     pub(crate) fn steady_at(&self, at: Millis) -> Steady {
         let passed_ms = at.since(self.clock);
+        if passed_ms == 0 {
+            return self.steady;
+        }
         let counts_ms = if self.measured { passed_ms } else { self.unmeasured_ms(passed_ms) };
         Steady(self.steady.0.saturating_add(counts_ms))
     }
@@ -129,7 +132,13 @@ impl Secret {
                 visit(Timer::new(rotation.patience, deadline_ms));
             }
         }
+        if let Some(ends) = self.ending_by_switch() {
+            self.holding_leases(ends, self.clock).for_each(&mut *visit);
+        }
         for (job, retirement) in &self.retirements {
+            if matches!(retirement.cause, RetireCause::Superseded | RetireCause::Ended) {
+                self.holding_leases(job.generation, self.clock).for_each(&mut *visit);
+            }
             if retirement.cause == RetireCause::Superseded {
                 visit(Timer::new(retirement.overlap.since, retirement.overlap.total_ms));
             }
@@ -138,17 +147,18 @@ impl Secret {
             }
             if retirement.cause == RetireCause::RolledBack {
                 let lease_ms = retirement.pins.policy.staged_lease_ms;
-                self.leases(job.generation).for_each(|since| visit(Timer::new(since, lease_ms)));
+                self.staged_leases(job.generation, lease_ms, self.clock).for_each(|(_, lease)| visit(lease));
             }
         }
     }
 
-    /// When each replica that still holds a staged generation fetched it last.
-    pub(crate) fn leases(&self, generation: crate::ids::Generation) -> impl Iterator<Item = Steady> {
-        self.replicas
-            .values()
-            .filter(move |replica| !replica.let_go(generation))
-            .filter_map(move |replica| replica.fetched.get(&generation).copied())
+    /// The generation that consumers are to leave now, before its end is a job of its own.
+    fn ending_by_switch(&self) -> Option<crate::ids::Generation> {
+        let rotation = self.rotation.as_ref().filter(|rotation| rotation.draining.is_none())?;
+        match (rotation.committing(), rotation.staged.is_some()) {
+            (true, _) => self.ending(),
+            (false, staged) => self.current.filter(|_| staged && rotation.preparing() && self.one_slot()),
+        }
     }
 
     /// Whether consumers are waited for now.

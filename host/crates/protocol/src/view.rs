@@ -142,6 +142,10 @@ pub struct ReplicaStatus {
     pub adopted: Option<(Generation, EvidenceKind)>,
     /// What it has let go.
     pub let_go: Vec<Generation>,
+    /// It is waited for, or its word is, and it has been silent for longer than its lease.
+    pub unknown: bool,
+    /// Two processes speak under its identity.
+    pub twice: bool,
 }
 
 /// A credential that is ending.
@@ -161,6 +165,8 @@ pub struct RetirementStatus {
     pub disabled: bool,
     /// Who must still let go of it, or switch away from it.
     pub missing: Vec<(ConsumerName, Replica)>,
+    /// Until when they are waited for at the latest: their leases end then. `None` where that needs an answer, or a word.
+    pub until: Option<Millis>,
     /// The last failure, and whether attempts are used up.
     pub fault: Option<Tries>,
 }
@@ -212,7 +218,7 @@ pub fn status(secret: &Secret, now: Millis) -> Status {
         rotation: rotation(secret, now),
         waiting,
         until,
-        consumers: consumers(secret),
+        consumers: consumers(secret, now),
         retirements: retirements(secret, now),
         calls: calls(secret),
         foreign: secret.foreign.iter().cloned().collect(),
@@ -266,7 +272,7 @@ fn rotation(secret: &Secret, now: Millis) -> Option<RotationStatus> {
     })
 }
 
-fn consumers(secret: &Secret) -> Vec<ConsumerStatus> {
+fn consumers(secret: &Secret, now: Millis) -> Vec<ConsumerStatus> {
     let show = |consumer: &crate::policy::ConsumerPolicy| {
         let mut names: Vec<_> = match &consumer.members {
             Members::Listed(listed) => listed.clone(),
@@ -285,13 +291,13 @@ fn consumers(secret: &Secret) -> Vec<ConsumerStatus> {
             role: consumer.role,
             required: consumer.required,
             expected,
-            replicas: names.into_iter().map(|replica| show_replica(secret, &consumer.name, replica)).collect(),
+            replicas: names.into_iter().map(|replica| show_replica(secret, &consumer.name, replica, now)).collect(),
         }
     };
     secret.consumers.values().map(show).collect()
 }
 
-fn show_replica(secret: &Secret, consumer: &ConsumerName, replica: Replica) -> ReplicaStatus {
+fn show_replica(secret: &Secret, consumer: &ConsumerName, replica: Replica, now: Millis) -> ReplicaStatus {
     let state = secret.replicas.get(&(consumer.clone(), replica.clone()));
     let Some(state) = state else {
         return ReplicaStatus {
@@ -302,8 +308,11 @@ fn show_replica(secret: &Secret, consumer: &ConsumerName, replica: Replica) -> R
             failed: Vec::new(),
             adopted: None,
             let_go: Vec::new(),
+            unknown: false,
+            twice: false,
         };
     };
+    let policy = secret.consumers.get(consumer);
     ReplicaStatus {
         replica,
         incarnation: Some(state.incarnation.clone()),
@@ -312,6 +321,8 @@ fn show_replica(secret: &Secret, consumer: &ConsumerName, replica: Replica) -> R
         failed: state.failed.iter().map(|(generation, said)| (*generation, said.reason.clone())).collect(),
         adopted: state.adopted.as_ref().map(|(generation, said)| (*generation, said.kind)),
         let_go: state.released.keys().chain(state.dropped.keys()).copied().collect(),
+        unknown: policy.is_some_and(|policy| secret.is_unknown(policy, state, now)),
+        twice: policy.is_some_and(|policy| secret.speaks_twice(policy, state, now)),
     }
 }
 
@@ -328,14 +339,17 @@ fn retirements(secret: &Secret, now: Millis) -> Vec<RetirementStatus> {
             });
             let asked = job.orphan.is_none();
             let gate = asked.then(|| secret.may_end(job.generation, retirement.cause, true, now));
+            let missing = gate.map_or_else(Vec::new, |gate| gate.missing);
+            let until = |who| secret.waited_until(who, job.generation, retirement.cause, now);
             RetirementStatus {
+                until: missing.iter().map(until).collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().max()),
                 generation: job.generation,
                 place: job.place.clone(),
                 orphan: job.orphan.clone(),
                 cause: retirement.cause,
                 opened_at: retirement.opened_at,
                 disabled: retirement.disabled.is_some(),
-                missing: gate.map_or_else(Vec::new, |gate| gate.missing),
+                missing,
                 fault: fault.map(|(_, tries)| tries.clone()),
             }
         })

@@ -7,7 +7,7 @@ use crate::documents::{self, Collection, Document};
 use crate::error::StoreError;
 use crate::record::Stored;
 use keybaton_engine::ports::secret::SecretBytes;
-use keybaton_protocol::ids::{Author, Digest, Millis};
+use keybaton_protocol::ids::{Author, Digest, Millis, Replica};
 use serde::{Deserialize, Serialize};
 
 /// The digest of a token.
@@ -47,9 +47,19 @@ pub enum Subject {
         namespace: String,
         /// Its declared name.
         consumer: String,
-        /// Which replica, where enrolment fixed one.
+        /// Which replica, where enrolment or its first request fixed one.
         replica: Option<String>,
     },
+}
+
+impl Subject {
+    /// The replica that a consumer's identity stands for.
+    fn replica(&self) -> Option<&str> {
+        match self {
+            Self::Consumer { replica, .. } => replica.as_deref(),
+            Self::Operator { .. } => None,
+        }
+    }
 }
 
 /// A bearer of a token.
@@ -71,6 +81,8 @@ pub struct Identity {
     pub revoked: Option<(Millis, Author)>,
     /// The identity that this one renews, until it is used for the first time.
     pub supersedes: Option<String>,
+    /// The first identity of those that it renews, where that was bound to no replica: both stand for one.
+    pub line: Option<String>,
 }
 
 /// A token that becomes an identity once.
@@ -121,6 +133,8 @@ struct IdentityRecord {
     revoked: Option<(u64, String)>,
     #[serde(default)]
     supersedes: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    line: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -138,7 +152,8 @@ struct EnrolmentRecord {
 
 impl IdentityRecord {
     fn store(identity: &Identity) -> Self {
-        let Identity { id: _, token, subject, created_at, expires_at, created_by, revoked, supersedes } = identity;
+        let Identity { id: _, token, subject, created_at, expires_at, created_by, revoked, supersedes, line } =
+            identity;
         Self {
             token: Stored::store(&token.0),
             subject: subject.clone(),
@@ -147,6 +162,7 @@ impl IdentityRecord {
             created_by: Stored::store(created_by),
             revoked: Stored::store(revoked),
             supersedes: supersedes.clone(),
+            line: line.clone(),
         }
     }
 
@@ -162,6 +178,7 @@ impl IdentityRecord {
             created_by: record.created_by.load().map_err(unreadable)?,
             revoked: record.revoked.load().map_err(unreadable)?,
             supersedes: record.supersedes,
+            line: record.line,
         })
     }
 }
@@ -247,6 +264,37 @@ impl Store {
                 documents::put(tx, Collection::Identities, &id, &IdentityRecord::store(&identity))?;
             }
             Ok(true)
+        })
+        .await
+    }
+
+    /// Binds a consumer's identity to its replica, unless it, or the first of its line, is bound already; with `anew`, in
+    /// any case. Answers the replica that it is bound to; `None` where there is no such identity of a consumer.
+    ///
+    /// # Errors
+    /// When it cannot be written; nothing is then bound.
+    pub async fn bind_identity(&self, id: &str, replica: &Replica, anew: bool) -> Result<Option<String>, StoreError> {
+        let (id, wanted) = (id.to_owned(), replica.to_string());
+        self.write(move |tx| {
+            let load = |id: &str| {
+                let found = documents::get(tx.conn, tx.keys, Collection::Identities, id)?;
+                found.as_ref().map(IdentityRecord::load).transpose()
+            };
+            let Some(own) = load(&id)? else { return Ok(None) };
+            let first = match own.line.as_deref().filter(|line| *line != id) {
+                Some(line) => load(line)?,
+                None => None,
+            };
+            let bound = [Some(&own), first.as_ref()].into_iter().flatten().find_map(|it| it.subject.replica());
+            let bound = bound.filter(|_| !anew).map_or_else(|| wanted.clone(), str::to_owned);
+            for mut identity in [Some(own), first].into_iter().flatten() {
+                let Subject::Consumer { replica, .. } = &mut identity.subject else { return Ok(None) };
+                if replica.as_deref() != Some(&*bound) {
+                    *replica = Some(bound.clone());
+                    documents::put(tx, Collection::Identities, &identity.id, &IdentityRecord::store(&identity))?;
+                }
+            }
+            Ok(Some(bound))
         })
         .await
     }

@@ -113,7 +113,7 @@ impl Store {
     /// # Errors
     /// The store could not be read, which is not the same as damage.
     pub async fn examine(&self) -> Result<Examined, StoreError> {
-        match self.aside(|view| all(view)).await {
+        match self.aside(all).await {
             Err(StoreError::Damaged { detail }) => {
                 Ok(Examined { damage: vec![Damage { secret: None, detail }], ..Examined::default() })
             }

@@ -12,6 +12,9 @@ pub struct EnrolmentRequest {
     /// How long it may be used, in minutes.
     #[serde(default = "fifteen")]
     pub minutes: u32,
+    /// Which replica is enrolled. Absent: the identity is bound to the replica that its first request names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replica: Option<String>,
 }
 
 const fn fifteen() -> u32 {
@@ -25,6 +28,9 @@ pub struct OpenEnrolment {
     pub id: String,
     /// As whom.
     pub consumer: String,
+    /// As which replica, where that is fixed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replica: Option<String>,
     /// Who made it.
     pub author: String,
     /// When.
@@ -49,10 +55,35 @@ pub struct IdentityView {
     pub role: String,
     /// The operator's name, or the consumer's `namespace/name`.
     pub name: String,
+    /// Which replica of the consumer it stands for, once that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replica: Option<String>,
     /// Since when.
     pub issued_at: u64,
     /// Until when, if it ends.
     pub expires_at: Option<u64>,
+}
+
+/// An identity is to stand for another replica from now on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RebindRequest {
+    /// Which one.
+    pub replica: String,
+    /// Why, for the audit log.
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// What an identity stands for now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Rebound {
+    /// The identity.
+    pub id: String,
+    /// `namespace/name` of its consumer.
+    pub consumer: String,
+    /// The replica that it stands for.
+    pub replica: String,
 }
 
 /// Everyone who may call.

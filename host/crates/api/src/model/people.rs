@@ -37,10 +37,16 @@ pub struct Membership {
 pub struct Member {
     /// Its name.
     pub replica: String,
-    /// Whether the membership lists it; always so where replicas are counted.
+    /// Whether it is a member: it is listed; or replicas are counted, and nobody said that it is gone.
     pub listed: bool,
     /// Its present life; absent for one that was never heard of.
     pub incarnation: Option<String>,
+    /// It depends on it whether something ends, and it has been silent for longer than its lease.
+    #[serde(default)]
+    pub unknown: bool,
+    /// Two processes speak under its identity: what one of them says counts for neither.
+    #[serde(default)]
+    pub twice: bool,
     /// Generations it may hold.
     pub holds: Vec<u32>,
     /// What counts of what it has said, oldest first.
@@ -259,7 +265,7 @@ macro_rules! converted {
 }
 converted! {
     MembersView => Membership { consumer, role, required, count, ready, adopted; members }
-    MemberView => Member { replica, listed, incarnation, holds; statements }
+    MemberView => Member { replica, listed, incarnation, unknown, twice, holds; statements }
     WordView => Word { author, approver, expires_at }
     PlaceView => PlaceStatus { place, present, observed_at, foreign; generations }
     PlacedView => Placed { generation, role, state, verified, id }

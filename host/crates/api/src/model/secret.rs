@@ -169,6 +169,12 @@ pub struct ReplicaStatus {
     pub evidence: Option<String>,
     /// When.
     pub at: Option<u64>,
+    /// It depends on it whether something ends, and it has been silent for longer than its lease.
+    #[serde(default)]
+    pub unknown: bool,
+    /// Two processes speak under its identity: what one of them says counts for neither.
+    #[serde(default)]
+    pub twice: bool,
 }
 
 /// Why nothing moves.
@@ -193,6 +199,12 @@ pub struct Retirement {
     pub cause: String,
     /// The target's id.
     pub id: Option<String>,
+    /// Replicas that are waited for before it ends, as `consumer/replica`.
+    #[serde(default)]
+    pub missing: Vec<String>,
+    /// Until when they are waited for at the latest; absent where only an answer, or an operator's word, ends that.
+    #[serde(default)]
+    pub until: Option<u64>,
 }
 
 /// A credential that is not keybaton's.
@@ -288,8 +300,8 @@ impl From<views::ConsumerView> for ConsumerStatus {
 
 impl From<views::ReplicaView> for ReplicaStatus {
     fn from(view: views::ReplicaView) -> Self {
-        let views::ReplicaView { replica, generation, purpose, evidence, at } = view;
-        Self { replica, generation, purpose, evidence, at }
+        let views::ReplicaView { replica, generation, purpose, evidence, at, unknown, twice } = view;
+        Self { replica, generation, purpose, evidence, at, unknown, twice }
     }
 }
 
@@ -301,7 +313,8 @@ impl From<views::HeldView> for Held {
 
 impl From<views::RetirementView> for Retirement {
     fn from(view: views::RetirementView) -> Self {
-        Self { generation: view.generation, place: view.place, cause: view.cause, id: view.id }
+        let views::RetirementView { generation, place, cause, id, missing, until } = view;
+        Self { generation, place, cause, id, missing, until }
     }
 }
 

@@ -42,7 +42,8 @@ pub struct DeliveryDocument {
     generations: Vec<DeliveredDocument>,
     /// What the host waits for from this replica.
     asks: Vec<AskDocument>,
-    /// How long a pending generation may be held without fetching it again; absent while none is offered.
+    /// How long a pending generation may be held without fetching it again; after the switch, how long a replica that is
+    /// one of a number may be silent before it counts no longer. Absent while nothing depends on it.
     staged_lease_ms: Option<u64>,
     /// How long this was waited for, of the time since it was asked for: the lease runs from then on.
     waited_ms: u64,

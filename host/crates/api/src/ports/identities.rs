@@ -4,7 +4,7 @@ use super::Failure;
 use crate::tokens::TokenHash;
 use async_trait::async_trait;
 use keybaton_engine::ports::secret::SecretBytes;
-use keybaton_protocol::ids::{Author, ConsumerName, Millis, NameError, Namespace};
+use keybaton_protocol::ids::{Author, ConsumerName, Millis, NameError, Namespace, Replica};
 use std::fmt;
 use std::str::FromStr;
 
@@ -69,6 +69,12 @@ pub struct Identity {
     pub hash: TokenHash,
     /// Whom it stands for.
     pub subject: Subject,
+    /// Which of its consumer's replicas: fixed when it was enrolled, or by its first request, and changed by operators
+    /// alone. `None` for operators, and before that request.
+    pub replica: Option<Replica>,
+    /// The first identity of those that it was renewed from, where that was not bound to a replica yet: it is bound with
+    /// that one.
+    pub line: Option<String>,
     /// When it was issued.
     pub issued_at: Millis,
     /// When it ends; operators' may have no end.
@@ -89,6 +95,8 @@ pub struct Enrolment {
     pub hash: TokenHash,
     /// As whom.
     pub consumer: ConsumerId,
+    /// As which replica, where that is fixed.
+    pub replica: Option<Replica>,
     /// Who created it.
     pub author: Author,
     /// When it was created.
@@ -133,6 +141,11 @@ pub trait Identities: Send + Sync {
     async fn list(&self) -> Result<Vec<Identity>, Failure>;
     /// Withdraws one; answers whether it was there and good until now.
     async fn revoke(&self, id: &str, at: Millis) -> Result<bool, Failure>;
+    /// Binds an identity to its replica, in one atomic step, unless it, or the first of its line, is bound already.
+    /// Answers the replica that it is bound to.
+    async fn bind(&self, id: &str, replica: &Replica) -> Result<Replica, Failure>;
+    /// Binds an identity to another replica; answers whether it was there.
+    async fn rebind(&self, id: &str, replica: &Replica) -> Result<bool, Failure>;
     /// Adds an enrolment.
     async fn put_enrolment(&self, enrolment: Enrolment) -> Result<(), Failure>;
     /// Uses an enrolment up in one atomic step: of several callers at once, one is granted. A wrong hash uses nothing

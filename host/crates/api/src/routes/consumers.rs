@@ -6,7 +6,8 @@ use crate::auth::Operator;
 use crate::context::Context;
 use crate::limits::MAX_ENROLMENT_MINUTES;
 use crate::model::{
-    EnrolmentGrant, EnrolmentRequest, Enrolments, IdentityList, IdentityView, OpenEnrolment, TokenText, Withdrawn,
+    EnrolmentGrant, EnrolmentRequest, Enrolments, IdentityList, IdentityView, OpenEnrolment, RebindRequest, Rebound,
+    TokenText, Withdrawn,
 };
 use crate::ports::{ConsumerId, Enrolment, Identity, Subject};
 use crate::problem::{Kind, Problem, ProblemDetails};
@@ -15,6 +16,7 @@ use crate::tokens::{Token, TokenKind};
 use axum::Json as Answer;
 use axum::extract::State;
 use axum::response::Response;
+use keybaton_protocol::ids::Replica;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -23,6 +25,7 @@ pub(super) fn routes() -> OpenApiRouter<Context> {
         .routes(routes!(enrolments, create))
         .routes(routes!(withdraw_enrolment))
         .routes(routes!(identities))
+        .routes(routes!(rebind))
         .routes(routes!(withdraw))
 }
 
@@ -40,18 +43,21 @@ async fn create(
     if !(1..=MAX_ENROLMENT_MINUTES).contains(&asked.minutes) {
         return Err(Problem::new(Kind::Invalid, format!("`minutes` must be 1 to {MAX_ENROLMENT_MINUTES}")));
     }
+    let replica: Option<Replica> = asked.replica.as_deref().map(str::parse).transpose()?;
     let token = Token::draw(TokenKind::Enrolment).map_err(|error| Problem::new(Kind::Internal, error.to_string()))?;
     let now = context.now();
     let enrolment = Enrolment {
         id: token.id().to_owned(),
         hash: token.hash(),
         consumer: consumer.clone(),
+        replica: replica.clone(),
         author: operator.author(),
         created_at: now,
         expires_at: now.plus(u64::from(asked.minutes) * 60_000),
     };
     let expires_at = enrolment.expires_at;
-    let detail = format!("enrolment {} for {} minutes", token.id(), asked.minutes);
+    let whose = replica.map(|replica| format!(" of replica {replica}")).unwrap_or_default();
+    let detail = format!("enrolment {}{whose} for {} minutes", token.id(), asked.minutes);
     let entry = operator.asks(&context, "consumer.enrol", &consumer, &detail);
     let identities = context.parts().identities.clone();
     context.enrolment_made(token.id(), now);
@@ -76,6 +82,7 @@ async fn enrolments(operator: Operator, State(context): State<Context>) -> Resul
         .map(|one| OpenEnrolment {
             id: one.id,
             consumer: one.consumer.to_string(),
+            replica: one.replica.as_ref().map(ToString::to_string),
             author: one.author.to_string(),
             created_at: one.created_at.0,
             expires_at: one.expires_at.0,
@@ -118,6 +125,33 @@ async fn identities(operator: Operator, State(context): State<Context>) -> Resul
     Ok(Answer(IdentityList { identities }))
 }
 
+/// Has an identity stand for another replica of its consumer: a workload that kept it got another name.
+#[utoipa::path(post, path = "/v1/identities/{id}/replica", tag = "enrolment", security(("bearer" = [])),
+    params(("id" = String, Path)), request_body = RebindRequest,
+    responses((status = 200, body = Rebound), (status = "default", body = ProblemDetails)))]
+async fn rebind(
+    operator: Operator,
+    State(context): State<Context>,
+    Names(id): Names<String>,
+    Json(asked): Json<RebindRequest>,
+) -> Result<Answer<Rebound>, Problem> {
+    let replica: Replica = asked.replica.parse()?;
+    let identities = context.parts().identities.clone();
+    let found = identities.find(&id).await?.filter(|one| one.revoked_at.is_none()).map(|one| one.subject);
+    let consumer = match found {
+        Some(Subject::Consumer(consumer)) if operator.within(consumer.namespace.as_str()).is_ok() => consumer,
+        _ => {
+            return Err(Problem::new(Kind::NotFound, "there is no such identity of a consumer")
+                .help("`keybaton consumer list` shows those there are"));
+        }
+    };
+    let detail = format!("identity {id} to replica {replica}: {}", super::capped(&asked.reason));
+    let entry = operator.asks(&context, "consumer.rebind", &consumer, &detail);
+    let rebound = Rebound { id: id.clone(), consumer: consumer.to_string(), replica: replica.to_string() };
+    context.audited(entry, async move { Ok(identities.rebind(&id, &replica).await?) }).await?;
+    Ok(Answer(rebound))
+}
+
 /// Withdraws every identity and every unused enrolment of a consumer.
 #[utoipa::path(delete, path = "/v1/consumers/{namespace}/{name}", tag = "enrolment", security(("bearer" = [])),
     params(("namespace" = String, Path), ("name" = String, Path)),
@@ -145,7 +179,7 @@ async fn revoke_all(context: &Context, consumer: &ConsumerId) -> Result<Withdraw
     let wanted = Subject::Consumer(consumer.clone());
     for one in identities.list().await?.iter().filter(|one| one.subject == wanted) {
         withdrawn.identities += u64::from(identities.revoke(&one.id, now).await?);
-        context.throttle().forget(&one.id);
+        context.ended(&one.id);
     }
     Ok(withdrawn)
 }
@@ -166,6 +200,7 @@ fn shown(identity: Identity) -> IdentityView {
         id: identity.id,
         role: role.to_owned(),
         name,
+        replica: identity.replica.map(|replica| replica.to_string()),
         issued_at: identity.issued_at.0,
         expires_at: identity.expires_at.map(|end| end.0),
     }

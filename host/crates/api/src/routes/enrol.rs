@@ -12,6 +12,7 @@ use crate::sensitive::answer;
 use crate::tokens::{Token, TokenKind};
 use axum::extract::{FromRequest, Request, State};
 use axum::response::Response;
+use keybaton_protocol::ids::Replica;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -81,7 +82,7 @@ async fn refuse(context: &Context, peer: Peer, enrolment: &Enrolment, why: Kind)
 async fn grant(context: &Context, peer: Peer, enrolment: Enrolment) -> Result<Response, Problem> {
     let entry = entry(context, peer, &enrolment, Verdict::Asked);
     let inner = context.clone();
-    context.audited(entry, async move { issue(&inner, enrolment.consumer, None).await }).await
+    context.audited(entry, async move { issue(&inner, Heir::of_enrolment(enrolment)).await }).await
 }
 
 /// Exchanges a good identity for a newer one. The old one ends when the new one is first used, or by itself.
@@ -90,19 +91,42 @@ async fn grant(context: &Context, peer: Peer, enrolment: Enrolment) -> Result<Re
 async fn renew(workload: Workload, State(context): State<Context>) -> Result<Response, Problem> {
     tracing::debug!(consumer = %workload.consumer, from = %workload.peer, "renewing");
     // Shielded by `audited` elsewhere; here a client that goes away leaves at worst an identity that nobody holds.
-    let renewed = issue(&context, workload.consumer, Some(workload.identity.id));
+    let renewed = issue(&context, Heir::of_identity(workload.consumer, workload.identity));
     tokio::time::timeout(REQUEST_TIMEOUT, renewed)
         .await
         .unwrap_or_else(|_| Err(Problem::new(Kind::Unavailable, "the store takes too long")))
 }
 
-async fn issue(context: &Context, consumer: ConsumerId, supersedes: Option<String>) -> Result<Response, Problem> {
+/// What a new identity takes over from the enrolment or the identity that it is issued for.
+struct Heir {
+    consumer: ConsumerId,
+    replica: Option<Replica>,
+    line: Option<String>,
+    supersedes: Option<String>,
+}
+
+impl Heir {
+    fn of_enrolment(enrolment: Enrolment) -> Self {
+        Self { consumer: enrolment.consumer, replica: enrolment.replica, line: None, supersedes: None }
+    }
+
+    /// However often one is renewed, all that come of it stand for one replica, also where none is known yet.
+    fn of_identity(consumer: ConsumerId, old: Identity) -> Self {
+        let line = old.replica.is_none().then(|| old.line.unwrap_or_else(|| old.id.clone()));
+        Self { consumer, replica: old.replica, line, supersedes: Some(old.id) }
+    }
+}
+
+async fn issue(context: &Context, heir: Heir) -> Result<Response, Problem> {
+    let Heir { consumer, replica, line, supersedes } = heir;
     let token = Token::draw(TokenKind::Bearer).map_err(|error| Problem::new(Kind::Internal, error.to_string()))?;
     let (now, life_s) = (context.now(), context.parts().lifetimes.consumer_s);
     let identity = Identity {
         id: token.id().to_owned(),
         hash: token.hash(),
         subject: Subject::Consumer(consumer.clone()),
+        replica,
+        line,
         issued_at: now,
         expires_at: Some(now.plus(life_s.saturating_mul(1_000))),
         revoked_at: None,

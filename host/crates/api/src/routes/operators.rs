@@ -59,6 +59,8 @@ async fn add(
         id: token.id().to_owned(),
         hash: token.hash(),
         subject: Subject::Operator { name: name.clone(), namespaces: (!everywhere).then_some(namespaces) },
+        replica: None,
+        line: None,
         issued_at: now,
         expires_at,
         revoked_at: None,

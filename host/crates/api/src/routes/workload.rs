@@ -3,7 +3,7 @@
 
 use super::events::told;
 use super::extract::{Json, Names, Params};
-use crate::auth::{Workload, good_still};
+use crate::auth::{Workload, good_still, speaks_for, unauthenticated};
 use crate::context::{Context, Open};
 use crate::limits::MAX_FETCH_WAIT;
 use crate::model::{
@@ -76,6 +76,7 @@ async fn fetch(
         replica: params.replica.parse()?,
         incarnation: params.incarnation.parse()?,
     };
+    speaks_for(&context, &workload.identity, &fetch.replica).await?;
     let delivery = match waits(&params)? {
         None => context.engine().fetch(fetch).await?,
         Some((known, wait)) => {
@@ -84,6 +85,11 @@ async fn fetch(
             let delivery = tokio::select! {
                 news = context.engine().fetch_news(fetch.clone(), known, wait) => news?,
                 () = told(&mut stopping) => context.engine().fetch(fetch).await?,
+                // Before anything is on record as given to it.
+                () = context.until_ended(&workload.identity) => {
+                    good_still(&context, &workload.identity).await?;
+                    return Err(unauthenticated());
+                }
             };
             good_still(&context, &workload.identity).await?;
             delivery
@@ -117,6 +123,7 @@ async fn challenge(
     Json(request): Json<ChallengeRequest>,
 ) -> Result<Answer<ChallengeAnswer>, Problem> {
     let challenge = challenged(&workload, &request)?;
+    speaks_for(&context, &workload.identity, &challenge.replica).await?;
     let given = context.engine().challenge(challenge).await?;
     Ok(Answer(ChallengeAnswer {
         nonce: STANDARD.encode(given.nonce.0),
@@ -152,6 +159,7 @@ async fn acknowledge(
         kind,
         reason: super::capped(&request.reason),
     };
+    speaks_for(&context, &workload.identity, &acknowledgement.challenge.replica).await?;
     let accepted = context.engine().acknowledge(acknowledgement).await?;
     Ok(Answer(AcknowledgeAnswer { seq: accepted.seq.0 }))
 }

@@ -14,7 +14,7 @@ use keybaton_engine::Proposal;
 use keybaton_engine::declared::Declared;
 use keybaton_engine::ports::clock::{Clock, Random};
 use keybaton_engine::ports::secret::SecretBytes;
-use keybaton_protocol::ids::{Millis, SecretName};
+use keybaton_protocol::ids::{Millis, Replica, SecretName};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -93,6 +93,18 @@ impl MemoryIdentities {
         Ok(())
     }
 
+    /// Binds an identity and the first of its line, unless one of them is bound, or `anew`.
+    fn stand(&self, id: &str, replica: &Replica, anew: bool) -> Option<Replica> {
+        let mut all = self.identities.lock().unwrap();
+        let first = all.get(id)?.line.clone().unwrap_or_else(|| id.to_owned());
+        let bound = [id, &first].into_iter().find_map(|it| all.get(it)?.replica.clone()).filter(|_| !anew);
+        let bound = bound.unwrap_or_else(|| replica.clone());
+        for it in [id, &first] {
+            all.get_mut(it)?.replica = Some(bound.clone());
+        }
+        Some(bound)
+    }
+
     pub fn all(&self) -> Vec<Identity> {
         self.identities.lock().unwrap().values().cloned().collect()
     }
@@ -120,6 +132,15 @@ impl Identities for MemoryIdentities {
         let Some(one) = all.get_mut(id).filter(|one| one.revoked_at.is_none()) else { return Ok(false) };
         one.revoked_at = Some(at);
         Ok(true)
+    }
+
+    async fn bind(&self, id: &str, replica: &Replica) -> Result<Replica, Failure> {
+        self.answers()?;
+        self.stand(id, replica, false).ok_or_else(|| Failure::new(FailureKind::Damaged, "there is none"))
+    }
+
+    async fn rebind(&self, id: &str, replica: &Replica) -> Result<bool, Failure> {
+        Ok(self.stand(id, replica, true).is_some())
     }
 
     async fn put_enrolment(&self, enrolment: Enrolment) -> Result<(), Failure> {

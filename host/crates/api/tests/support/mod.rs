@@ -278,6 +278,8 @@ pub async fn operator(identities: &MemoryIdentities, name: &str, namespaces: Opt
             name: name.parse().unwrap(),
             namespaces: namespaces.map(|names| names.iter().map(|name| name.parse().unwrap()).collect()),
         },
+        replica: None,
+        line: None,
         issued_at: keybaton_protocol::ids::Millis(0),
         expires_at: None,
         revoked_at: None,

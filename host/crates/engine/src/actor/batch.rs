@@ -51,16 +51,10 @@ impl Batch {
         self.events.is_empty() && self.seals.is_empty() && self.replies.is_empty()
     }
 
-    /// Whether somebody is given something on the strength of it.
-    pub(super) fn gives(&self) -> bool {
-        !self.given.is_empty() || self.answers.iter().any(|answer| matches!(answer, Answer::Offered(_)))
-    }
-
-    /// `exactly`: also where it holds no decision, it is appended on exactly the state that it was made on.
     pub(super) fn take_append(
         &mut self,
         secret: &SecretName,
-        (after, exactly): (Seq, bool),
+        after: Seq,
         at: Millis,
         mark: Option<Mark>,
     ) -> Append {

@@ -7,7 +7,7 @@ use super::turn::Setback;
 use crate::error::EngineError;
 use crate::ports::rotator::RecordError;
 use crate::ports::secret::Seal;
-use keybaton_protocol::admit::{Refusal, legal, propose};
+use keybaton_protocol::admit::{Refusal, legal, noticed, propose};
 use keybaton_protocol::command::Command;
 use keybaton_protocol::event::Event;
 use keybaton_protocol::ids::{Generation, Millis};
@@ -86,6 +86,7 @@ impl Actor {
         let events = match ask(&self.state().secret, &asked.command, now) {
             Ok(events) => events,
             Err(refusal) => {
+                self.notice(&asked.command, batch);
                 let refused = self.refused(&refusal);
                 asked.done.take().map(|done| done.send(Err(refused)));
                 return Ok(Answer::None);
@@ -116,6 +117,16 @@ impl Actor {
             self.permit = Some(permit);
         }
         Ok(Answer::Accepted(self.state().secret.seq()))
+    }
+
+    /// Puts on record what a refused request shows all the same. It is a fact, and needs no fence.
+    pub(super) fn notice(&mut self, command: &Command, batch: &mut Batch) {
+        let now = self.now();
+        if let Some(event) = noticed(&self.state().secret, command, now)
+            && let Err(refusal) = self.grant(event, batch)
+        {
+            tracing::warn!(secret = %self.name, %refusal, "what a refused request shows is not put on record");
+        }
     }
 
     /// Takes in an event that was asked for, if the table takes it.

@@ -2,7 +2,7 @@
 
 use crate::board::Face;
 use crate::options::Options;
-use crate::ports::journal::{Journal, JournalError, Mark};
+use crate::ports::journal::{Journal, JournalError, Mark, Recorded};
 use crate::ports::rotator::EXPIRES_FACT;
 use crate::views::Standing;
 use keybaton_protocol::Illegal;
@@ -32,7 +32,7 @@ pub(crate) struct Trail {
 }
 
 impl Loaded {
-    /// Replays a journal.
+    /// Replays a journal, as it was written.
     pub(crate) async fn read(
         journal: &dyn Journal,
         name: &SecretName,
@@ -43,9 +43,10 @@ impl Loaded {
         let mut loaded = Self { secret: Secret::new(name.clone()), trail: Trail::default(), marked };
         loaded.trail.spec = marked.spec;
         for recorded in events {
-            loaded.fold(recorded.at, &recorded.event, options).map_err(|detail| JournalError::Damaged {
-                detail: format!("{name} at {}: {detail}", recorded.seq.0),
-            })?;
+            let Recorded { at, seq, event } = recorded;
+            let damaged = |detail| JournalError::Damaged { detail: format!("{name} at {}: {detail}", seq.0) };
+            loaded.secret.replay(at, &event).map_err(damaged)?;
+            loaded.trail.note(at, &event, &loaded.secret, options);
         }
         Ok(loaded)
     }

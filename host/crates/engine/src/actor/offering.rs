@@ -106,16 +106,18 @@ impl Actor {
                 generation: generation.generation,
             };
             // A fetch is a fact: recorded without a fence, and before its bytes are given out.
-            let now = self.now();
             let events = match ask(&self.state().secret, &command, now) {
-                Ok(events) if events.is_empty() => continue,
                 Ok(events) => events,
-                Err(refusal) => return Ok(Err(refusal)),
+                Err(refusal) => {
+                    self.notice(&command, batch);
+                    return Err(refusal);
+                }
             };
-            self.date(batch).await?;
-            if let Err(refusal) = events.into_iter().try_for_each(|event| self.grant(event, batch)) {
-                return Ok(Err(refusal));
+            if events.is_empty() {
+                continue;
             }
+            self.date(batch).await?;
+            events.into_iter().try_for_each(|event| self.grant(event, batch))?;
         }
         let secret = &self.state().secret;
         let rotation = offered.rotation;

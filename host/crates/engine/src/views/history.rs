@@ -65,14 +65,17 @@ fn describe(event: &Event) -> Line {
         Event::Staged
         | Event::Fetched { .. }
         | Event::Stated(_)
+        | Event::SeenTwice { .. }
         | Event::Withdrawn { .. }
         | Event::WaveOpened { .. }
-        | Event::Draining
-        | Event::ConsumerAdded { .. }
+        | Event::Draining => consumers(event),
+        Event::ConsumerAdded { .. }
+        | Event::ConsumerChanged { .. }
         | Event::ConsumerRemoved { .. }
         | Event::MembersChanged { .. }
+        | Event::MemberMarked { .. }
         | Event::PlacesChanged { .. }
-        | Event::PlaceScrapped { .. } => consumers(event),
+        | Event::PlaceScrapped { .. } => members(event),
         _ => course(event),
     }
 }
@@ -175,6 +178,12 @@ fn consumers(event: &Event) -> Line {
                 None => line,
             }
         }
+        Event::SeenTwice { consumer, replica, incarnation } => Line::new(format!(
+            "a former life of {consumer}/{replica} speaks beside its present one: two processes share one identity"
+        ))
+        .with("consumer", &consumer)
+        .with("replica", &replica)
+        .with("incarnation", &incarnation),
         Event::Withdrawn { consumer, replica, why } => {
             Line::new(format!("what {consumer}/{replica} said counts no longer: {why}"))
                 .with("consumer", &consumer)
@@ -182,8 +191,26 @@ fn consumers(event: &Event) -> Line {
         }
         Event::WaveOpened { wave } => Line::new(format!("wave {} may switch", wave + 1)).with("wave", &wave),
         Event::Draining => Line::new("everyone who must has adopted; the overlap runs"),
+        other => Line::new(other.name()),
+    }
+}
+
+/// Who consumes, and where.
+fn members(event: &Event) -> Line {
+    match event {
         Event::ConsumerAdded { consumer, author } => {
             Line::new(format!("consumer {} joins", consumer.name)).with("consumer", &consumer.name).by(author)
+        }
+        Event::ConsumerChanged { consumer, author } => {
+            let what = format!("what is declared of consumer {} changed, and holds from now on", consumer.name);
+            Line::new(what).with("consumer", &consumer.name).by(author)
+        }
+        Event::MemberMarked { consumer, replica, gone, author } => {
+            let what = if *gone { "is gone: nobody waits for it" } else { "is there again" };
+            Line::new(format!("{consumer}/{replica} {what}"))
+                .with("consumer", &consumer)
+                .with("replica", &replica)
+                .by(author)
         }
         Event::ConsumerRemoved { consumer, author } => {
             Line::new(format!("consumer {consumer} leaves")).with("consumer", &consumer).by(author)

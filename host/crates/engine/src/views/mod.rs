@@ -149,6 +149,10 @@ pub struct ReplicaView {
     pub evidence: Option<String>,
     /// When.
     pub at: Option<u64>,
+    /// It depends on it whether something ends, and it has been silent for longer than its lease.
+    pub unknown: bool,
+    /// Two processes speak under its identity: what one of them says counts for neither.
+    pub twice: bool,
 }
 
 /// Why nothing moves.
@@ -173,6 +177,10 @@ pub struct RetirementView {
     pub cause: String,
     /// The target's id, where known.
     pub id: Option<String>,
+    /// Replicas that are waited for before it ends, as `consumer/replica`.
+    pub missing: Vec<String>,
+    /// Until when they are waited for at the latest; `None` where only an answer, or a word, ends that.
+    pub until: Option<u64>,
 }
 
 /// A credential that is not keybaton's.

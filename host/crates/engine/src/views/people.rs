@@ -44,10 +44,14 @@ pub struct MembersView {
 pub struct MemberView {
     /// Its name.
     pub replica: String,
-    /// Whether the membership lists it. Always so where replicas are counted.
+    /// Whether it is a member: it is listed; or replicas are counted, and nobody said that it is gone.
     pub listed: bool,
     /// Its present life; `None` for one that was never heard of.
     pub incarnation: Option<String>,
+    /// It depends on it whether something ends, and it has been silent for longer than its lease.
+    pub unknown: bool,
+    /// Two processes speak under its identity: what one of them says counts for neither.
+    pub twice: bool,
     /// Generations it may hold.
     pub holds: Vec<u32>,
     /// What counts of what it has said, oldest first.
@@ -145,8 +149,10 @@ fn consumer_view(secret: &Secret, consumer: &ConsumerPolicy) -> MembersView {
         let state = secret.replicas().get(&(consumer.name.clone(), replica.clone()));
         MemberView {
             replica: replica.to_string(),
-            listed: count.is_some() || listed.contains(&replica),
+            listed: secret.is_member(&consumer.name, &replica),
             incarnation: state.map(|state| state.incarnation.to_string()),
+            unknown: state.is_some_and(|state| secret.is_unknown(consumer, state)),
+            twice: state.is_some_and(|state| secret.speaks_twice(consumer, state)),
             holds: state.map_or_else(Vec::new, |state| state.fetched.keys().map(|it| it.0).collect()),
             statements: state.map_or_else(Vec::new, statements),
         }

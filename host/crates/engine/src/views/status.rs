@@ -11,7 +11,7 @@ use keybaton_protocol::membership::{ReplicaState, Statement};
 use keybaton_protocol::policy::ConsumerPolicy;
 use keybaton_protocol::rotation::Rotation;
 use keybaton_protocol::state::Secret;
-use keybaton_protocol::view::Status;
+use keybaton_protocol::view::{RetirementStatus, Status};
 
 /// What is shown of a secret, beside the line of the list.
 pub(crate) fn status(secret: &Secret, now: Millis, summary: Summary, blocked: Option<String>) -> StatusView {
@@ -26,22 +26,24 @@ pub(crate) fn status(secret: &Secret, now: Millis, summary: Summary, blocked: Op
             detail: hold.detail.clone(),
             since: hold.since.0,
         }),
-        retirements: secret
-            .retirements()
-            .iter()
-            .map(|(job, retirement)| RetirementView {
-                generation: job.generation.0,
-                place: job.place.to_string(),
-                cause: retirement.cause.name().to_owned(),
-                id: job.orphan.as_ref().map(TargetId::to_string),
-            })
-            .collect(),
+        retirements: shown.retirements.iter().map(retirement).collect(),
         foreign: secret
             .foreign()
             .iter()
             .map(|(place, id)| ForeignView { place: place.to_string(), id: id.to_string() })
             .collect(),
         blocked,
+    }
+}
+
+fn retirement(it: &RetirementStatus) -> RetirementView {
+    RetirementView {
+        generation: it.generation.0,
+        place: it.place.to_string(),
+        cause: it.cause.name().to_owned(),
+        id: it.orphan.as_ref().map(TargetId::to_string),
+        missing: it.missing.iter().map(|(name, replica)| format!("{name}/{replica}")).collect(),
+        until: it.until.map(|at| at.0),
     }
 }
 
@@ -98,7 +100,11 @@ fn consumer_view(secret: &Secret, consumer: &ConsumerPolicy) -> ConsumerView {
             .replicas()
             .iter()
             .filter(|((name, _), _)| *name == consumer.name)
-            .map(|((_, replica), state)| replica_view(replica.to_string(), state))
+            .map(|((_, replica), state)| ReplicaView {
+                unknown: secret.is_unknown(consumer, state),
+                twice: secret.speaks_twice(consumer, state),
+                ..replica_view(replica.to_string(), state)
+            })
             .collect(),
         missing: Vec::new(),
     }
@@ -112,6 +118,8 @@ fn replica_view(replica: String, state: &ReplicaState) -> ReplicaView {
         purpose: newest.map(|(_, purpose, _)| purpose.to_owned()),
         evidence: newest.map(|(_, _, statement)| statement.kind.name().to_owned()),
         at: newest.map(|(_, _, statement)| statement.at.0),
+        unknown: false,
+        twice: false,
     }
 }
 

@@ -1,14 +1,19 @@
 //! Requests of consumers: fetches, and statements whose proof the host has checked.
 
 use super::{Answer, Refusal};
+use crate::command::Command;
 use crate::event::Event;
 use crate::evidence::{Evidence, EvidenceKind, Purpose};
-use crate::ids::{ConsumerName, Generation, Incarnation, Millis, Replica};
+use crate::gate::weighs;
+use crate::ids::{ConsumerName, Generation, Incarnation, Millis, Replica, RotationId};
+use crate::membership::ReplicaState;
 use crate::offer::{offer, readable};
 use crate::state::{Secret, Stand};
+use crate::statements::rank;
 use crate::step::{Phase, PlanKind};
+use crate::timers::Timer;
 
-/// A staged lease is renewed on the record once this share of it has passed; fetches in between leave no trace.
+/// A lease is renewed on the record once this share of it has passed; fetches in between leave no trace.
 pub(crate) const RENEWALS_PER_LEASE: u64 = 4;
 
 pub(super) fn fetch(
@@ -29,13 +34,14 @@ pub(super) fn fetch(
     }
     let state = secret.replicas.get(&(consumer.clone(), replica.clone()));
     let held = state.filter(|state| state.incarnation == *incarnation).and_then(|state| {
-        let let_go = state.let_go(generation);
-        state.fetched.get(&generation).filter(|_| !let_go)
+        let gone = state.let_go(generation) || state.inherited.contains(&generation);
+        state.fetched.get(&generation).filter(|_| !gone).map(|since| (*since, state))
     });
-    let fresh = held.is_some_and(|since| {
+    let fresh = held.is_some_and(|(since, state)| {
         let lease_ms = secret.policy().map_or(0, |policy| policy.staged_lease_ms);
         let staged = secret.pending() == Some(generation) && secret.stand() == Stand::Prepare;
-        !staged || secret.steady_at(now).since(*since) < lease_ms / RENEWALS_PER_LEASE
+        let renewed = !staged || secret.steady_at(now).since(since) < lease_ms / RENEWALS_PER_LEASE;
+        renewed && !speaks_up(secret, consumer, replica, state, now)
     });
     if fresh {
         return Ok(Vec::new());
@@ -46,6 +52,38 @@ pub(super) fn fetch(
         incarnation: incarnation.clone(),
         generation,
     }])
+}
+
+/// Whether it is to be on record again that a replica is there: it is one of so many that are counted, or holds what is
+/// to end, and was not heard of for a share of its lease.
+fn speaks_up(secret: &Secret, consumer: &ConsumerName, replica: &Replica, state: &ReplicaState, now: Millis) -> bool {
+    let Some(policy) = secret.consumers.get(consumer).filter(|policy| policy.required) else { return false };
+    let ends = secret.ending().or(secret.previous);
+    let holds = |ends| secret.waits_by_lease(policy) && secret.hold_on(policy, replica, ends, now).is_some();
+    let drains = secret.rotation.as_ref().is_some_and(|rotation| rotation.draining.is_some());
+    let counted = !drains && secret.is_counted(policy, replica);
+    let share_ms = secret.lease_ms(policy) / RENEWALS_PER_LEASE;
+    let stale = Timer::new(state.heard, share_ms).over(secret.steady_at(now));
+    stale && secret.presence_matters() && (counted || ends.is_some_and(holds))
+}
+
+/// What a request shows although it is refused: a former life of a replica still speaks, beside its present one.
+#[must_use]
+pub fn noticed(secret: &Secret, command: &Command, now: Millis) -> Option<Event> {
+    let (consumer, replica, incarnation) = match command {
+        Command::Fetch { consumer, replica, incarnation, .. } => (consumer, replica, incarnation),
+        Command::Acknowledge { evidence, .. } => (&evidence.consumer, &evidence.replica, &evidence.incarnation),
+        _ => return None,
+    };
+    let policy = secret.consumers.get(consumer)?;
+    let state = secret.replicas.get(&(consumer.clone(), replica.clone()))?;
+    let share_ms = secret.lease_ms(policy) / RENEWALS_PER_LEASE;
+    let known = state.twice.is_some_and(|since| !Timer::new(since, share_ms).over(secret.steady_at(now)));
+    (state.past.contains(incarnation) && !known).then(|| Event::SeenTwice {
+        consumer: consumer.clone(),
+        replica: replica.clone(),
+        incarnation: incarnation.clone(),
+    })
 }
 
 fn life(secret: &Secret, consumer: &ConsumerName, replica: &Replica, incarnation: &Incarnation) -> Result<(), Refusal> {
@@ -67,8 +105,20 @@ fn life(secret: &Secret, consumer: &ConsumerName, replica: &Replica, incarnation
     Ok(())
 }
 
+/// The answer to what was asked: it counts in the rotation that it was asked in, and in no other.
+pub(super) fn acknowledge(secret: &Secret, rotation: &RotationId, evidence: &Evidence, now: Millis) -> Answer {
+    let running = secret.rotation.as_ref().map_or_else(RotationId::none, |running| running.id.clone());
+    if *rotation != running {
+        let now = if secret.rotation.is_some() { format!("{running} runs now") } else { "none runs now".to_owned() };
+        let why = format!("it answers what was asked in rotation {rotation}, and {now}");
+        return Err(Refusal::new("stale", why, "fetch again and state what is asked for now"));
+    }
+    state(secret, evidence, now)
+}
+
 pub(super) fn state(secret: &Secret, evidence: &Evidence, now: Millis) -> Answer {
     life(secret, &evidence.consumer, &evidence.replica, &evidence.incarnation)?;
+    weight(evidence)?;
     word(evidence, now)?;
     let generation = evidence.generation;
     if !secret.generations.contains_key(&generation) {
@@ -79,6 +129,18 @@ pub(super) fn state(secret: &Secret, evidence: &Evidence, now: Millis) -> Answer
         return Ok(Vec::new());
     }
     Ok(vec![Event::Stated(evidence.clone())])
+}
+
+/// What weighs nothing is put on record only where it tells something all the same: that a credential was delivered, or
+/// is held.
+fn weight(evidence: &Evidence) -> Result<(), Refusal> {
+    let Evidence { purpose, kind, .. } = evidence;
+    let tells = matches!(purpose, Purpose::Ready | Purpose::Adopted);
+    if tells || weighs(*purpose, EvidenceKind::Store, *kind) {
+        return Ok(());
+    }
+    let why = format!("`{kind}` evidence does not show `{purpose}`");
+    Err(Refusal::new("weak", why, "have the replica that holds it say so itself, by `holder` or `process`"))
 }
 
 /// A person's word names who gives it, who approved it, why, and until when.
@@ -109,12 +171,14 @@ fn asked_for(secret: &Secret, evidence: &Evidence) -> Result<(), Refusal> {
     let preparing = rotation.is_some_and(|rotation| rotation.phase == Phase::Prepare);
     let in_use = secret.current == Some(generation);
     let old = secret.previous == Some(generation);
+    // Once nothing is left to move or to end, nothing that is said of the one in use has an effect.
+    let moving = rotation.is_some() || secret.previous.is_some();
     let legal = match evidence.purpose {
-        Purpose::Ready => (staged && preparing) || in_use || old,
-        Purpose::Failed => (staged && preparing) || in_use,
+        Purpose::Ready => (staged && preparing) || (moving && (in_use || old)),
+        Purpose::Failed => (staged && preparing) || (moving && in_use),
         // An older generation's use is a report against the newer one; it counts as its withdrawal.
-        Purpose::Adopted => in_use || old,
-        Purpose::Cry => in_use,
+        Purpose::Adopted => moving && (in_use || old),
+        Purpose::Cry => moving && in_use,
         Purpose::Released => !in_use || rotation.is_some_and(|rotation| rotation.kind == PlanKind::Retire),
         Purpose::Dropped => {
             let asked = offer(secret, &evidence.consumer, &evidence.replica, secret.clock);
@@ -134,13 +198,17 @@ fn known_already(secret: &Secret, evidence: &Evidence) -> bool {
         return false;
     };
     let generation = &evidence.generation;
+    let adopted = || state.adopted.as_ref().filter(|(adopted, _)| adopted == generation).map(|(_, said)| said);
     let said = match evidence.purpose {
         Purpose::Ready => state.ready.get(generation),
         Purpose::Failed => state.failed.get(generation),
-        Purpose::Adopted => state.adopted.as_ref().filter(|(adopted, _)| adopted == generation).map(|(_, said)| said),
+        // A weaker account of the same changes nothing.
+        Purpose::Adopted if adopted().is_some_and(|said| rank(said.kind) > rank(evidence.kind)) => return true,
+        Purpose::Adopted => adopted(),
         Purpose::Released => state.released.get(generation),
         Purpose::Dropped => state.dropped.get(generation),
-        Purpose::Cry => None,
+        // Cried, and nothing else said of it since: it is heard.
+        Purpose::Cry => return state.cried.contains(generation),
     };
     said.is_some_and(|said| said.kind == evidence.kind && said.attested == evidence.attested)
 }

@@ -3,7 +3,9 @@
 
 mod consumer;
 mod operator;
+mod people;
 
+pub use consumer::noticed;
 pub use operator::{BY_COMPROMISE, BY_OPERATOR};
 
 use crate::command::Command;
@@ -69,9 +71,16 @@ pub fn propose(secret: &Secret, command: &Command, now: Millis) -> Result<Vec<Ev
             consumer::fetch(secret, consumer, replica, incarnation, *generation, now)
         }
         C::State(evidence) => consumer::state(secret, evidence, now),
+        C::Acknowledge { rotation, evidence } => consumer::acknowledge(secret, rotation, evidence, now),
         C::AddConsumer { consumer, author } => {
             Ok(vec![Event::ConsumerAdded { consumer: consumer.clone(), author: author.clone() }])
         }
+        C::ChangeConsumer { consumer, author } => {
+            let same = secret.consumers.get(&consumer.name) == Some(consumer);
+            let (consumer, author) = (consumer.clone(), author.clone());
+            Ok(if same { Vec::new() } else { vec![Event::ConsumerChanged { consumer, author }] })
+        }
+        C::Member { consumer, replica, gone, author } => people::member(secret, consumer, replica, *gone, author),
         C::RemoveConsumer { consumer, author } => {
             Ok(vec![Event::ConsumerRemoved { consumer: consumer.clone(), author: author.clone() }])
         }

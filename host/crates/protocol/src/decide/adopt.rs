@@ -54,7 +54,7 @@ pub(super) fn stop_wave(secret: &Secret, _: Millis) -> Option<Say> {
 /// Opens the next wave once this one has switched and its soak is over.
 pub(super) fn open_wave(secret: &Secret, now: Millis) -> Option<Say> {
     let rotation = adopting(secret, now)?;
-    if secret.last_wave(rotation) || !secret.wave_missing(now).is_empty() {
+    if secret.last_wave(rotation, now) || !secret.wave_missing(now).is_empty() {
         return None;
     }
     let next = rotation.wave.number + 1;
@@ -97,7 +97,7 @@ pub(super) fn wait(secret: &Secret, now: Millis) -> Option<Say> {
     let old = secret.ending()?;
     (!missing.is_empty())
         .then(|| stragglers(secret, now, Step::Adopt, missing, old))
-        .or_else(|| secret.last_wave(rotation).then_some(Say::Wait(None, Waiting::Timer(Step::Adopt))))
+        .or_else(|| secret.last_wave(rotation, now).then_some(Say::Wait(None, Waiting::Timer(Step::Adopt))))
 }
 
 /// Everyone who must has switched (or let go): the overlap and the quiet time run.
@@ -108,7 +108,7 @@ pub(super) fn drain(secret: &Secret, now: Millis) -> Option<Say> {
         if secret.may_drain(now) {
             return Some(Say::Record(vec![Event::Draining]));
         }
-        let missing = secret.released(old).missing;
+        let missing = secret.released(old, now).missing;
         return Some(stragglers(secret, now, Step::Drain, missing, old));
     }
     match secret.drain_left(now)? {
@@ -135,7 +135,7 @@ pub(super) fn lift(secret: &Secret, now: Millis) -> Option<Say> {
     let rotation = secret.rotation.as_ref()?;
     let answered = match rotation.phase {
         Phase::Prepare => rotation.staged.is_some() && secret.ready(rotation.aim, now).open(),
-        Phase::Commit if rotation.kind == PlanKind::Retire => secret.released(rotation.aim).open(),
+        Phase::Commit if rotation.kind == PlanKind::Retire => secret.released(rotation.aim, now).open(),
         Phase::Commit => secret.wave_missing(now).is_empty(),
         Phase::RollingBack | Phase::Reverting => true,
     };

@@ -295,10 +295,11 @@ pub(super) fn stage(secret: &Secret, now: Millis) -> Option<Say> {
     Some(stragglers(secret, now, Step::Stage, missing, rotation.made))
 }
 
-/// A required consumer that could not use a generation, and why.
+/// A member of a required consumer that could not use a generation, and why.
 pub(super) fn failure(secret: &Secret, generation: Generation) -> Option<String> {
     let required = |name| secret.consumers.get(name).is_some_and(|consumer| consumer.required);
-    secret.replicas.iter().filter(|((name, _), _)| required(name)).find_map(|((name, replica), state)| {
+    let counts = |name, replica| required(name) && secret.is_member(name, replica);
+    secret.replicas.iter().filter(|((name, replica), _)| counts(name, replica)).find_map(|((name, replica), state)| {
         let said = state.failed.get(&generation)?;
         Some(format!("{name} {replica} could not use {generation}: {}", said.reason))
     })

@@ -5,7 +5,7 @@ use keybaton_protocol::evidence::Purpose;
 use keybaton_protocol::fault::FailureClass;
 use keybaton_protocol::generation::Role;
 use keybaton_protocol::ids::Generation;
-use keybaton_protocol::policy::Policy;
+use keybaton_protocol::policy::{Members, Policy};
 use keybaton_protocol::profile::{Minter, Overlap, Profile};
 use keybaton_protocol::step::PlanKind;
 use keybaton_protocol::{admit, decide, offer};
@@ -23,6 +23,8 @@ const MAX_STATES: usize = 1_000_000;
 pub(crate) struct Bounds {
     pub(crate) profile: Profile,
     pub(crate) replicas: usize,
+    /// Expected replicas, where they are counted and not listed.
+    pub(crate) count: Option<u32>,
     pub(crate) trouble: u8,
     pub(crate) rotations: u8,
     /// Which troubles there are.
@@ -38,6 +40,10 @@ pub(crate) const ALL: &[Trouble] =
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trouble {
+    /// Replicas die, and somebody speaks under invented names.
+    Crowds,
+    /// Replicas start again, and rotations are given back.
+    Lives,
     Hosts,
     Calls,
     Consumers,
@@ -52,6 +58,9 @@ impl Bounds {
     fn policy(&self) -> Policy {
         let names = ["one", "two", "three"];
         let mut policy = policy(vec![consumer(CONSUMER, &names[..self.replicas])]);
+        if let Some(count) = self.count {
+            policy.consumers[0].members = Members::Count(count);
+        }
         policy.staged_lease_ms = LEASE_MS;
         policy.attempts.base_ms = 1;
         policy.attempts.cap = 2;
@@ -76,6 +85,8 @@ impl Model for Bounds {
             holds: Default::default(),
             uses: None,
             said: Default::default(),
+            heard: sim.now,
+            dead: false,
         });
         let mut world = World {
             secret: sim.secret,
@@ -91,6 +102,7 @@ impl Model for Bounds {
             trouble: self.trouble,
             rotations: 1,
             overridden: false,
+            counted: self.count.is_some(),
             used: Default::default(),
             broken: Default::default(),
             endings: Default::default(),
@@ -117,7 +129,7 @@ impl Model for Bounds {
     fn actions(&self, world: &World, actions: &mut Vec<Act>) {
         actions.push(Act::Do);
         actions.push(Act::Tick);
-        actions.extend((0..self.replicas).map(Act::Consume));
+        actions.extend((0..self.replicas).filter(|at| !world.workloads[*at].dead).map(Act::Consume));
         for request in &world.wire {
             actions.push(Act::Land(request.call));
         }
@@ -178,7 +190,9 @@ impl Model for Bounds {
             Property::always("6: abandon leads to startable", |_, world| startable(world)),
             Property::always("nothing is stuck for ever", |_, world| never_stuck(world)),
             Property::sometimes("a rotation completes", |_, world: &World| world.endings.contains("completed")),
-            Property::sometimes("a rollback completes", |_, world: &World| world.endings.contains("rolled-back")),
+            Property::sometimes("a rollback completes", |model: &Self, world: &World| {
+                world.endings.contains("rolled-back") || model.troubles == [Trouble::Crowds]
+            }),
             Property::sometimes("a revert completes", |model: &Self, world: &World| {
                 world.endings.contains("reverted") || !model.has(Trouble::Operators)
             }),
@@ -199,6 +213,14 @@ impl Bounds {
             actions.push(Act::Send);
             actions.extend([Act::Fail(FailureClass::Retryable), Act::Fail(FailureClass::Permanent)]);
             actions.extend(world.wire.iter().map(|request| Act::LoseRequest(request.call)));
+        }
+        if self.has(Trouble::Crowds) {
+            actions.push(Act::Invent);
+            actions.extend((0..self.replicas).filter(|at| !world.workloads[*at].dead).map(Act::Die));
+        }
+        if self.has(Trouble::Lives) {
+            actions.extend((0..self.replicas).map(Act::Restart));
+            actions.extend([Act::Rollback, Act::Abandon]);
         }
         if self.has(Trouble::Consumers) {
             for at in 0..self.replicas {
@@ -280,6 +302,14 @@ fn perform(world: &mut World, act: &Act) -> bool {
         }
         Act::Consume(at) => {
             world.consume(*at);
+            true
+        }
+        Act::Die(at) => {
+            world.workloads[*at].dead = true;
+            true
+        }
+        Act::Invent => {
+            world.invent();
             true
         }
         Act::Restart(at) => {

@@ -5,6 +5,7 @@ mod check;
 #[expect(dead_code, reason = "the models use a part of it")]
 #[path = "../protocol/common.rs"]
 mod common;
+mod crowd;
 mod native;
 mod none;
 mod replace;

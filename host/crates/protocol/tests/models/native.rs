@@ -5,16 +5,30 @@ use crate::check::{ALL, Bounds, Trouble, explore};
 
 #[test]
 fn any_two_troubles_in_one_rotation_break_nothing() {
-    explore(Bounds { profile: crate::common::native(), replicas: 1, trouble: 2, rotations: 1, troubles: ALL });
+    explore(Bounds {
+        profile: crate::common::native(),
+        replicas: 1,
+        count: None,
+        trouble: 2,
+        rotations: 1,
+        troubles: ALL,
+    });
 }
 
 #[test]
 fn one_trouble_in_two_rotations_with_two_replicas_breaks_nothing() {
-    explore(Bounds { profile: crate::common::native(), replicas: 2, trouble: 1, rotations: 2, troubles: ALL });
+    explore(Bounds {
+        profile: crate::common::native(),
+        replicas: 2,
+        count: None,
+        trouble: 1,
+        rotations: 2,
+        troubles: ALL,
+    });
 }
 
 #[test]
 fn three_troubles_with_hosts_and_calls_break_nothing() {
     let troubles = &[Trouble::Hosts, Trouble::Calls];
-    explore(Bounds { profile: crate::common::native(), replicas: 1, trouble: 3, rotations: 1, troubles });
+    explore(Bounds { profile: crate::common::native(), replicas: 1, count: None, trouble: 3, rotations: 1, troubles });
 }

@@ -30,6 +30,10 @@ pub(crate) struct Workload {
     /// What it has said in the life that the journal knows of, and not taken back.
     pub(crate) known_life: u8,
     pub(crate) said: BTreeSet<(Purpose, Generation)>,
+    /// When it last fetched or spoke.
+    pub(crate) heard: Millis,
+    /// It does nothing any more.
+    pub(crate) dead: bool,
 }
 
 /// A call that a host is at.
@@ -62,6 +66,8 @@ pub(crate) struct World {
     pub(crate) trouble: u8,
     pub(crate) rotations: u8,
     pub(crate) overridden: bool,
+    /// So many replicas are expected, whatever their names.
+    pub(crate) counted: bool,
     /// Generations that have been in use.
     pub(crate) used: BTreeSet<Generation>,
     /// Names of broken invariants.
@@ -97,6 +103,9 @@ pub(crate) enum Act {
     CrashAndStep(i64),
     Consume(usize),
     Restart(usize),
+    Die(usize),
+    /// Somebody fetches and speaks under a name that is nobody's.
+    Invent,
     LieReady(usize),
     LieAdopted(usize),
     Cry(usize),
@@ -143,7 +152,8 @@ impl World {
         true
     }
 
-    /// A new life is known once it has shown itself; what the last one said is gone with it.
+    /// A new life is known once it has shown itself; what the last one said is gone with it, and so is what it was only
+    /// offered: that was in its memory, while what it used may lie on a disk.
     fn meet_lives(&mut self) {
         for workload in &mut self.workloads {
             let key = (id(CONSUMER), workload.replica.clone());
@@ -152,6 +162,7 @@ impl World {
             if shown && workload.known_life != workload.life {
                 workload.known_life = workload.life;
                 workload.said.clear();
+                workload.holds.retain(|generation, _| self.used.contains(generation));
             }
         }
     }
@@ -195,10 +206,17 @@ impl World {
             };
             let lets_go = |it: &Workload| it.said.contains(&(Purpose::Released, call.generation));
             let ready = |it: &Workload| it.said.contains(&(Purpose::Ready, call.generation));
+            // What is on record lags behind by a share of the lease.
+            let silent = |it: &Workload| it.heard.plus(LEASE_MS - LEASE_MS / 4) <= self.now;
+            let old = if overwrites { self.secret.previous().or(self.secret.current()) } else { Some(call.generation) };
+            let free = |it: &Workload| silent(it) || !old.is_some_and(|old| it.holds.contains_key(&old));
             let retires = rotation.is_some_and(|rotation| rotation.kind == PlanKind::Retire);
             let in_use = self.secret.current() == Some(call.generation);
             let was_used = self.used.contains(&call.generation);
             let holds = match (ends, overwrites) {
+                // Of those who are counted, whoever holds it on record: no other name stands in for it.
+                (true, _) if self.counted && was_used => self.workloads.iter().all(|it| free(it) || switched(it)),
+                (_, true) if self.counted => self.workloads.iter().all(|it| free(it) || ready(it)),
                 (true, _) if retires && in_use => self.workloads.iter().all(lets_go),
                 (true, _) if was_used && self.secret.current().is_none() => self.workloads.iter().all(lets_go),
                 (true, _) if was_used => self.workloads.iter().all(switched),
@@ -221,7 +239,11 @@ impl World {
         if self.one_slot() {
             return;
         }
-        if rotation.kind == PlanKind::Rotate && !excused && !self.workloads.iter().all(|it| it.said.contains(&ready)) {
+        if rotation.kind == PlanKind::Rotate
+            && !excused
+            && !self.counted
+            && !self.workloads.iter().all(|it| it.said.contains(&ready))
+        {
             self.broken.insert("2: pending becomes current before everyone is ready");
         }
     }
@@ -400,6 +422,9 @@ impl World {
 
     /// The replica fetches what it is offered and answers what it is asked, truthfully.
     pub(crate) fn consume(&mut self, at: usize) {
+        if self.counted {
+            self.workloads[at].heard = self.now;
+        }
         let replica = self.workloads[at].replica.clone();
         let told = offer(&self.secret, &id(CONSUMER), &replica, self.now);
         for offered in &told.generations {
@@ -439,6 +464,21 @@ impl World {
         }
     }
 
+    /// A name that is nobody's fetches what it is offered, and says whatever is asked of it.
+    pub(crate) fn invent(&mut self) {
+        let (replica, incarnation) = (id("ghost"), id::<Incarnation>("life-1"));
+        let told = offer(&self.secret, &id(CONSUMER), &replica, self.now);
+        for offered in &told.generations {
+            let (replica, incarnation) = (replica.clone(), incarnation.clone());
+            let generation = offered.generation;
+            self.command(&Command::Fetch { consumer: id(CONSUMER), replica, incarnation, generation });
+        }
+        for ask in offer(&self.secret, &id(CONSUMER), &replica, self.now).asked {
+            let word = evidence(CONSUMER, "ghost", ask.purpose, ask.generation.0, EvidenceKind::Process);
+            self.command(&Command::State(word));
+        }
+    }
+
     pub(crate) fn say(&mut self, at: usize, purpose: Purpose, generation: Generation) {
         let kind = if purpose == Purpose::Adopted { EvidenceKind::Process } else { EvidenceKind::Holder };
         let mut word = evidence(CONSUMER, self.workloads[at].replica.as_str(), purpose, generation.0, kind);
@@ -459,6 +499,8 @@ impl World {
     pub(crate) fn restart(&mut self, at: usize) {
         let workload = &mut self.workloads[at];
         workload.life += 1;
+        workload.dead = false;
+        workload.heard = if self.counted { self.now } else { workload.heard };
         workload.uses = workload.holds.keys().next().copied();
         let held = workload.uses;
         let replica = workload.replica.clone();

@@ -2,6 +2,7 @@
 
 mod clock;
 mod common;
+mod crowds;
 mod decisions;
 mod doubt;
 mod endings;

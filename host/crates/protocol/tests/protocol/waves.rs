@@ -288,7 +288,9 @@ fn a_wave_of_nobody_who_must_switch_passes_after_its_soak() {
     policy.waves.sizes = vec![WaveSize::Count(1), WaveSize::Rest];
     policy.waves.soak_ms = 60_000;
     let mut sim = Sim::rotating(alternate(), policy.clone());
-    sim.fetch("web", "a", 1);
+    for name in ["api", "web"] {
+        sim.fetch(name, "a", 1);
+    }
     sim.run();
     sim.say("web", "a", Purpose::Ready, 2);
     let new = |sim: &Sim| offer(&sim.secret, &id("web"), &id("a"), sim.now).use_now == Some(Generation(2));
@@ -325,11 +327,16 @@ fn a_wave_of_nobody_who_must_switch_passes_after_its_soak() {
 }
 
 #[test]
-fn a_joiner_who_must_switch_starts_the_soak_anew() {
-    let mut policy = in_waves(&[WaveSize::Count(1), WaveSize::Rest]);
+fn a_joiner_by_whom_the_open_wave_grows_starts_its_soak_anew() {
+    let mut policy = in_waves(&[WaveSize::Percent(50), WaveSize::Rest]);
     policy.waves.soak_ms = 60_000;
     let mut sim = committed(policy);
-    sim.say("api", "a", Purpose::Adopted, 2);
+    for name in ["a", "b", "c", "d"] {
+        sim.say("api", name, Purpose::Adopted, 2);
+    }
+    let settled = |sim: &Sim| sim.secret.rotation().is_some_and(|rotation| rotation.wave.settled.is_some());
+    assert!(settled(&sim));
     sim.command(&Command::AddConsumer { consumer: Box::new(consumer("aaa", &["z"])), author: author() });
-    assert!(sim.secret.rotation().is_some_and(|rotation| rotation.wave.settled.is_none()));
+    assert!(!settled(&sim), "half of nine are five");
+    assert_eq!(on_the_new_one(&sim), "abcde", "who has not spoken comes last");
 }

@@ -153,6 +153,10 @@ fn starting() -> Vec<Event> {
         Event::Repolicied { policy: Box::new(policy()), author: author() },
         Event::Repinned { component: Digest([3; 32]), author: author() },
         Event::ConsumerAdded { consumer: Box::new(consumer(Members::Count(1), ConsumerRole::Uses)), author: author() },
+        Event::ConsumerChanged {
+            consumer: Box::new(consumer(Members::Count(2), ConsumerRole::Uses)),
+            author: author(),
+        },
         Event::ConsumerRemoved { consumer: text("billing"), author: author() },
         Event::PlacesChanged { places: vec![text("host-1"), text("host-2")], author: author() },
         Event::PlaceScrapped { place: text("replica-1"), author: text("ada") },
@@ -162,6 +166,8 @@ fn starting() -> Vec<Event> {
             members: Members::Listed(vec![text("pod-3")]),
             author: author(),
         },
+        Event::MemberMarked { consumer: text("billing"), replica: text("pod-3"), gone: true, author: author() },
+        Event::SeenTwice { consumer: text("billing"), replica: text("pod-3"), incarnation: text("life-1") },
     ]
 }
 

@@ -5,7 +5,9 @@ use keybaton_engine::ports::secret::SecretBytes;
 use keybaton_engine::{Proposal, Word};
 use keybaton_protocol::evidence::Purpose;
 use keybaton_protocol::ids::{Digest, Generation, Millis};
-use keybaton_store::{AuditEntry, AuditOutcome, Enrolment, EnrolmentRefused, Identity, Spec, Subject, TokenHash};
+use keybaton_store::{
+    AuditEntry, AuditOutcome, Enrolment, EnrolmentRefused, Identity, Spec, Store, Subject, TokenHash,
+};
 
 const FAR: Millis = Millis(9_000_000_000_000);
 
@@ -51,6 +53,7 @@ pub(crate) fn identity(id: &str) -> Identity {
         created_by: "ada".parse().unwrap(),
         revoked: None,
         supersedes: None,
+        line: None,
     }
 }
 
@@ -205,4 +208,39 @@ async fn the_audit_log_grows_and_proves_itself() {
     assert_ne!(report.head, empty.head);
     let found = store.audit_entries(1, 1).await.unwrap();
     assert_eq!((found.len(), found[0].seq, &found[0].entry), (1, 2, &act("apply")));
+}
+
+#[tokio::test]
+async fn an_identity_is_bound_once_with_all_that_it_is_renewed_into() {
+    let place = Place::new();
+    let store = place.create();
+    let subject = || Subject::Consumer { namespace: "a".to_owned(), consumer: "billing".to_owned(), replica: None };
+    let of =
+        |id: &str, line: Option<&str>| Identity { subject: subject(), line: line.map(str::to_owned), ..identity(id) };
+    let bind = async |store: &Store, id: &str, replica: &str, anew| {
+        store.bind_identity(id, &replica.parse().unwrap(), anew).await.unwrap()
+    };
+    for (id, line) in [("first", None), ("second", Some("first")), ("third", Some("first"))] {
+        store.put_identity(of(id, line)).await.unwrap();
+    }
+    store.put_identity(identity("operator")).await.unwrap();
+    assert_eq!(bind(&store, "second", "pod-1", false).await.as_deref(), Some("pod-1"));
+    for id in ["third", "first", "second"] {
+        assert_eq!(bind(&store, id, "pod-2", false).await.as_deref(), Some("pod-1"), "{id}");
+    }
+    assert_eq!(bind(&store, "third", "pod-2", true).await.as_deref(), Some("pod-2"), "an operator may");
+    drop(store);
+    let store = place.open().unwrap();
+    for (id, replica) in [("third", "pod-2"), ("first", "pod-2"), ("second", "pod-1")] {
+        let kept = store.find_identity(id).await.unwrap().unwrap().subject;
+        let expected = Subject::Consumer {
+            namespace: "a".to_owned(),
+            consumer: "billing".to_owned(),
+            replica: Some(replica.to_owned()),
+        };
+        assert_eq!(kept, expected, "{id}");
+    }
+    for id in ["operator", "nobody"] {
+        assert_eq!(bind(&store, id, "pod-1", false).await, None, "{id}");
+    }
 }

@@ -22,10 +22,12 @@ record_enum!(EventRecord => Event {
     Repolicied { policy: Box<PolicyRecord>, author: String },
     Repinned { component: String, author: String },
     ConsumerAdded { consumer: Box<ConsumerRecord>, author: String },
+    ConsumerChanged { consumer: Box<ConsumerRecord>, author: String },
     ConsumerRemoved { consumer: String, author: String },
     PlacesChanged { places: Vec<String>, author: String },
     PlaceScrapped { place: String, author: String },
     MembersChanged { consumer: String, members: MembersRecord, author: String },
+    MemberMarked { consumer: String, replica: String, gone: bool, author: String },
     Intended {
         call: u32,
         kind: String,
@@ -46,6 +48,7 @@ record_enum!(EventRecord => Event {
     Staged,
     Fetched { consumer: String, replica: String, incarnation: String, generation: u32 },
     Stated(evidence: EvidenceRecord),
+    SeenTwice { consumer: String, replica: String, incarnation: String },
     Withdrawn { consumer: String, replica: String, why: String },
     Committed,
     WaveOpened { wave: u32 },
@@ -86,7 +89,9 @@ macro_rules! kinds {
 
 kinds! {
     Started => "started", Repolicied => "repolicied", Repinned => "repinned", ConsumerAdded => "consumer-added",
-    ConsumerRemoved => "consumer-removed", PlacesChanged => "places-changed", PlaceScrapped => "place-scrapped", MembersChanged => "members-changed",
+    ConsumerChanged => "consumer-changed", ConsumerRemoved => "consumer-removed", PlacesChanged => "places-changed",
+    PlaceScrapped => "place-scrapped", MembersChanged => "members-changed", MemberMarked => "member-marked",
+    SeenTwice => "seen-twice",
     Intended => "intended", Interrupted => "interrupted", Sent => "sent", Answered => "answered", Ended => "ended",
     Supplied => "supplied", Staged => "staged", Fetched => "fetched", Stated => "stated", Withdrawn => "withdrawn",
     Committed => "committed", WaveOpened => "wave-opened", Draining => "draining", RollingBack => "rolling-back",
