@@ -13,6 +13,7 @@ mod lies;
 mod load;
 mod logins;
 mod reload;
+mod restores;
 mod signed;
 mod site;
 mod workload;

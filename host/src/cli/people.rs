@@ -1,6 +1,7 @@
 //! Arguments of the commands by which people change what a rotation goes by: members, words, places, operators.
 
 use clap::{Args, Subcommand};
+use std::path::PathBuf;
 
 /// `member …`.
 #[derive(Debug, Args)]
@@ -144,7 +145,8 @@ pub(crate) struct Place {
 #[command(after_help = "Examples:
   keybaton operator add grace > grace.token            everywhere, without an end
   keybaton operator add ci --namespace payments --days 90
-  keybaton operator remove grace                       the last one who may do everything stays")]
+  keybaton operator remove grace                       the last one who may do everything stays
+  keybaton operator reset --offline                    a new token where the last one is lost; the host is stopped")]
 pub(crate) struct OperatorArgs {
     #[command(subcommand)]
     pub(crate) command: OperatorCommand,
@@ -171,16 +173,46 @@ pub(crate) enum OperatorCommand {
         /// Its name.
         name: String,
     },
+    /// Make a new token for an operator whose token is lost: with the key-encryption key, while the host is stopped.
+    Reset(Reset),
+}
+
+/// `operator reset`.
+#[derive(Debug, Args)]
+pub(crate) struct Reset {
+    /// Its name. It may do everything everywhere; its earlier tokens are good no longer.
+    #[arg(default_value = "operator")]
+    pub(crate) name: String,
+    /// On the store itself: needs the key-encryption key and a stopped host.
+    #[arg(long)]
+    pub(crate) offline: bool,
+    /// Where the token goes (mode 0600); default: `operator.token` in the installation's directory.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) to: Option<PathBuf>,
 }
 
 /// `reconcile`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  keybaton reconcile payments/db                 wait until the host has observed and verified it, then free it
+  keybaton reconcile --all                       what a restore holds: matches, ahead, partly, lost, foreign,
+                                                 unreachable; what matches goes on
+  keybaton reconcile payments/db                 the same for one, and what to do next
+  keybaton reconcile payments/db --accept lost --reason 'the server was rebuilt'
   keybaton reconcile payments/db --no-wait       5 where it has not been compared yet")]
 pub(crate) struct Reconcile {
     /// `namespace/name`.
-    pub(crate) secret: String,
+    #[arg(required_unless_present = "all")]
+    pub(crate) secret: Option<String>,
+    /// Every secret that is held by a restore; those that match their targets go on.
+    #[arg(long, conflicts_with = "secret")]
+    pub(crate) all: bool,
+    /// Accept that what the journal knows is lost, because the target refuses it: nothing is current any more, and
+    /// nothing at the target is touched.
+    #[arg(long, value_parser = ["lost"], requires = "reason", conflicts_with = "all")]
+    pub(crate) accept: Option<String>,
+    /// Why it is accepted; goes into the journal and the audit log.
+    #[arg(long, default_value = "")]
+    pub(crate) reason: String,
     /// Do not wait for the comparison.
     #[arg(long)]
     pub(crate) no_wait: bool,

@@ -175,9 +175,16 @@ pub(crate) struct Backup {
 
 /// `restore`.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  keybaton restore --guide                 each step for this installation, in order, and how far it has come
+  keybaton restore /backup/2026-11-22      make the store from a backup")]
 pub(crate) struct Restore {
     /// The backup.
-    pub(crate) from: PathBuf,
+    #[arg(required_unless_present = "guide")]
+    pub(crate) from: Option<PathBuf>,
+    /// Tell each step of a restore for this installation, in order, and change nothing.
+    #[arg(long)]
+    pub(crate) guide: bool,
 }
 
 /// `key …`.

@@ -1,5 +1,6 @@
 //! One module a group of commands; this file only sends each to its own.
 
+mod access;
 mod audit;
 mod compromise;
 mod connections;
@@ -14,12 +15,13 @@ mod operators;
 mod people;
 mod plugin_view;
 mod plugins;
+mod reconcile;
 mod secrets;
 mod serve;
 mod show;
 mod stores;
 
-use crate::cli::{Cli, Command, Common};
+use crate::cli::{Cli, Command, Common, OperatorArgs, OperatorCommand};
 use crate::exit::{Context, Exit, Failure};
 use crate::output::Output;
 use clap::CommandFactory;
@@ -52,6 +54,9 @@ pub(crate) fn run(cli: Cli, output: &Output) -> Result<Exit, Failure> {
         Command::Doctor => on_tokio(doctor::run(&common, output)),
         Command::Connection(asked) => on_tokio(connections::run(&common, output, asked)),
         Command::Consumer(asked) => on_tokio(consumers::run(&common, output, asked)),
+        Command::Operator(OperatorArgs { command: OperatorCommand::Reset(asked) }) => {
+            access::reset(&common, output, asked)
+        }
         Command::Operator(asked) => on_tokio(operators::run(&common, output, asked)),
         Command::Audit(asked) => on_tokio(audit::run(&common, output, asked)),
         Command::Backup(asked) => on_tokio(stores::backup(&common, output, asked)),
@@ -68,7 +73,7 @@ async fn of_secrets(common: Common, output: &Output, command: Command) -> Result
         Command::Revert(asked) => secrets::reasoned(&common, output, "revert", asked).await,
         Command::Abandon(asked) => secrets::reasoned(&common, output, "abandon", asked).await,
         Command::Release(asked) => secrets::plain(&common, output, "release", asked).await,
-        Command::Reconcile(asked) => secrets::reconcile(&common, output, asked).await,
+        Command::Reconcile(asked) => reconcile::run(&common, output, asked).await,
         Command::Compromise(asked) => compromise::run(&common, output, asked).await,
         Command::Override(asked) => secrets::override_gate(&common, output, asked).await,
         Command::Member(asked) => people::member(&common, output, asked).await,

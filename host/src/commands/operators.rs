@@ -31,6 +31,7 @@ pub(crate) async fn run(common: &Common, output: &Output, asked: OperatorArgs) -
                 output.line(table.to_string());
             });
         }
+        OperatorCommand::Reset(_) => unreachable!("it is done without a host"),
         OperatorCommand::Remove { name } => {
             let gone: Withdrawn = client.delete(&format!("/v1/operators/{name}")).await?;
             output.result(&gone, |output, gone| {

@@ -1,6 +1,6 @@
 //! Commands that ask something of one secret. They send the request and show what was recorded; they decide nothing.
 
-use crate::cli::{Common, Import, Named, Override, Reasoned, Reconcile, Rotate, Scoped, Watch};
+use crate::cli::{Common, Import, Named, Override, Reasoned, Rotate, Scoped, Watch};
 use crate::client::Client;
 use crate::commands::{live, path_of};
 use crate::exit::{Context, Exit, Failure};
@@ -11,16 +11,10 @@ use keybaton_api::model::{
 };
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 /// Largest value that `import` takes, in bytes.
 const IMPORT_LIMIT: u64 = 1 << 20;
-
-/// Why a restored secret is held.
-const RESTORED: &str = "reconcile";
-/// Pause between two questions whether it has been compared.
-const COMPARED_PAUSE: Duration = Duration::from_millis(500);
 
 /// Starts a rotation; the first one of a secret issues its credential.
 pub(crate) async fn rotate(common: &Common, output: &Output, asked: Rotate) -> Result<Exit, Failure> {
@@ -77,37 +71,6 @@ pub(crate) async fn scoped(common: &Common, output: &Output, what: &str, asked: 
         output.line(format!("{}; {} freezes stand", paint(Tone::Good, "recorded"), standing.freezes.len()));
     });
     Ok(Exit::Done)
-}
-
-/// Frees a restored secret once the host has compared it with its target; waits for that unless told not to.
-pub(crate) async fn reconcile(common: &Common, output: &Output, asked: Reconcile) -> Result<Exit, Failure> {
-    let client = Client::new(common)?;
-    let path = path_of(&asked.secret)?;
-    let until = Instant::now() + Duration::from_secs(u64::from(asked.timeout) * 60);
-    let progress = output.progress(format!("comparing {} with its target", asked.secret));
-    let mut said = false;
-    loop {
-        let failure = match client.post(&format!("{path}/reconcile"), &serde_json::json!({})).await {
-            Ok(done) => {
-                progress.finish_and_clear();
-                recorded(output, "reconcile", &done);
-                return Ok(Exit::Done);
-            }
-            Err(failure) if failure.exit == Exit::Refused && !asked.no_wait => failure,
-            Err(failure) => return Err(failure),
-        };
-        let status: SecretStatus = client.get(&path).await?;
-        if status.held.is_none_or(|held| held.reason != RESTORED) {
-            return Err(failure);
-        }
-        if Instant::now() >= until {
-            return Err(failure.help("it is being compared still; see `keybaton history` for what the target answers"));
-        }
-        if !std::mem::replace(&mut said, true) {
-            output.note("the host observes the target and tries the current credential there; waiting for that");
-        }
-        tokio::time::sleep(COMPARED_PAUSE).await;
-    }
 }
 
 /// Lets a credential end without its evidence.

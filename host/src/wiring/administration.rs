@@ -74,10 +74,8 @@ impl Administration for Host {
         Ok(BackupReport {
             to: to.to_owned(),
             bytes: manifest.bytes,
-            not_included: vec![
-                "the key-encryption key: keep a copy of it elsewhere".to_owned(),
-                "connections, schedules, components and keybaton.lock: keep them under version control".to_owned(),
-            ],
+            included: super::kept::included(),
+            not_included: super::kept::missing(&self.installation),
         })
     }
 

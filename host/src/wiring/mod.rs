@@ -2,7 +2,7 @@
 
 mod administration;
 mod apply;
-mod audit;
+pub(crate) mod audit;
 pub(crate) mod chance;
 mod circles;
 mod claims;
@@ -11,6 +11,7 @@ pub(crate) mod connections;
 mod declared;
 mod host;
 pub(crate) mod identities;
+pub(crate) mod kept;
 pub(crate) mod keys;
 mod logins;
 mod managed;

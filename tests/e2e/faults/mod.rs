@@ -29,12 +29,12 @@ const FAULTS: [(&str, Fault); 9] = [
     ("trap-after", Fault::TrapAfter),
 ];
 
-/// One role, through. Before its commit nothing but the host's own record exists; after it a person has the last word.
+/// One role, through. Nothing is called current before the target took it: what it refuses for good is given back.
 const ONE_ROLE: &str = "
-           retryable  permanent        denied           unsupported      ambiguous  lost       twice           trap             trap-after
-create/0   completed  rolled-back      rolled-back      rolled-back      completed  completed  completed       rolled-back      completed
-install/0  completed  held,completed   held,completed   held,completed   completed  completed  once,completed  held,completed   completed
-verify/0   completed  held,completed   held,completed   held,completed   completed  completed  completed       held,completed   held,completed
+           retryable  permanent    denied       unsupported  ambiguous  lost       twice           trap         trap-after
+create/0   completed  rolled-back  rolled-back  rolled-back  completed  completed  completed       rolled-back  completed
+install/0  completed  rolled-back  rolled-back  rolled-back  completed  completed  once,completed  rolled-back  completed
+verify/0   completed  rolled-back  rolled-back  rolled-back  completed  completed  completed       rolled-back  rolled-back
 ";
 
 /// One role, given back: nothing has come to the target by then, and nothing has to go.
@@ -45,12 +45,12 @@ create/0   rolled-back  rolled-back  rolled-back  rolled-back  rolled-back  roll
 
 /// One role, put back.
 const ONE_ROLE_BACK: &str = "
-           retryable  permanent        denied           unsupported      ambiguous  lost       twice           trap             trap-after
-create/0   reverted   rolled-back      rolled-back      rolled-back      reverted   reverted   reverted        rolled-back      reverted
-install/0  reverted   held,reverted    held,reverted    held,reverted    reverted   reverted   once,reverted   held,reverted    reverted
-verify/0   reverted   held,reverted    held,reverted    held,reverted    reverted   reverted   reverted        held,reverted    held,reverted
-install/1  reverted   held,reverted    held,reverted    held,reverted    reverted   reverted   once,reverted   held,reverted    reverted
-verify/1   reverted   held,reverted    held,reverted    held,reverted    reverted   reverted   reverted        held,reverted    held,reverted
+           retryable  permanent      denied         unsupported    ambiguous  lost       twice          trap           trap-after
+create/0   reverted   rolled-back    rolled-back    rolled-back    reverted   reverted   reverted       rolled-back    reverted
+install/0  reverted   rolled-back    rolled-back    rolled-back    reverted   reverted   once,reverted  rolled-back    reverted
+verify/0   reverted   rolled-back    rolled-back    rolled-back    reverted   reverted   reverted       rolled-back    rolled-back
+install/1  reverted   held,reverted  held,reverted  held,reverted  reverted   reverted   once,reverted  held,reverted  reverted
+verify/1   reverted   held,reverted  held,reverted  held,reverted  reverted   reverted   reverted       held,reverted  held,reverted
 ";
 
 /// Two roles in turn, through.

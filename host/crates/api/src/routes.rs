@@ -12,6 +12,7 @@ mod health;
 mod host;
 mod operators;
 mod people;
+mod restored;
 mod secrets;
 mod workload;
 
@@ -53,6 +54,7 @@ fn parts() -> (Router<Context>, OpenApi) {
         .merge(command::routes())
         .merge(people::routes())
         .merge(attest::routes())
+        .merge(restored::routes())
         .merge(consumers::routes())
         .merge(operators::routes())
         .merge(host::routes())

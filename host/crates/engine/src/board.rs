@@ -119,6 +119,11 @@ impl Board {
         self.by_name.get(name).copied()
     }
 
+    /// Every secret that has a journal, by name.
+    pub(crate) fn journalled(&self) -> Vec<SecretId> {
+        self.by_name.values().copied().filter(|id| self.cell(*id).journalled).collect()
+    }
+
     pub(crate) fn cell(&self, id: SecretId) -> &Cell {
         &self.cells[id as usize]
     }

@@ -14,9 +14,10 @@ use crate::requests::{Accepted, Acknowledgement, Challenge, Challenged, Changed,
 use crate::scheduler::{self, Brake};
 use crate::shared::Shared;
 use crate::views::{
-    self, Examination, ForesightView, HistoryEntry, MembersView, PlaceView, Standing, StatusView, Summary,
+    self, ComparisonView, Examination, ForesightView, HistoryEntry, MembersView, PlaceView, Standing, StatusView,
+    Summary,
 };
-use crate::{begin, consumers, declare, examine, follow, people};
+use crate::{begin, consumers, declare, examine, follow, people, restored};
 use keybaton_protocol::command::Command;
 use keybaton_protocol::evidence::EvidenceKind;
 use keybaton_protocol::ids::{
@@ -214,7 +215,7 @@ impl Engine {
     /// # Errors
     /// Unknown secret, or the journal failed.
     pub async fn members(&self, secret: &SecretName) -> Result<Vec<MembersView>, EngineError> {
-        consumers::look(&self.shared, self.shared.find(secret)?, |state, _| views::members(state)).await
+        consumers::look(&self.shared, self.shared.find(secret)?, |state, now| views::members(state, now)).await
     }
 
     /// Adds or drops one replica of a consumer, until its declaration is applied anew or a rotation starts.
@@ -259,7 +260,7 @@ impl Engine {
     /// Unknown place, or the only one; see [`EngineError`].
     pub async fn scrap_place(&self, secret: &SecretName, place: Place, author: Author) -> Result<Seq, EngineError> {
         let command = Command::ScrapPlace { place, author };
-        crate::begin::ask(&self.shared, self.shared.find(secret)?, command, Vec::new(), None).await
+        begin::ask(&self.shared, self.shared.find(secret)?, command, Vec::new(), None).await
     }
 
     /// Which replica a person's word would speak of, if it would count. Records nothing.
@@ -324,14 +325,35 @@ impl Engine {
     /// See [`EngineError`].
     pub async fn reconcile(&self, secret: &SecretName, author: Author) -> Result<Seq, EngineError> {
         let id = self.shared.find(secret)?;
-        let reported = self.shared.reported(id);
-        let next = consumers::look(&self.shared, id, move |state, _| {
-            let seen = state.replicas().values().flat_map(|it| it.fetched.keys().copied()).max();
-            let past = seen.max(reported).map_or(state.next_generation(), |it| Generation(it.0.saturating_add(1)));
-            past.max(state.next_generation())
-        })
-        .await?;
+        let next = restored::next_number(&self.shared, id).await?;
         begin::ask(&self.shared, id, Command::Reconcile { author, next }, Vec::new(), None).await
+    }
+
+    /// A person accepts that what a restored journal knows is lost, because the target refuses it. Nothing is current
+    /// any more, and nothing at the target is touched.
+    ///
+    /// # Errors
+    /// It was not restored, has not been compared, or works; see [`EngineError`].
+    pub async fn accept_lost(&self, secret: &SecretName, reason: String, author: Author) -> Result<Seq, EngineError> {
+        let id = self.shared.find(secret)?;
+        let next = restored::next_number(&self.shared, id).await?;
+        begin::ask(&self.shared, id, Command::AcceptLost { reason, author, next }, Vec::new(), None).await
+    }
+
+    /// How a secret compares that is held by a restore; `None` for one that is not.
+    ///
+    /// # Errors
+    /// Unknown secret, or the journal failed.
+    pub async fn comparison(&self, secret: &SecretName) -> Result<Option<ComparisonView>, EngineError> {
+        restored::comparison(&self.shared, self.shared.find(secret)?).await
+    }
+
+    /// The same for every secret that is held by a restore, by name.
+    ///
+    /// # Errors
+    /// A journal failed.
+    pub async fn comparisons(&self) -> Result<Vec<ComparisonView>, EngineError> {
+        restored::comparisons(&self.shared).await
     }
 
     /// Stops new mutations in a scope, durably; what was sent finishes.

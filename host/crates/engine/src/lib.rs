@@ -27,6 +27,7 @@ pub mod ports;
 mod preflight;
 pub mod proof;
 pub mod requests;
+mod restored;
 mod scheduler;
 mod scrub;
 mod shared;

@@ -170,6 +170,40 @@ async fn a_restored_secret_is_held_until_it_is_reconciled() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_secret_that_was_declared_after_a_restore_is_not_held_by_it() {
+    let mut bench = Bench::new(ALTERNATE).await;
+    bench.journal.restore();
+    bench.reincarnate(Default::default()).await;
+    bench.begin(PlanKind::Issue).await;
+    bench.rest().await;
+    assert_eq!(bench.replay().epoch(), bench.journal.epoch_now(), "its journal begins in this epoch");
+    bench.reincarnate(Default::default()).await;
+    pass(5_000).await;
+    assert!(!has(&bench, |it| matches!(it, Event::Restored { .. })), "it is older than no restore");
+    bench.begin(PlanKind::Rotate).await;
+    bench.rest().await;
+    bench.check("after a restart in the same epoch");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_restore_holds_is_listed_with_what_to_do_next() {
+    let mut bench = issued(ALTERNATE).await;
+    assert!(bench.engine.comparisons().await.unwrap().is_empty());
+    assert!(bench.engine.shutdown().await);
+    bench.journal.restore();
+    bench.reincarnate(Default::default()).await;
+    bench.engine.comparisons().await.unwrap();
+    pass(5_000).await;
+    let all = bench.engine.comparisons().await.unwrap();
+    assert_eq!(all.iter().map(|it| (it.outcome.as_str(), it.current)).collect::<Vec<_>>(), [("matches", Some(1))]);
+    assert!(all[0].advice.contains(&bench.secret().to_string()), "{}", all[0].advice);
+    let lost = bench.engine.accept_lost(&bench.secret(), "drill".to_owned(), author()).await;
+    assert!(matches!(lost, Err(EngineError::Refused { code: "conflict", .. })), "it works: {lost:?}");
+    bench.engine.reconcile(&bench.secret(), author()).await.unwrap();
+    assert!(bench.engine.comparisons().await.unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_frozen_connection_stops_a_rotation_between_calls_and_a_thaw_lets_it_go_on() {
     let mut bench = issued(SLOW).await;
     bench.begin(PlanKind::Rotate).await;

@@ -1,13 +1,12 @@
-//! Arms of the transition table: holds, freezes, overrides, compromises, restores.
+//! Arms of the transition table: holds, freezes, overrides, compromises.
 
-use crate::calls::{CallState, Effort, Tries};
+use crate::calls::{Effort, Tries};
 use crate::event::HoldReason;
 use crate::generation::{Exposure, Verified, Word};
-use crate::ids::{Author, Epoch, Generation, Place};
-use crate::state::{Hold, Restored, Secret};
+use crate::ids::{Author, Generation};
+use crate::state::{Hold, Secret};
 use crate::step::CallKind;
 use crate::table::Verdict;
-use std::collections::BTreeMap;
 
 impl Secret {
     pub(crate) fn held(&mut self, reason: HoldReason, detail: &str) -> Verdict {
@@ -40,7 +39,7 @@ impl Secret {
 
     fn released_by_hand(&mut self) -> Verdict {
         if self.restored.is_some() {
-            return Err("a restored secret is released by reconcile alone");
+            return self.compare_again();
         }
         let stuck = self.efforts.values().any(|tries| tries.exhausted);
         if self.hold.is_none() && !stuck && self.setbacks == 0 {
@@ -110,70 +109,6 @@ impl Secret {
             return Err("it is unmanaged already");
         }
         self.managed = false;
-        Ok(())
-    }
-
-    /// Another life begins: what was said, seen or sent in the last one proves nothing now.
-    pub(crate) fn restore(&mut self, epoch: Epoch) -> Verdict {
-        if epoch <= self.epoch {
-            return Err("epochs count up");
-        }
-        self.epoch = epoch;
-        self.observations.clear();
-        self.unlisted.clear();
-        self.loose.clear();
-        self.efforts.clear();
-        self.calls.values_mut().for_each(|call| call.state = CallState::Closed);
-        for replica in self.replicas.values_mut() {
-            replica.ready.clear();
-            replica.adopted = None;
-            replica.released.clear();
-            replica.dropped.clear();
-        }
-        for credential in self.generations.values_mut() {
-            credential.places.values_mut().for_each(|standing| standing.verified = Verified::Untried);
-        }
-        if let Some(rotation) = self.rotation.as_mut() {
-            rotation.draining = None;
-            rotation.quiet.clear();
-        }
-        self.restored = Some(Restored { first_call: self.next_call, tried: BTreeMap::new() });
-        self.hold = Some(Hold {
-            reason: HoldReason::Reconcile,
-            detail: "restored from a backup: compare it with its target, then reconcile".to_owned(),
-            since: self.clock,
-        });
-        Ok(())
-    }
-
-    pub(crate) fn reconciled(&mut self, next: Generation) -> Verdict {
-        self.may_reconcile()?;
-        if next < self.next {
-            return Err("generation numbers never go back");
-        }
-        self.next = next;
-        self.restored = None;
-        self.hold = None;
-        let steady = self.steady;
-        if let Some(rotation) = self.rotation.as_mut() {
-            rotation.patience = steady;
-            rotation.asked = steady;
-            rotation.first_call = self.next_call;
-        }
-        Ok(())
-    }
-
-    /// Whether a restored secret has been observed and tried at every place of its target.
-    pub(crate) fn may_reconcile(&self) -> Verdict {
-        let restored = self.restored.as_ref().ok_or("it was not restored")?;
-        let Some(current) = self.current.and_then(|current| self.generations.get(&current)) else { return Ok(()) };
-        let seen = |place: &Place| self.observations.get(place).is_some_and(|seen| seen.call >= restored.first_call);
-        if !self.everywhere(seen) {
-            return Err("the target has not been observed at every place since the restore");
-        }
-        if current.known() && !self.everywhere(|place| restored.tried.get(place) == Some(&true)) {
-            return Err("the current credential was not seen to work at every place since the restore");
-        }
         Ok(())
     }
 }

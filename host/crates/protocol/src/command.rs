@@ -190,6 +190,15 @@ pub enum Command {
         /// Next generation number, past the highest any consumer reports.
         next: Generation,
     },
+    /// What the restored journal knows is lost: the target refuses it.
+    AcceptLost {
+        /// Why.
+        reason: String,
+        /// Who.
+        author: Author,
+        /// Next generation number, past the highest any consumer reports.
+        next: Generation,
+    },
     /// The declaration is gone.
     Unmanage {
         /// Who.

@@ -204,6 +204,7 @@ impl Secret {
             made.imported = false;
             // The word was for its commit; its own end, one day, needs another.
             made.overridden = None;
+            made.doubtful = false;
         }
         self.previous = self.current.replace(number);
         self.settle_wave();
@@ -305,6 +306,9 @@ impl Secret {
         rotation.patience = moment.steady;
         rotation.asked = moment.steady;
         self.previous = self.current.replace(back);
+        if let Some(back) = self.generations.get_mut(&back) {
+            back.doubtful = false;
+        }
         Ok(())
     }
 

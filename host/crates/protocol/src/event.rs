@@ -6,49 +6,13 @@
 pub use crate::answers::{HostAnswer, Outcome};
 use crate::evidence::Evidence;
 use crate::ids::{
-    Author, CallId, ConsumerName, Digest, Epoch, Generation, Incarnation, Millis, OperationId, Ordinal, Place,
-    PluginName, Replica, RotationId, SealLabel, Slot, TargetId,
+    Author, CallId, ConsumerName, Digest, Epoch, Generation, Incarnation, Millis, OperationId, Ordinal, Place, Replica,
+    RotationId, SealLabel, Slot, TargetId,
 };
+pub use crate::pins::Pins;
 use crate::policy::{ConsumerPolicy, Members, Policy};
-use crate::profile::Profile;
 use crate::step::{CallKind, Ending, PlanKind, Step, names};
 use std::fmt;
-
-/// Everything a rotation runs on, pinned when it starts.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Pins {
-    /// Digest of the declaration as applied.
-    pub spec: Digest,
-    /// The plugin.
-    pub plugin: PluginName,
-    /// Its bytes.
-    pub component: Digest,
-    /// What it said of the target.
-    pub profile: Profile,
-    /// What the operator asked.
-    pub policy: Policy,
-    /// The plugin's settings, as JSON that passed `validate`.
-    pub settings: String,
-    /// Identity of the target (connection and what it points at).
-    pub target: String,
-    /// Where each plugin call is made.
-    pub places: Vec<Place>,
-}
-
-impl Pins {
-    /// Whether both act on the same target by the same plugin: what is live for one is live for the other.
-    #[must_use]
-    pub fn same_target(&self, other: &Self) -> bool {
-        self.plugin == other.plugin && self.target == other.target
-    }
-
-    /// Whether both act on the same credentials of that target, as far as the host can tell: the settings are the same,
-    /// letter by letter, and the plugin said the same of the overlap.
-    #[must_use]
-    pub fn same_site(&self, other: &Self) -> bool {
-        self.same_target(other) && self.settings == other.settings && self.profile.overlap == other.profile.overlap
-    }
-}
 
 /// One credential as the target lists it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -429,13 +393,31 @@ pub enum Event {
     },
     /// A process begins to measure the time; how much has passed since the event before is not known, and counts as none.
     ClockResumed,
+    /// The journal begins, in an epoch later than the installation's first.
+    Begun {
+        /// The epoch.
+        epoch: Epoch,
+    },
     /// The database was restored from a backup.
     Restored {
         /// The new epoch.
         epoch: Epoch,
+        /// Nothing of the older epoch opens a gate: neither a fetch that lapsed, nor an override, nor a soak. False in
+        /// journals that an earlier version restored, which were written by other rules.
+        strict: bool,
     },
     /// The restored secret agrees with its target again.
     Reconciled {
+        /// Who.
+        author: Author,
+        /// Next generation number, past the highest any consumer reports.
+        next: Generation,
+    },
+    /// The target refuses what the restored journal knows, and a person accepts that it is lost: nothing is current any
+    /// more, and nothing at the target is touched.
+    Lost {
+        /// Why.
+        reason: String,
         /// Who.
         author: Author,
         /// Next generation number, past the highest any consumer reports.
@@ -494,8 +476,10 @@ impl Event {
             Self::Ticked => "ticked",
             Self::ClockStepped { .. } => "clock-stepped",
             Self::ClockResumed => "clock-resumed",
+            Self::Begun { .. } => "begun",
             Self::Restored { .. } => "restored",
             Self::Reconciled { .. } => "reconciled",
+            Self::Lost { .. } => "lost",
             Self::Unmanaged { .. } => "unmanaged",
         }
     }

@@ -118,9 +118,22 @@ impl Secret {
         if self.ends_at_once(generation) {
             return Verdict::default();
         }
+        let mut verdict = self.ends_for(generation, cause, last, now);
+        if credential.doubtful
+            && credential.overridden.is_none()
+            && !matches!(cause, RetireCause::Orphan | RetireCause::Compromised)
+        {
+            let unheard = self.unheard_since_restore(generation, now);
+            verdict.missing.extend(unheard.into_iter().filter(|it| !verdict.missing.contains(it)).collect::<Vec<_>>());
+        }
+        verdict
+    }
+
+    fn ends_for(&self, generation: Generation, cause: RetireCause, last: bool, now: Millis) -> Verdict {
+        let Some(credential) = self.generations.get(&generation) else { return Verdict::default() };
         if self.current.is_none() && cause == RetireCause::Superseded {
             // The secret has ended; what an earlier rotation left ends like the last one did.
-            return self.may_end(generation, RetireCause::Ended, last, now);
+            return self.ends_for(generation, RetireCause::Ended, last, now);
         }
         if cause == RetireCause::Superseded
             && let Some(why) = self.unsucceeded(generation)
@@ -152,10 +165,47 @@ impl Secret {
     /// Every member of a required consumer that fetched a staged generation has let it go, or its lease has run out.
     /// It never was the one to use: optional consumers and replicas that are no members are asked, and not waited for.
     fn unstaged(&self, generation: Generation, now: Millis) -> Verdict {
+        if self.generations.get(&generation).is_some_and(|it| it.doubtful) {
+            // What was fetched before a restore never lapses; see `unheard_since_restore`.
+            return Verdict::default();
+        }
         let steady = self.steady_at(now);
         let leases = self.staged_leases(generation, self.staged_lease_ms(generation), now);
         let missing = leases.filter(|(_, lease)| !lease.over(steady)).map(|(who, _)| who.clone());
         Verdict { missing: missing.collect(), blocked: None }
+    }
+
+    /// Who may use a credential that was not current when the journal was restored: whoever fetched it, and everyone who
+    /// has to be waited for, until it has said since the restore that it let it go or uses the current one.
+    fn unheard_since_restore(&self, generation: Generation, now: Millis) -> Vec<(ConsumerName, Replica)> {
+        let moved = |name: &ConsumerName, replica: &ReplicaState| {
+            replica.let_go(generation) || self.uses_current(name, replica, now)
+        };
+        let fetched = self
+            .replicas
+            .iter()
+            .filter(|((name, _), replica)| replica.fetched.contains_key(&generation) && !moved(name, replica));
+        let mut unheard: Vec<_> = fetched.map(|(who, _)| who.clone()).collect();
+        for consumer in self.consumers.values().filter(|consumer| consumer.required && uses(consumer)) {
+            let (_, silent) = self.tally(consumer, now, |policy, replica| moved(&policy.name, replica));
+            let silent = silent.into_iter().map(|replica| (consumer.name.clone(), replica));
+            unheard.extend(silent.filter(|who| !unheard.contains(who)).collect::<Vec<_>>());
+        }
+        unheard
+    }
+
+    fn uses_current(&self, consumer: &ConsumerName, replica: &ReplicaState, now: Millis) -> bool {
+        let said = replica.adopted.as_ref().filter(|(adopted, _)| self.current == Some(*adopted));
+        let policy = self.consumers.get(consumer);
+        said.zip(policy).is_some_and(|((_, said), policy)| adoption_counts(policy, said, now))
+    }
+
+    /// Has everyone who must said that it uses the current credential. Open while there is none.
+    pub(crate) fn all_use_current(&self, now: Millis) -> Verdict {
+        if self.current.is_none() {
+            return Verdict::default();
+        }
+        self.gate(None, now, uses, |consumer, replica| self.uses_current(&consumer.name, replica, now))
     }
 
     /// Why no successor stands in for it. No evidence and no override makes up for that: the secret would be lost.
@@ -268,8 +318,9 @@ impl Secret {
                 let count = *count as usize;
                 let own = self.replicas.iter().filter(|((name, _), _)| *name == consumer.name);
                 let own = own.filter(|((_, replica), _)| self.is_member(&consumer.name, replica));
-                let (yes, no): (Vec<_>, Vec<_>) = own
-                    .partition(|((_, replica), state)| self.counts(consumer, replica, state, now) && said(consumer, state));
+                let (yes, no): (Vec<_>, Vec<_>) = own.partition(|((_, replica), state)| {
+                    self.counts(consumer, replica, state, now) && said(consumer, state)
+                });
                 let answered = yes.len().min(count);
                 // Who may be there is named; whoever is silent for longer than its lease may be gone for good.
                 let there = no.into_iter().filter(|(_, state)| !self.is_unknown(consumer, state, now));

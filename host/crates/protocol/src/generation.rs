@@ -33,6 +33,8 @@ pub struct Credential {
     pub overridden: Option<Word>,
     /// How often it was switched on again after a retirement had begun; part of later operation ids.
     pub recalls: u32,
+    /// It was not current when its journal was restored: nobody knows who uses it since.
+    pub doubtful: bool,
 }
 
 /// Whose word it is that a credential may end without the evidence its gate asks for.
@@ -185,6 +187,7 @@ impl Credential {
             compromised: None,
             overridden: None,
             recalls: 0,
+            doubtful: false,
         }
     }
 

@@ -249,11 +249,16 @@ impl Secret {
         let taken = self.generations.values().any(|other| {
             other.number != generation && other.slot.as_ref() == Some(slot) && other.liveness(place).lingers()
         });
-        if taken { Err("the slot holds a credential that has not ended") } else { Ok(()) }
+        if taken {
+            return Err("the slot holds a credential that has not ended");
+        }
+        if self.slot_doubtful(generation, place) && !self.all_use_current(self.clock).open() {
+            return Err("nobody knows what the slot holds since a restore, and not everyone is known to use current");
+        }
+        Ok(())
     }
 
     fn may_install(&self, generation: Generation, place: &Place, now: Millis) -> Verdict {
-        let rotation = self.rotation.as_ref().ok_or("no rotation runs")?;
         let credential = self.generations.get(&generation).ok_or("no such generation")?;
         if credential.minted.is_none() {
             return Err("it has not been minted and sealed");
@@ -264,6 +269,10 @@ impl Secret {
         if credential.destroying() {
             return Err("a destroy of it has been intended");
         }
+        let Some(rotation) = self.rotation.as_ref() else {
+            let level = self.current == Some(generation) && self.to_be_levelled(generation, place);
+            return if level { self.slot_free(generation, place) } else { Err("no rotation runs") };
+        };
         match rotation.phase {
             Phase::Prepare | Phase::Commit if generation == rotation.aim => {}
             Phase::RollingBack | Phase::Reverting if self.puts_back(rotation) == Some(generation) => {

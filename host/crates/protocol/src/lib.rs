@@ -50,8 +50,10 @@
 //! Parts of the state: [`state`], [`generation`], [`rotation`], [`calls`], [`retirement`], [`membership`].
 //! The table is `table.rs`; its arms are in `course.rs` (the rotation), `intents.rs`, `outcomes.rs`, `observed.rs`
 //! (calls), `statements.rs` (consumers), `endings.rs` (retirements), `pinned.rs` (what it runs on) and `brakes.rs`
-//! (holds, compromises, restores). Evidence is weighed in [`gate`]; how far a rotation has come is read off the facts
-//! in `progress.rs`; time that permits destruction is in `timers.rs`, and what becomes of the clock in `clock.rs`.
+//! (holds, compromises); `restored.rs` is what a restore does to a journal, [`comparison`] how it compares with its
+//! target. Evidence is weighed in [`gate`]; how far a rotation has come is read off the facts
+//! in `progress.rs`; time that permits destruction is in `timers.rs`, and what
+//! becomes of the clock in `clock.rs`.
 //!
 //! # Choices that a reader should know
 //!
@@ -70,6 +72,7 @@ pub mod action;
 pub mod admit;
 pub mod calls;
 pub mod command;
+pub mod comparison;
 pub mod decide;
 pub mod event;
 pub mod evidence;
@@ -99,12 +102,15 @@ mod intents;
 mod observed;
 mod outcomes;
 mod pinned;
+mod pins;
 mod progress;
+mod restored;
 mod statements;
 mod table;
 mod timers;
 
 pub use admit::{Refusal, admit};
+pub use comparison::{Comparison, compare};
 pub use decide::decide;
 pub use offer::{Known, Offer, offer};
 pub use outcomes::pause_ms;

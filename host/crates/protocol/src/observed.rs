@@ -212,8 +212,8 @@ impl Secret {
         let Some(old) = self.ending() else { return };
         let Some(entry) = seen(old) else { return };
         let (last_used_at, sessions) = (entry.last_used_at, entry.live_uses.unwrap_or(0));
-        let aim_used =
-            seen(rotation.aim).is_some_and(|aim| aim.live_uses.unwrap_or(0) > 0 || aim.last_used_at > Some(since.latest()));
+        let aim_used = seen(rotation.aim)
+            .is_some_and(|aim| aim.live_uses.unwrap_or(0) > 0 || aim.last_used_at > Some(since.latest()));
         let before = rotation.quiet.get(place).copied();
         let since = Some(since.earliest());
         let reference = before.map_or(since, |quiet| quiet.last_used_at.max(since));
@@ -243,6 +243,9 @@ impl Secret {
         let stranger = (place.clone(), id.clone());
         if !self.strangers.remove(&stranger) {
             return Err("it was not seen, or is no stranger");
+        }
+        if let Some(restored) = self.restored.as_mut() {
+            restored.strangers.insert(stranger.clone());
         }
         self.foreign.insert(stranger);
         Ok(())

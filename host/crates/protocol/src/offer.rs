@@ -140,6 +140,9 @@ pub fn offer(secret: &Secret, consumer: &ConsumerName, replica: &Replica, now: M
 /// Current, once it is proven and this replica's turn to switch has come; until then previous.
 fn use_now(secret: &Secret, consumer: &ConsumerName, replica: &Replica, now: Millis) -> Option<Generation> {
     let known = |generation: &Generation| secret.generations.get(generation).is_some_and(|it| it.known());
+    if let Some(pending) = in_place_of_current(secret) {
+        return Some(pending);
+    }
     let current = secret.current;
     let previous = secret.previous.filter(known);
     let rotation = secret.rotation.as_ref().filter(|rotation| rotation.committing());
@@ -166,6 +169,15 @@ impl Secret {
         let one_slot = self.rival(generation).is_some();
         !credential.destroying() && !ending && (one_slot || self.everywhere(on))
     }
+}
+
+/// A staged generation that works at every place, where the current one was refused at every place.
+fn in_place_of_current(secret: &Secret) -> Option<Generation> {
+    let rotation = secret.rotation.as_ref().filter(|rotation| rotation.preparing() && rotation.staged.is_some())?;
+    let current = secret.current?;
+    let takes_over = secret.everywhere(|place| secret.works_at(rotation.made, place))
+        && secret.everywhere(|place| secret.refused(current, place).is_some());
+    takes_over.then_some(rotation.made)
 }
 
 fn asked(secret: &Secret, consumer: &ConsumerName, replica: &Replica, now: Millis) -> Vec<Ask> {
@@ -207,6 +219,11 @@ fn asked(secret: &Secret, consumer: &ConsumerName, replica: &Replica, now: Milli
         });
         if !uses(policy) && switched && !let_go(old) {
             ask(Purpose::Dropped, old);
+        }
+    } else if let Some(current) = secret.current.filter(|_| uses(policy) && !retires && secret.asks_who_uses_what()) {
+        let said = state.and_then(|state| state.adopted.as_ref()).is_some_and(|(it, _)| *it == current);
+        if !said && use_now(secret, consumer, replica, now) == Some(current) {
+            ask(Purpose::Adopted, current);
         }
     }
     asks

@@ -141,7 +141,8 @@ impl Secret {
             count: open.attempt,
             not_before: self.clock.plus(pause_ms),
             fault: fault.clone(),
-            exhausted: hopeless || open.attempt >= attempts.cap,
+            // A comparison after a restore is tried again for as long as it takes: without it there is no way on.
+            exhausted: self.restored.is_none() && (hopeless || open.attempt >= attempts.cap),
         };
         self.efforts.insert(open.effort(), tries);
     }
@@ -156,13 +157,19 @@ impl Secret {
         match (open.kind, outcome) {
             (CallKind::Create, Outcome::Created(minted)) => self.created(call, open, minted),
             (CallKind::Observe, Outcome::Observed { began_at, live }) => self.observed(call, open, *began_at, live),
-            (CallKind::Verify, outcome) => self.tried(open.generation, &open.place, outcome),
+            (CallKind::Verify, outcome) => {
+                self.tried(open.generation, &open.place, outcome);
+                self.compared_at(open, outcome);
+            }
             (CallKind::Destroy, _) => {
                 if let Some(retirement) = self.retirements.get_mut(&job) {
                     retirement.gone = true;
                 }
                 if job.orphan.is_none() {
                     self.now_stands(call, open, Liveness::Gone);
+                    if let Some(slot) = self.generations.get(&open.generation).and_then(|it| it.slot.clone()) {
+                        self.doubtful_slots.remove(&(open.place.clone(), slot));
+                    }
                 }
             }
             (CallKind::Disable, _) => {
@@ -270,6 +277,9 @@ impl Secret {
             standing.installed = true;
             standing.id = id.or_else(|| standing.id.take());
         }
+        if let Some(slot) = self.generations.get(&open.generation).and_then(|it| it.slot.clone()) {
+            self.doubtful_slots.remove(&(open.place.clone(), slot));
+        }
         self.overwrite(open.generation, &open.place);
     }
 
@@ -295,9 +305,6 @@ impl Secret {
 
     fn tried(&mut self, generation: Generation, place: &Place, outcome: &Outcome) {
         let works = matches!(outcome, Outcome::Works);
-        if let Some(restored) = self.restored.as_mut().filter(|_| self.current == Some(generation)) {
-            restored.tried.insert(place.clone(), works);
-        }
         self.told_of_unlisted(generation, place, works);
         let now = self.clock;
         let one_slot = self.slot_of(generation) == Some(None);

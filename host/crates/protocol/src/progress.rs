@@ -59,6 +59,12 @@ impl Secret {
         !self.places().contains(place) && self.places_by_hand.get(place) == Some(&false)
     }
 
+    /// Whether a place that a person took in has yet to be brought level with the others, while no rotation does so.
+    pub(crate) fn to_be_levelled(&self, current: Generation, place: &Place) -> bool {
+        let behind = self.generations.get(&current).is_some_and(|it| it.known() && !it.lost());
+        behind && self.places_by_hand.get(place) == Some(&true) && !self.works_at(current, place)
+    }
+
     /// Places that are not away where something of a generation may be left.
     fn lingering_here(&self, generation: Generation) -> impl Iterator<Item = &Place> {
         let lingering = self.generations.get(&generation).into_iter().flat_map(Credential::lingering);
@@ -141,7 +147,8 @@ impl Secret {
                 Members::Count(count) => {
                     let own = self.replicas.iter().filter(|((name, _), _)| *name == consumer.name);
                     let own = own.filter(|((_, replica), _)| self.is_member(&consumer.name, replica));
-                    let (gone, there): (Vec<_>, Vec<_>) = own.partition(|(_, state)| self.is_unknown(consumer, state, now));
+                    let (gone, there): (Vec<_>, Vec<_>) =
+                        own.partition(|(_, state)| self.is_unknown(consumer, state, now));
                     let unnamed = (1..=(*count as usize).saturating_sub(there.len())).map(Replica::unnamed);
                     order.extend(there.into_iter().chain(gone).map(|(who, _)| who.clone()));
                     order.extend(unnamed.map(|replica| (consumer.name.clone(), replica)));
@@ -174,7 +181,8 @@ impl Secret {
     #[must_use]
     pub fn wave_missing(&self, now: Millis) -> Vec<(ConsumerName, Replica)> {
         let Some(rotation) = &self.rotation else { return Vec::new() };
-        let open: Vec<_> = self.order(now).into_iter().take(self.wave_end(rotation, rotation.wave.number, now)).collect();
+        let open: Vec<_> =
+            self.order(now).into_iter().take(self.wave_end(rotation, rotation.wave.number, now)).collect();
         self.adopted(rotation.aim, now).missing.into_iter().filter(|replica| open.contains(replica)).collect()
     }
 

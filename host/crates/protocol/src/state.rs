@@ -54,6 +54,8 @@ pub struct Secret {
     pub(crate) hold: Option<Hold>,
     pub(crate) frozen: Option<Author>,
     pub(crate) restored: Option<Restored>,
+    /// Slots taken in turn of which nobody knows what they hold since a restore.
+    pub(crate) doubtful_slots: BTreeSet<(Place, Slot)>,
     pub(crate) setbacks: u32,
     pub(crate) managed: bool,
     /// Places that a person took in or dropped, and whether each is there: later rotations keep to it.
@@ -79,8 +81,12 @@ pub struct Hold {
 pub struct Restored {
     /// The first call of the new life.
     pub first_call: CallId,
-    /// Places whose current credential was tried, and whether it worked.
-    pub tried: BTreeMap<Place, bool>,
+    /// What the older epoch tells opens no gate.
+    pub strict: bool,
+    /// Which credentials were tried where, and whether they worked.
+    pub tried: BTreeMap<(Generation, Place), bool>,
+    /// Credentials at the target that were seen for the first time since.
+    pub strangers: BTreeSet<(Place, TargetId)>,
 }
 
 /// Where a secret stands, as the transition table distinguishes it.
@@ -144,6 +150,7 @@ impl Secret {
             hold: None,
             frozen: None,
             restored: None,
+            doubtful_slots: BTreeSet::new(),
             setbacks: 0,
             managed: true,
             places_by_hand: BTreeMap::new(),
@@ -287,6 +294,12 @@ impl Secret {
     #[must_use]
     pub const fn hold(&self) -> Option<&Hold> {
         self.hold.as_ref()
+    }
+
+    /// What has been compared since a restore, while it is held for that.
+    #[must_use]
+    pub const fn restored(&self) -> Option<&Restored> {
+        self.restored.as_ref()
     }
 
     /// Who froze it, if it is frozen.

@@ -135,8 +135,10 @@ impl Secret {
             E::Unmanaged { .. } => self.unmanage(),
             // Time and restores.
             E::Ticked | E::ClockStepped { .. } | E::ClockResumed => Ok(()),
-            E::Restored { epoch } => self.restore(*epoch),
+            E::Begun { epoch } => self.begun(*epoch),
+            E::Restored { epoch, strict } => self.restore(*epoch, *strict),
             E::Reconciled { next, .. } => self.reconciled(*next),
+            E::Lost { next, .. } => self.lost(*next),
             E::Started { .. } | E::Supplied { .. } | E::Staged | E::Committed | E::RollingBack { .. } => WRONG_STAND,
             E::WaveOpened { .. } | E::Draining | E::Reverting { .. } | E::Reverted | E::Finished { .. } => WRONG_STAND,
         }

@@ -178,7 +178,9 @@ pub struct BackupReport {
     pub to: String,
     /// Its size.
     pub bytes: u64,
-    /// What is not in it and must be kept elsewhere (the key-encryption key).
+    /// What is in it, one line each.
+    pub included: Vec<String>,
+    /// What is not in it and must be kept elsewhere (the key-encryption key), one line each.
     pub not_included: Vec<String>,
 }
 

@@ -276,7 +276,7 @@ impl Administration for Roster {
     }
 
     async fn backup(&self, to: &str) -> Result<BackupReport, Failure> {
-        Ok(BackupReport { to: to.to_owned(), bytes: 1, not_included: Vec::new() })
+        Ok(BackupReport { to: to.to_owned(), bytes: 1, included: Vec::new(), not_included: Vec::new() })
     }
 
     async fn verify_audit(&self) -> Result<AuditReport, Failure> {

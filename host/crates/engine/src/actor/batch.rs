@@ -51,13 +51,7 @@ impl Batch {
         self.events.is_empty() && self.seals.is_empty() && self.replies.is_empty()
     }
 
-    pub(super) fn take_append(
-        &mut self,
-        secret: &SecretName,
-        after: Seq,
-        at: Millis,
-        mark: Option<Mark>,
-    ) -> Append {
+    pub(super) fn take_append(&mut self, secret: &SecretName, after: Seq, at: Millis, mark: Option<Mark>) -> Append {
         Append {
             secret: secret.clone(),
             after: Some(after),

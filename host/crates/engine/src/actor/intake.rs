@@ -131,9 +131,17 @@ impl Actor {
 
     /// Takes in an event that was asked for, if the table takes it.
     pub(super) fn grant(&mut self, event: Event, batch: &mut Batch) -> Result<(), Refusal> {
-        let at = self.now();
+        let (at, epoch) = (self.now(), self.shared.epoch);
+        let options = &self.shared.options;
         let loaded = self.loaded.as_mut().expect("loaded at the start of the turn");
-        loaded.fold(at, &event, &self.shared.options)?;
+        if loaded.secret.pins().is_none() && loaded.secret.epoch() != epoch {
+            // The journal begins here, and in this epoch: a restore is of journals that are older than it.
+            legal(&loaded.secret, std::slice::from_ref(&event), at)?;
+            let begun = Event::Begun { epoch };
+            loaded.fold(at, &begun, options)?;
+            batch.push(begun);
+        }
+        loaded.fold(at, &event, options)?;
         batch.push(event);
         Ok(())
     }

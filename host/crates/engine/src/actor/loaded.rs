@@ -141,6 +141,8 @@ impl Trail {
             Event::Finished { ending, .. } => self.finished(at, *ending, options),
             // A pause is a length of time, not a date.
             Event::ClockStepped { by_ms } => self.not_before = self.not_before.map(|until| until.shifted(*by_ms)),
+            // Nothing is current any more: it waits for its first credential, as if it were new.
+            Event::Lost { .. } => *self = Self { spec: self.spec, ..Self::default() },
             // Declared again, it takes over its declaration anew.
             Event::Unmanaged { .. } => self.spec = None,
             _ => {}

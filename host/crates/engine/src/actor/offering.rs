@@ -24,6 +24,7 @@ impl Actor {
     /// A fetch that has come: granted, or set aside where it waits and there is nothing new for it.
     pub(super) async fn fetch(&mut self, fetching: &mut Fetching, batch: &mut Batch) -> Result<Answer, Setback> {
         let Some(done) = fetching.done.take() else { return Ok(Answer::None) };
+        self.note_unknown(fetching);
         let offered = self.offer(&fetching.fetch);
         if let Some(known) = fetching.known.take_if(|known| !offered.is_news_to(known)) {
             if self.waiting.len() < WAITING {
@@ -51,6 +52,15 @@ impl Actor {
                 return Err(setback);
             }
         })
+    }
+
+    /// A replica that holds a generation which the journal does not know: after a restore, the journal is behind.
+    fn note_unknown(&mut self, fetching: &Fetching) {
+        let next = self.state().secret.next_generation();
+        let newest = fetching.known.as_ref().and_then(|known| known.generations.last().copied());
+        if let Some(newest) = newest.filter(|newest| *newest >= next) {
+            self.shared.report(self.id, newest);
+        }
     }
 
     /// Grants what fetches wait for, as the state is now. Answers whether anything was put on record for them.
@@ -106,18 +116,21 @@ impl Actor {
                 generation: generation.generation,
             };
             // A fetch is a fact: recorded without a fence, and before its bytes are given out.
+            let now = self.now();
             let events = match ask(&self.state().secret, &command, now) {
                 Ok(events) => events,
                 Err(refusal) => {
                     self.notice(&command, batch);
-                    return Err(refusal);
+                    return Ok(Err(refusal));
                 }
             };
             if events.is_empty() {
                 continue;
             }
             self.date(batch).await?;
-            events.into_iter().try_for_each(|event| self.grant(event, batch))?;
+            if let Err(refusal) = events.into_iter().try_for_each(|event| self.grant(event, batch)) {
+                return Ok(Err(refusal));
+            }
         }
         let secret = &self.state().secret;
         let rotation = offered.rotation;

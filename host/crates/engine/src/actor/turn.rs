@@ -133,7 +133,7 @@ impl Actor {
         let running = &self.running;
         let loaded = self.loaded.as_ref().expect("loaded at the start of the turn");
         let lost: Vec<_> = loaded.secret.running_calls().filter(|call| !running.contains(call)).collect();
-        let restored = loaded.secret.seq().0 > 0 && loaded.secret.epoch() != self.shared.epoch;
+        let restored = loaded.secret.pins().is_some() && loaded.secret.epoch() != self.shared.epoch;
         if lost.is_empty() && !restored {
             return Ok(());
         }
@@ -141,7 +141,7 @@ impl Actor {
         batch.fence = Some(fence);
         self.date(batch).await?;
         if restored {
-            self.fold(Event::Restored { epoch: self.shared.epoch }, batch)?;
+            self.fold(Event::Restored { epoch: self.shared.epoch, strict: true }, batch)?;
         }
         for call in lost {
             tracing::info!(secret = %self.name, call = call.0, "a plugin call was cut off when its host ended");

@@ -26,7 +26,6 @@ impl Actor {
         }
         let notes = self.notes(&batch.events);
         let at = self.now();
-        let expected = self.state().secret.seq();
         let append = batch.take_append(&self.name, before, at, moved.then_some(mark));
         let began = Instant::now();
         let written = self.shared.journal.append(append).await;

@@ -306,7 +306,7 @@ fn orders(event: &Event) -> Line {
         Event::Repinned { component, author } => {
             Line::new("the rotation goes on with other plugin bytes").with("component", &component).by(author)
         }
-        Event::Released { author } => Line::new("the hold is lifted").by(author),
+        Event::Released { author } => Line::new("the hold is lifted, or what failed is tried again at once").by(author),
         Event::Overridden { generation, reason, author } => {
             Line::new(format!("{generation} may end without evidence: {reason}"))
                 .with("generation", &generation.0)
@@ -318,11 +318,17 @@ fn orders(event: &Event) -> Line {
         }
         Event::Frozen { author } => Line::new("frozen").by(author),
         Event::Thawed { author } => Line::new("thawed").by(author),
-        Event::Restored { epoch } => {
+        Event::Begun { epoch } => Line::new("the journal begins").with("epoch", &epoch.0),
+        Event::Restored { epoch, .. } => {
             Line::new("the database was restored; the target is compared first").with("epoch", &epoch.0)
         }
         Event::Reconciled { author, next } => {
             Line::new("agrees with its target again").with("next", &next.0).by(author)
+        }
+        Event::Lost { reason, author, next } => {
+            Line::new(format!("accepted as lost: {reason}; nothing is current, and the target was left as it is"))
+                .with("next", &next.0)
+                .by(author)
         }
         Event::Unmanaged { author } => Line::new("its declaration is gone; nothing is destroyed").by(author),
         other => Line::new(other.name()),

@@ -2,11 +2,14 @@
 
 mod history;
 mod people;
+mod restored;
 mod status;
 
 pub(crate) use history::entries;
 pub use people::{ForesightView, MemberView, MembersView, PlaceView, PlacedView, StatementView, WordView};
 pub(crate) use people::{foresight, members, places};
+pub use restored::ComparisonView;
+pub(crate) use restored::comparison;
 pub(crate) use status::status;
 
 use serde::{Deserialize, Serialize};

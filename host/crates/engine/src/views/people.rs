@@ -134,11 +134,11 @@ pub struct ForesightView {
 }
 
 /// Every consumer, with its members.
-pub(crate) fn members(secret: &Secret) -> Vec<MembersView> {
-    secret.consumers().values().map(|consumer| consumer_view(secret, consumer)).collect()
+pub(crate) fn members(secret: &Secret, now: Millis) -> Vec<MembersView> {
+    secret.consumers().values().map(|consumer| consumer_view(secret, consumer, now)).collect()
 }
 
-fn consumer_view(secret: &Secret, consumer: &ConsumerPolicy) -> MembersView {
+fn consumer_view(secret: &Secret, consumer: &ConsumerPolicy, now: Millis) -> MembersView {
     let (listed, count) = match &consumer.members {
         Members::Listed(listed) => (listed.clone(), None),
         Members::Count(count) => (Vec::new(), Some(*count)),
@@ -151,8 +151,8 @@ fn consumer_view(secret: &Secret, consumer: &ConsumerPolicy) -> MembersView {
             replica: replica.to_string(),
             listed: secret.is_member(&consumer.name, &replica),
             incarnation: state.map(|state| state.incarnation.to_string()),
-            unknown: state.is_some_and(|state| secret.is_unknown(consumer, state)),
-            twice: state.is_some_and(|state| secret.speaks_twice(consumer, state)),
+            unknown: state.is_some_and(|state| secret.is_unknown(consumer, state, now)),
+            twice: state.is_some_and(|state| secret.speaks_twice(consumer, state, now)),
             holds: state.map_or_else(Vec::new, |state| state.fetched.keys().map(|it| it.0).collect()),
             statements: state.map_or_else(Vec::new, statements),
         }

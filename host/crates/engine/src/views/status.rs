@@ -85,13 +85,13 @@ fn rotation(secret: &Secret, it: &Rotation, shown: &Status) -> RotationView {
                     .filter(|(name, _)| *name == consumer.name)
                     .map(|(_, replica)| replica.to_string())
                     .collect(),
-                ..consumer_view(secret, consumer)
+                ..consumer_view(secret, consumer, shown.at)
             })
             .collect(),
     }
 }
 
-fn consumer_view(secret: &Secret, consumer: &ConsumerPolicy) -> ConsumerView {
+fn consumer_view(secret: &Secret, consumer: &ConsumerPolicy, now: Millis) -> ConsumerView {
     ConsumerView {
         name: consumer.name.to_string(),
         role: consumer.role.name().to_owned(),
@@ -101,8 +101,8 @@ fn consumer_view(secret: &Secret, consumer: &ConsumerPolicy) -> ConsumerView {
             .iter()
             .filter(|((name, _), _)| *name == consumer.name)
             .map(|((_, replica), state)| ReplicaView {
-                unknown: secret.is_unknown(consumer, state),
-                twice: secret.speaks_twice(consumer, state),
+                unknown: secret.is_unknown(consumer, state, now),
+                twice: secret.speaks_twice(consumer, state, now),
                 ..replica_view(replica.to_string(), state)
             })
             .collect(),

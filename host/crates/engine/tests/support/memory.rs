@@ -54,6 +54,11 @@ impl MemoryJournal {
         self.0.lock().unwrap().shared = true;
     }
 
+    /// The epoch.
+    pub fn epoch_now(&self) -> Epoch {
+        Epoch(self.0.lock().unwrap().epoch)
+    }
+
     /// Another host takes the lease: every fence given out before is old.
     pub fn usurp(&self, secret: &SecretName) {
         let mut inner = self.0.lock().unwrap();

@@ -172,12 +172,17 @@ fn asked_for(secret: &Secret, evidence: &Evidence) -> Result<(), Refusal> {
     let in_use = secret.current == Some(generation);
     let old = secret.previous == Some(generation);
     // Once nothing is left to move or to end, nothing that is said of the one in use has an effect.
-    let moving = rotation.is_some() || secret.previous.is_some();
+    let doubtful = secret.generations.values().any(|it| it.doubtful);
+    let moving = rotation.is_some() || secret.previous.is_some() || doubtful;
     let legal = match evidence.purpose {
         Purpose::Ready => (staged && preparing) || (moving && (in_use || old)),
         Purpose::Failed => (staged && preparing) || (moving && in_use),
         // An older generation's use is a report against the newer one; it counts as its withdrawal.
-        Purpose::Adopted => moving && (in_use || old),
+        // After a restore, the use of a pending one tells that the journal is behind.
+        Purpose::Adopted => {
+            let doubtful = secret.generations.get(&generation).is_some_and(|it| it.doubtful);
+            (moving && (in_use || old)) || doubtful
+        }
         Purpose::Cry => moving && in_use,
         Purpose::Released => !in_use || rotation.is_some_and(|rotation| rotation.kind == PlanKind::Retire),
         Purpose::Dropped => {

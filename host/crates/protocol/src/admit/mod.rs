@@ -4,6 +4,7 @@
 mod consumer;
 mod operator;
 mod people;
+mod restored;
 
 pub use consumer::noticed;
 pub use operator::{BY_COMPROMISE, BY_OPERATOR};
@@ -97,8 +98,9 @@ pub fn propose(secret: &Secret, command: &Command, now: Millis) -> Result<Vec<Ev
         }
         C::Repolicy { policy, author } => operator::repolicy(secret, policy, author),
         C::Repin { component, author } => Ok(vec![Event::Repinned { component: *component, author: author.clone() }]),
-        C::Restore { epoch } => Ok(vec![Event::Restored { epoch: *epoch }]),
-        C::Reconcile { author, next } => operator::reconcile(secret, author, *next),
+        C::Restore { epoch } => Ok(vec![Event::Restored { epoch: *epoch, strict: true }]),
+        C::Reconcile { author, next } => restored::reconcile(secret, author, *next),
+        C::AcceptLost { reason, author, next } => restored::accept_lost(secret, reason, author, *next),
         C::Unmanage { author } => Ok(vec![Event::Unmanaged { author: author.clone() }]),
     }
 }

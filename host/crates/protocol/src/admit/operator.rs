@@ -146,11 +146,17 @@ pub(super) fn import(secret: &Secret, command: &Command) -> Answer {
 }
 
 pub(super) fn rollback(secret: &Secret, reason: &str, author: &Author) -> Answer {
+    compared(secret)?;
     let (reason, author) = (reason.to_owned(), Some(author.clone()));
     if let Err(why) = secret.may_roll_back() {
         return Err(Refusal::new("gone", why, "let it go on; once it is committed, rotate to a new generation"));
     }
     match secret.stand() {
+        Stand::Prepare if secret.only_pending_works() => Err(Refusal::new(
+            "conflict",
+            "the target keeps one credential, and pending is the one that works there",
+            "let it go on until pending is current, or abandon it and rotate to a new one",
+        )),
         Stand::Prepare => Ok(vec![Event::RollingBack { reason, author }]),
         Stand::RollingBack => Ok(Vec::new()),
         Stand::Commit | Stand::Reverting => {
@@ -160,7 +166,20 @@ pub(super) fn rollback(secret: &Secret, reason: &str, author: &Author) -> Answer
     }
 }
 
+/// What a restored secret was in the middle of may be what is in use: it is not left before it was compared.
+fn compared(secret: &Secret) -> Result<(), Refusal> {
+    if secret.restored.is_some() {
+        return Err(Refusal::new(
+            "held",
+            "the secret was restored from a backup",
+            "reconcile it with its target first",
+        ));
+    }
+    Ok(())
+}
+
 pub(super) fn revert(secret: &Secret, reason: &str, author: &Author) -> Answer {
+    compared(secret)?;
     match secret.stand() {
         Stand::Reverting => return Ok(Vec::new()),
         Stand::Prepare | Stand::RollingBack => {
@@ -180,13 +199,14 @@ pub(super) fn abandon(secret: &Secret, reason: &str, author: &Author) -> Answer 
     if secret.rotation.is_none() {
         return Err(Refusal::new("conflict", "no rotation runs", "the secret can be started as it is"));
     }
+    compared(secret)?;
     let finished = Event::Finished { ending: Ending::Abandoned, reason: format!("abandoned by {author}: {reason}") };
     Ok(vec![finished])
 }
 
 pub(super) fn release(secret: &Secret, author: &Author) -> Answer {
     if secret.restored.is_some() {
-        return Err(Refusal::new("held", "the secret was restored from a backup", "reconcile it with its target"));
+        return Ok(super::restored::again(secret, author));
     }
     let stuck = secret.efforts.values().any(|tries| tries.exhausted);
     if secret.hold.is_none() && !stuck && secret.setbacks == 0 {
@@ -237,18 +257,4 @@ pub(super) fn repolicy(secret: &Secret, policy: &Policy, author: &Author) -> Ans
         return Err(Refusal::new("invalid", problem.what.clone(), problem.instead.clone()));
     }
     Ok(vec![Event::Repolicied { policy: Box::new(policy.clone()), author: author.clone() }])
-}
-
-/// The restored secret goes on. What it was preparing is given back: the life in which that began is over.
-pub(super) fn reconcile(secret: &Secret, author: &Author, next: Generation) -> Answer {
-    if let Err(why) = secret.may_reconcile() {
-        return Err(Refusal::new("held", why, "wait until the host has compared every place, or mend the target"));
-    }
-    let next = next.max(secret.next);
-    let mut events = vec![Event::Reconciled { author: author.clone(), next }];
-    if secret.stand() == Stand::Prepare {
-        let reason = "restored from a backup in the middle of prepare".to_owned();
-        events.push(Event::RollingBack { reason, author: Some(author.clone()) });
-    }
-    Ok(events)
 }

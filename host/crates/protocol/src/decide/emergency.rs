@@ -4,26 +4,23 @@ use super::Say;
 use super::build::{self, Sponsor};
 use crate::calls::Effort;
 use crate::event::{Event, RetireCause};
-use crate::ids::{Generation, Millis};
+use crate::ids::{Generation, Millis, Place};
 use crate::state::Secret;
 use crate::step::{CallKind, Ending, Phase, PlanKind, Step};
 
-/// After a restore: look at every place, and try the current credential there.
+/// After a restore: look at every place, and try there what may be in use: the current credential, the pending one, and
+/// where current is refused the previous one. What fails or is refused is tried again, for as long as it takes.
 pub(super) fn compare_after_restore(secret: &Secret, now: Millis) -> Option<Say> {
-    let restored = secret.restored.as_ref()?;
-    let sponsor = || Sponsor::any(secret);
+    secret.restored.as_ref()?;
     let mut wait = None;
     for place in secret.places() {
         let generation = secret.current.unwrap_or(Generation(0));
-        let seen = secret.observations.get(place).is_some_and(|seen| seen.call >= restored.first_call);
-        let known = secret.current.and_then(|it| secret.generations.get(&it)).is_some_and(|it| it.known());
-        let say = if !seen {
-            build::observe(secret, now, Step::Verify, place, generation, sponsor()?)
-        } else if known && !restored.tried.contains_key(place) {
-            let effort = Effort { kind: CallKind::Verify, generation, place: place.clone(), orphan: None };
-            build::attempt(secret, now, Step::Verify, &effort, sponsor()?)
+        let say = if secret.seen_since_restore(place) {
+            let Some(candidate) = candidate(secret, place) else { continue };
+            let effort = Effort { kind: CallKind::Verify, generation: candidate, place: place.clone(), orphan: None };
+            build::attempt(secret, now, Step::Verify, &effort, Sponsor::any(secret)?)
         } else {
-            continue;
+            build::observe(secret, now, Step::Verify, place, generation, Sponsor::any(secret)?)
         };
         match say {
             Say::Wait(until, waiting) => drop(wait.get_or_insert(Say::Wait(until, waiting))),
@@ -31,6 +28,19 @@ pub(super) fn compare_after_restore(secret: &Secret, now: Millis) -> Option<Say>
         }
     }
     wait
+}
+
+/// The credential to try at a place after a restore, if any is left to try.
+fn candidate(secret: &Secret, place: &Place) -> Option<Generation> {
+    let restored = secret.restored.as_ref()?;
+    let tried = |generation: Generation| restored.tried.get(&(generation, place.clone())).copied();
+    let known = |generation: &Generation| secret.generations.get(generation).is_some_and(|it| it.known());
+    let (current, pending) = (secret.current.filter(known), secret.pending().filter(known));
+    let refused = current.is_some_and(|it| tried(it) == Some(false));
+    let previous = secret.previous.filter(known).filter(|_| refused);
+    let untried = [current, pending, previous].into_iter().flatten().find(|it| tried(*it).is_none());
+    let other_works = [pending, previous].into_iter().flatten().any(|it| tried(it) == Some(true));
+    untried.or_else(|| current.filter(|_| refused && !other_works))
 }
 
 fn exposed(secret: &Secret, generation: Option<Generation>) -> bool {
@@ -71,7 +81,7 @@ pub(super) fn end_compromised(secret: &Secret, _: Millis) -> Option<Say> {
         if !at_once || pending || in_use || secret.shares_the_only_slot(credential.number) {
             continue;
         }
-        let open = |place: &&crate::ids::Place| secret.retirement(credential.number, place).is_none();
+        let open = |place: &&Place| secret.retirement(credential.number, place).is_none();
         events.extend(credential.lingering().filter(open).map(|place| Event::RetirementOpened {
             generation: credential.number,
             place: place.clone(),

@@ -6,6 +6,7 @@ mod build;
 mod clean;
 mod doubt;
 mod emergency;
+mod level;
 mod prepare;
 mod retire;
 mod revert;
@@ -69,6 +70,7 @@ const COURSE: &[Rule] = &[
 /// Credentials that end: jobs of their own, that neither a hold nor the end of their rotation stops.
 const ENDINGS: &[Rule] = &[
     emergency::end_compromised,
+    level::level,
     retire::find_truth,
     retire::open,
     retire::close,

@@ -68,6 +68,10 @@ pub(super) fn create(secret: &Secret, now: Millis) -> Option<Say> {
         return build::call(secret, now, CallKind::Create, Step::Create, place);
     }
     if secret.slot_free(rotation.made, place).is_err() {
+        let missing = secret.all_use_current(now).missing;
+        if secret.slot_doubtful(rotation.made, place) && !missing.is_empty() {
+            return Some(Say::Wait(None, Waiting::Consumers { step: Step::Create, missing }));
+        }
         return Some(Say::Wait(None, Waiting::Retirement(rotation.made, place.clone())));
     }
     let resumes = secret.calls.values().any(|call| {

@@ -43,11 +43,25 @@ fn three_troubles_with_hosts_and_calls_break_nothing() {
 #[test]
 fn what_a_stranger_puts_into_a_slot_is_never_ended() {
     let troubles = &[Trouble::Occupants, Trouble::Operators];
-    explore(Bounds { profile: crate::common::alternate(), replicas: 1, trouble: 3, rotations: 1, troubles });
+    explore(Bounds {
+        profile: crate::common::alternate(),
+        replicas: 1,
+        count: None,
+        trouble: 3,
+        rotations: 1,
+        troubles,
+    });
 }
 
 #[test]
 fn a_stranger_in_a_slot_and_a_host_that_dies_break_nothing() {
     let troubles = &[Trouble::Occupants, Trouble::Hosts];
-    explore(Bounds { profile: crate::common::alternate(), replicas: 1, trouble: 3, rotations: 2, troubles });
+    explore(Bounds {
+        profile: crate::common::alternate(),
+        replicas: 1,
+        count: None,
+        trouble: 3,
+        rotations: 2,
+        troubles,
+    });
 }

@@ -52,6 +52,8 @@ pub(crate) enum Trouble {
     Strangers,
     /// A stranger takes a slot, and the target refuses half-way.
     Occupants,
+    /// The journal is restored from a backup: a model run of its own, for all else goes on from there.
+    Restores,
 }
 
 impl Bounds {
@@ -106,6 +108,9 @@ impl Model for Bounds {
             used: Default::default(),
             broken: Default::default(),
             endings: Default::default(),
+            backup: None,
+            doubtful: Default::default(),
+            restored: false,
         };
         let pins = || pins(self.profile.clone(), self.policy());
         let start = |rotation: &str, kind| Command::Start {
@@ -124,6 +129,11 @@ impl Model for Bounds {
         }
         assert!(world.command(&start("r1", PlanKind::Rotate)), "the rotation is refused");
         vec![world]
+    }
+
+    /// A comparison after a restore is tried again without an end: two refusals tell as much as any number.
+    fn within_boundary(&self, world: &World) -> bool {
+        world.secret.efforts().values().all(|tries| tries.count <= 2)
     }
 
     fn actions(&self, world: &World, actions: &mut Vec<Act>) {
@@ -149,6 +159,9 @@ impl Model for Bounds {
         if world.secret.hold().is_some() {
             actions.push(Act::Abandon);
         }
+        if world.secret.restored().is_some() {
+            actions.extend([Act::Reconcile, Act::AcceptLost]);
+        }
         if world.rotations < self.rotations {
             actions.push(Act::Next);
         }
@@ -170,6 +183,8 @@ impl Model for Bounds {
                 | Act::GiveUp(_)
                 | Act::Thaw
                 | Act::Next
+                | Act::Reconcile
+                | Act::AcceptLost
         ) || (act == Act::Abandon && last.secret.hold().is_some());
         if !free {
             world.trouble -= 1;
@@ -189,6 +204,7 @@ impl Model for Bounds {
             Property::always("5: at rest, the census is the journal's", |_, world| census(world)),
             Property::always("6: abandon leads to startable", |_, world| startable(world)),
             Property::always("nothing is stuck for ever", |_, world| never_stuck(world)),
+            Property::always("no restore is a dead end", |_, world| leads_on(world)),
             Property::sometimes("a rotation completes", |_, world: &World| world.endings.contains("completed")),
             Property::sometimes("a rollback completes", |model: &Self, world: &World| {
                 world.endings.contains("rolled-back") || model.troubles == [Trouble::Crowds]
@@ -204,6 +220,9 @@ impl Bounds {
     fn troubled(&self, world: &World, actions: &mut Vec<Act>) {
         if world.secret.hold().is_some() {
             actions.push(Act::Release);
+        }
+        if self.has(Trouble::Restores) {
+            actions.extend([Act::Backup, Act::Restore]);
         }
         if self.has(Trouble::Hosts) {
             actions.extend([Act::DieAfterIntent, Act::Crash, Act::Takeover]);
@@ -346,6 +365,13 @@ fn perform(world: &mut World, act: &Act) -> bool {
         Act::Thaw => world.command(&Command::Thaw { author: author() }),
         Act::Next => world.start(PlanKind::Rotate),
         Act::Retire => world.start(PlanKind::Retire),
+        Act::Backup => world.backup(),
+        Act::Restore => world.restore(),
+        Act::Reconcile => world.command(&Command::Reconcile { author: author(), next: world.next_number() }),
+        Act::AcceptLost => {
+            world.overridden = true;
+            world.command(&Command::AcceptLost { reason, author: author(), next: world.next_number() })
+        }
     }
 }
 
@@ -358,7 +384,7 @@ fn speak(world: &mut World, at: usize, purpose: Purpose) -> bool {
 
 /// Where it cannot be the current value (one slot, an answer outstanding), it is one whose value is kept.
 fn current_stays(world: &World) -> bool {
-    let Some(current) = world.secret.current() else { return true };
+    let Some(current) = world.secret.current().filter(|_| !world.restored) else { return true };
     let retires = world.secret.rotation().is_some_and(|rotation| rotation.kind == PlanKind::Retire);
     let exposed = world.secret.generations().values().any(|it| it.compromised.is_some());
     if retires || exposed || world.displaced(current) || world.target.valid(&world.secret, current) {
@@ -377,13 +403,37 @@ fn told_what_works(world: &World) -> bool {
     let exposed = world.secret.generations().values().any(|it| it.compromised.is_some());
     let retires = world.secret.rotation().is_some_and(|rotation| rotation.kind == PlanKind::Retire);
     let works = |generation| world.displaced(generation) || world.target.valid(&world.secret, generation);
+    // What a journal that was put back says is compared with the target first.
     exposed
         || retires
+        || world.restored
         || world.workloads.iter().all(|it| {
             let told = offer(&world.secret, &id(CONSUMER), &it.replica, world.now);
             told.use_now.is_none_or(works)
                 || (world.one_slot() && told.generations.iter().any(|it| works(it.generation)))
         })
+}
+
+/// A restored secret is being compared, or there is a request that frees it.
+fn leads_on(world: &World) -> bool {
+    use keybaton_protocol::action::Action;
+    use keybaton_protocol::comparison::{Outcome, compare};
+    let Some(compared) = compare(&world.secret, None) else { return true };
+    let next = world.next_number();
+    match compared.outcome {
+        Outcome::Comparing | Outcome::Unreachable => {
+            let goes_on = matches!(
+                decide(&world.secret, world.now),
+                Action::Call(_) | Action::Record(_) | Action::Wait { until: Some(_), .. }
+            );
+            goes_on || !world.doing.is_empty()
+        }
+        _ => {
+            let lost = Command::AcceptLost { reason: "model".to_owned(), author: author(), next };
+            let freed = [Command::Reconcile { author: author(), next }, lost];
+            freed.iter().any(|command| admit(&world.secret, command, world.now).is_ok())
+        }
+    }
 }
 
 fn quiet(world: &World) -> bool {
@@ -412,7 +462,9 @@ fn named(world: &World) -> bool {
         .calls()
         .values()
         .any(|call| matches!(call.state, keybaton_protocol::calls::CallState::Interrupted { .. }));
+    // What was made between a backup and its restore has no name in the journal.
     if !quiet(world)
+        || world.restored
         || interrupted
         || matches!(decide(&world.secret, world.now), keybaton_protocol::action::Action::Record(_))
     {
@@ -445,7 +497,7 @@ fn census(world: &World) -> bool {
     let rests = world.secret.at_rest()
         && quiet(world)
         && decide(&world.secret, world.now) == keybaton_protocol::action::Action::Idle;
-    if !rests {
+    if !rests || world.restored {
         return true;
     }
     let current = world.secret.current();
@@ -458,7 +510,7 @@ fn census(world: &World) -> bool {
 
 /// Abandoning is legal wherever a rotation runs; afterwards one can start, or named retirements stand in the way.
 fn startable(world: &World) -> bool {
-    if world.secret.rotation().is_none() {
+    if world.secret.rotation().is_none() || world.secret.restored().is_some() {
         return true;
     }
     let mut left = world.clone();
@@ -476,7 +528,7 @@ fn startable(world: &World) -> bool {
     };
     match admit(&left.secret, &start, left.now) {
         Ok(_) => true,
-        Err(_) if left.secret.frozen().is_some() => true,
+        Err(_) if left.secret.frozen().is_some() || left.secret.restored().is_some() => true,
         // A moment's business: a value is being tried, or about to be recorded.
         Err(_) if !matches!(decide(&left.secret, left.now), keybaton_protocol::action::Action::Idle) => true,
         Err(refusal) => refusal.why.contains("no room before these have ended"),

@@ -9,5 +9,6 @@ mod crowd;
 mod native;
 mod none;
 mod replace;
+mod restores;
 mod target;
 mod world;

@@ -45,13 +45,15 @@ pub(crate) struct Request {
     pub(crate) id: Option<TargetId>,
     pub(crate) slot: Option<Slot>,
     pub(crate) deadline: Millis,
+    /// In which epoch it was sent: ids at the target are unique, numbers of calls only within one.
+    pub(crate) epoch: u32,
 }
 
 impl Request {
     pub(crate) fn of(call: &Call, secret: &Secret, deadline: Millis) -> Self {
         let slot = secret.generation(call.generation).and_then(|it| it.slot.clone());
         let Call { call, kind, generation, id, .. } = call.clone();
-        Self { call, kind, generation, id, slot, deadline }
+        Self { call, kind, generation, id, slot, deadline, epoch: secret.epoch().0 }
     }
 }
 
@@ -67,7 +69,7 @@ impl Target {
         let held = Held::of(Some(request.generation), now);
         match request.kind {
             CallKind::Create if minter == Minter::Target => {
-                let name = format!("k{}.{}", request.generation.0, request.call.0);
+                let name = format!("k{}.{}.{}", request.generation.0, request.epoch, request.call.0);
                 self.ids.insert(id(&name), held);
                 return Outcome::Created(minted(request.generation.0, Some(&name)));
             }

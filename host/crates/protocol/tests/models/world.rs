@@ -8,7 +8,7 @@ use keybaton_protocol::command::Command;
 use keybaton_protocol::event::{Event, HostAnswer, Outcome};
 use keybaton_protocol::evidence::{EvidenceKind, Purpose};
 use keybaton_protocol::fault::FailureClass;
-use keybaton_protocol::ids::{CallId, Generation, Incarnation, Millis, Ordinal, Replica, Slot};
+use keybaton_protocol::ids::{CallId, Epoch, Generation, Incarnation, Millis, Ordinal, Replica, Slot};
 use keybaton_protocol::profile::{Minter, Overlap, Profile};
 use keybaton_protocol::step::{CallKind, PlanKind};
 use keybaton_protocol::{Secret, admit, decide, offer};
@@ -73,6 +73,11 @@ pub(crate) struct World {
     /// Names of broken invariants.
     pub(crate) broken: BTreeSet<&'static str>,
     pub(crate) endings: BTreeSet<&'static str>,
+    /// The journal as a backup has it.
+    pub(crate) backup: Option<Box<Secret>>,
+    /// Generations that were not current when the journal was restored: nobody knows who uses them.
+    pub(crate) doubtful: BTreeSet<Generation>,
+    pub(crate) restored: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -123,6 +128,12 @@ pub(crate) enum Act {
     Thaw,
     Next,
     Retire,
+    /// The journal is copied.
+    Backup,
+    /// The copy becomes the journal; target, consumers and what is on the wire stay as they are.
+    Restore,
+    Reconcile,
+    AcceptLost,
 }
 
 impl World {
@@ -213,7 +224,18 @@ impl World {
             let retires = rotation.is_some_and(|rotation| rotation.kind == PlanKind::Retire);
             let in_use = self.secret.current() == Some(call.generation);
             let was_used = self.used.contains(&call.generation);
+            let heard = |it: &Workload| {
+                let current = self.secret.current();
+                let moved = current.is_some_and(|current| it.said.contains(&(Purpose::Adopted, current)));
+                moved || it.said.contains(&(Purpose::Released, call.generation))
+            };
+            let doubtful = self.doubtful.contains(&call.generation) && !in_use;
+            let used_now = self.workloads.iter().any(|it| it.uses == Some(call.generation));
+            if ends && self.restored && used_now && self.target.valid(&self.secret, call.generation) && !retires {
+                self.broken.insert("a restore ends what works and is used");
+            }
             let holds = match (ends, overwrites) {
+                (true, _) if doubtful => self.workloads.iter().all(heard),
                 // Of those who are counted, whoever holds it on record: no other name stands in for it.
                 (true, _) if self.counted && was_used => self.workloads.iter().all(|it| free(it) || switched(it)),
                 (_, true) if self.counted => self.workloads.iter().all(|it| free(it) || ready(it)),
@@ -312,7 +334,13 @@ impl World {
             self.broken.insert("3: what was never ours is ended");
         }
         let before = self.secret.current().filter(|current| self.target.valid(&self.secret, *current));
+        let held = self.target.slots.get(&request.slot).filter(|held| held.active).and_then(|held| held.generation);
+        let used = held.filter(|held| self.workloads.iter().any(|it| it.uses == Some(*held)));
         let outcome = self.target.land(&request, &profile.overlap, profile.minter, self.passed);
+        let gone = used.is_some_and(|used| !self.target.valid(&self.secret, used));
+        if self.restored && gone && request.kind == CallKind::Install && !self.one_slot() && !self.overridden {
+            self.broken.insert("a restore lets a slot in use be overwritten");
+        }
         let lost = before.is_some_and(|current| !self.target.valid(&self.secret, current));
         if lost && !self.may_lose_current() {
             self.broken.insert("1: the current credential is made invalid");
@@ -444,6 +472,12 @@ impl World {
                 }
             }
         }
+        // What a replica truly uses, and the restored journal takes for pending.
+        if let Some(uses) = self.workloads[at].uses.filter(|uses| self.restored && self.secret.pending() == Some(*uses))
+            && self.target.valid(&self.secret, uses)
+        {
+            self.say(at, Purpose::Adopted, uses);
+        }
         for ask in &told.asked {
             let works = self.target.valid(&self.secret, ask.generation);
             let holds = self.workloads[at].holds.contains_key(&ask.generation);
@@ -509,6 +543,37 @@ impl World {
             let fetch = Command::Fetch { consumer: id(CONSUMER), replica, incarnation, generation };
             self.command(&fetch);
         }
+    }
+
+    pub(crate) fn backup(&mut self) -> bool {
+        let first = self.backup.is_none() && !self.restored;
+        if first {
+            self.backup = Some(Box::new(self.secret.clone()));
+        }
+        first
+    }
+
+    /// The host is gone with what it was doing. What it had sent may land yet, and nobody hears of it.
+    pub(crate) fn restore(&mut self) -> bool {
+        let Some(backup) = self.backup.take() else { return false };
+        self.secret = *backup;
+        self.restored = true;
+        self.doing.clear();
+        self.replies.clear();
+        self.recorded.clear();
+        self.wire.iter_mut().for_each(|request| request.call.0 += 1_000);
+        self.workloads.iter_mut().for_each(|workload| workload.said.clear());
+        let (current, all) = (self.secret.current(), self.secret.generations().keys().copied());
+        self.doubtful = all.filter(|it| Some(*it) != current).collect();
+        self.command(&Command::Restore { epoch: Epoch(1) })
+    }
+
+    /// A number past all that consumers hold. Past all that the target holds, too: a number is a value in this model.
+    pub(crate) fn next_number(&self) -> Generation {
+        let held = self.workloads.iter().flat_map(|it| it.holds.keys().copied());
+        let slots = self.target.slots.values().chain(self.target.ids.values()).filter_map(|held| held.generation);
+        let sent = self.wire.iter().map(|request| request.generation);
+        Generation(held.chain(slots).chain(sent).map(|it| it.0).max().unwrap_or(0) + 1)
     }
 
     pub(crate) fn foreign(&mut self) {

@@ -129,6 +129,10 @@ pub(crate) struct Sim {
     pub(crate) rotations: u32,
     /// What the target lists.
     pub(crate) live: Vec<keybaton_protocol::event::Live>,
+    /// Generations whose values the target refuses.
+    pub(crate) refuses: &'static [u32],
+    /// The target does not answer.
+    pub(crate) silent: bool,
 }
 
 impl Sim {
@@ -148,6 +152,8 @@ impl Sim {
             done: Vec::new(),
             rotations: 0,
             live: Vec::new(),
+            refuses: &[],
+            silent: false,
         }
     }
 
@@ -272,15 +278,15 @@ impl Sim {
     /// A look at the only place, from intent to answer.
     pub(crate) fn look(&mut self) {
         let call = self.intend_by_hand(CallKind::Observe, 1, &Place::only());
-        let outcome = Outcome::Observed { began_at: self.now, live: self.listed() };
+        let outcome = Outcome::Observed { began_at: self.now, live: self.listed(&Place::only()) };
         self.record(Event::Ended { call, outcome });
     }
 
     /// What the target lists: what a test put there, and the slots that are in use.
-    fn listed(&self) -> Vec<keybaton_protocol::event::Live> {
+    fn listed(&self, place: &Place) -> Vec<keybaton_protocol::event::Live> {
         let told: Vec<_> = self.live.iter().filter_map(|entry| entry.slot.clone()).collect();
         let slots = self.secret.generations().values().filter_map(|it| {
-            let slot = it.slot.clone().filter(|slot| !told.contains(slot) && it.lingering().next().is_some())?;
+            let slot = it.slot.clone().filter(|slot| !told.contains(slot) && it.liveness(place).lingers())?;
             let entry = live(&format!("{slot}-{}", it.number.0), self.now);
             Some(keybaton_protocol::event::Live { slot: Some(slot), ..entry })
         });
@@ -290,6 +296,9 @@ impl Sim {
     /// What a target answers that does as it is told.
     pub(crate) fn answer(&mut self, call: &Call) -> Outcome {
         let number = call.generation.0;
+        if self.silent {
+            return fault(FailureClass::Retryable);
+        }
         match call.kind {
             CallKind::Create => {
                 let mints = call.pins.profile.minter == Minter::Target;
@@ -299,8 +308,9 @@ impl Sim {
                 }
                 Outcome::Created(minted(number, mints.then_some(name.as_str())))
             }
+            CallKind::Verify if self.refuses.contains(&number) => Outcome::Refused("login refused".to_owned()),
             CallKind::Verify => Outcome::Works,
-            CallKind::Observe => Outcome::Observed { began_at: self.now, live: self.listed() },
+            CallKind::Observe => Outcome::Observed { began_at: self.now, live: self.listed(&call.place) },
             CallKind::Destroy => {
                 let gone = call.id.clone();
                 self.live.retain(|live| Some(&live.id) != gone.as_ref());

@@ -388,7 +388,7 @@ fn brakes_are_not_pulled_twice_nor_let_go_twice() {
     gone.record(Event::Unmanaged { author: author() });
     refused(&gone, &Event::Unmanaged { author: author() }, "unmanaged already");
     refused(&idle(), &Event::Reconciled { author: author(), next: Generation(9) }, "was not restored");
-    refused(&idle(), &Event::Restored { epoch: Epoch(0) }, "epochs count up");
+    refused(&idle(), &Event::Restored { epoch: Epoch(0), strict: true }, "epochs count up");
     refused(
         &idle(),
         &Event::Overridden { generation: Generation(9), reason: String::new(), author: author() },

@@ -19,6 +19,7 @@ mod people;
 mod places;
 mod random;
 mod refusals;
+mod restored;
 mod resumed;
 mod strangers;
 mod times;

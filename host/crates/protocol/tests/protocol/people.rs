@@ -9,10 +9,10 @@ use keybaton_protocol::event::{Event, HoldReason, Outcome};
 use keybaton_protocol::evidence::Purpose;
 use keybaton_protocol::fault::FailureClass;
 use keybaton_protocol::generation::Liveness;
-use keybaton_protocol::ids::{Epoch, Generation, Millis, Place};
+use keybaton_protocol::ids::{Generation, Millis, Place};
 use keybaton_protocol::policy::Policy;
 use keybaton_protocol::profile::Profile;
-use keybaton_protocol::step::{CallKind, Ending, Phase, PlanKind, Step};
+use keybaton_protocol::step::{CallKind, Ending, PlanKind, Step};
 use keybaton_protocol::view::would_break;
 use keybaton_protocol::{Stand, offer, status};
 
@@ -421,56 +421,6 @@ fn an_operators_rollback_is_no_setback() {
     sim.command(&Command::Rollback { reason: because(), author: author() });
     sim.run();
     assert_eq!((sim.secret.setbacks(), sim.rotation_over()), (0, true));
-}
-
-#[test]
-fn a_restored_secret_does_nothing_until_it_was_compared() {
-    let mut sim = Sim::rotating(alternate(), one_consumer());
-    sim.run();
-    sim.say("api", "one", Purpose::Ready, 2);
-    sim.command(&Command::Restore { epoch: Epoch(1) });
-    let reconcile = Command::Reconcile { author: author(), next: Generation(7) };
-    assert!(sim.refused(&reconcile).contains("not been observed"));
-    assert_eq!(sim.run(), Waiting::Held(HoldReason::Reconcile));
-    let made: Vec<_> = sim.done.iter().rev().take(2).cloned().collect();
-    assert_eq!(made, ["verify 1", "observe 1"], "a look and a login, and nothing else");
-    assert!(sim.refused(&Command::Release { author: author() }).contains("reconcile"));
-    sim.command(&reconcile);
-    assert_eq!(sim.secret.rotation().map(|it| it.phase), Some(Phase::RollingBack), "that life is over");
-    assert_eq!(sim.secret.next_generation(), Generation(7), "past the highest any consumer reports");
-    sim.run_for(20_000);
-    assert!(sim.rotation_over() && sim.secret.epoch() == Epoch(1));
-}
-
-#[test]
-fn a_restored_secret_whose_credential_does_not_work_stays_held() {
-    let mut sim = Sim::issued(alternate(), one_consumer());
-    sim.command(&Command::Restore { epoch: Epoch(1) });
-    for _ in 0..2 {
-        let Action::Call(call) = sim.decide() else { panic!("{:?}", sim.decide()) };
-        sim.intend(&call);
-        let outcome = match call.kind {
-            CallKind::Observe => Outcome::Observed { began_at: sim.now, live: Vec::new() },
-            _ => Outcome::Refused("password changed since".to_owned()),
-        };
-        sim.record(Event::Ended { call: call.call, outcome });
-    }
-    let refusal = sim.refused(&Command::Reconcile { author: author(), next: Generation(2) });
-    assert!(refusal.contains("not seen to work"), "{refusal}");
-    assert!(sim.secret.record(sim.now, &Event::Restored { epoch: Epoch(1) }).is_err(), "epochs count up");
-}
-
-#[test]
-fn a_restore_takes_back_what_was_said_in_the_other_life() {
-    let mut policy = one_consumer();
-    policy.overlap_min_ms = 60_000;
-    let mut sim = adopted(alternate(), policy);
-    sim.run();
-    sim.command(&Command::Restore { epoch: Epoch(1) });
-    sim.run();
-    sim.command(&Command::Reconcile { author: author(), next: Generation(3) });
-    let waiting = sim.run();
-    assert!(matches!(waiting, Waiting::Consumers { step: Step::Adopt, .. }), "{waiting:?}");
 }
 
 #[test]

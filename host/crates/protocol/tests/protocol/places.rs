@@ -352,3 +352,25 @@ fn with_one_slot_a_place_that_goes_away_before_it_was_overwritten_holds_nothing_
     sim.run();
     assert!(sim.secret.at_rest(), "{:#?}", sim.done);
 }
+
+#[test]
+fn a_place_that_comes_back_while_no_rotation_runs_is_brought_level_before_anything_ends_there() {
+    let mut sim = rotating(&one_slot());
+    sim.run();
+    sim.say("api", "one", Purpose::Ready, 2);
+    let calls = all_due(&mut sim);
+    end_all(&mut sim, &calls[..2]);
+    sim.record(Event::Ended { call: calls[2].call, outcome: fault(FailureClass::Retryable) });
+    sim.command(&Command::Places { places: places(&["h1", "h2"]), author: author() });
+    sim.run();
+    sim.say("api", "one", Purpose::Adopted, 2);
+    sim.run();
+    assert!(sim.rotation_over(), "{:#?}", sim.done);
+    sim.command(&Command::Places { places: places(&["h1", "h2", "h3"]), author: author() });
+    let install = sim.run_until(CallKind::Install);
+    assert_eq!((install.generation, install.place.as_str()), (Generation(2), "h3"));
+    sim.run_for(10_000);
+    let standing = sim.secret.generation(Generation(2)).map(|it| it.liveness(&id("h3")));
+    assert_eq!(standing, Some(Liveness::Live), "{:#?}", sim.done);
+    assert!(sim.secret.at_rest(), "{:#?}", sim.done);
+}

@@ -140,7 +140,9 @@ fn course() -> impl Strategy<Value = Event> {
         prop::sample::select(Ending::ALL).prop_map(move |ending| Event::Finished { ending, reason: reason() }),
         prop::sample::select(HoldReason::ALL).prop_map(|reason| Event::Held { reason, detail: String::new() }),
         Just(Event::Released { author: author() }),
-        (1_u32..4).prop_map(|epoch| Event::Restored { epoch: Epoch(epoch) }),
+        (1_u32..4, any::<bool>()).prop_map(|(epoch, strict)| Event::Restored { epoch: Epoch(epoch), strict }),
+        (1_u32..4).prop_map(|epoch| Event::Begun { epoch: Epoch(epoch) }),
+        generation().prop_map(move |next| Event::Lost { reason: "drawn".to_owned(), author: author(), next }),
         generation().prop_map(|next| Event::Reconciled { author: author(), next }),
         prop::collection::vec(place(), 0..3).prop_map(|places| Event::PlacesChanged { places, author: author() }),
         Just(Event::Supplied { generation: Generation(1), minted: minted(1, None), author: author() }),
@@ -176,6 +178,10 @@ fn people() -> impl Strategy<Value = Command> {
         }),
         1 => policies().prop_map(|policy| Command::Repolicy { policy: Box::new(policy), author: author() }),
         1 => (1_u32..9).prop_map(|next| Command::Reconcile { author: author(), next: Generation(next) }),
+        1 => (1_u32..4).prop_map(|epoch| Command::Restore { epoch: Epoch(epoch) }),
+        1 => (1_u32..9).prop_map(move |next| {
+            Command::AcceptLost { reason: reason(), author: author(), next: Generation(next) }
+        }),
         1 => Just(Command::RemoveConsumer { consumer: id("api"), author: author() }),
     ]
 }

@@ -24,11 +24,12 @@ macro_rules! record_struct {
 
 macro_rules! record_enum {
     ($name:ident => $model:ident {
-        $( $variant:ident $( ($bind:ident : $inner:ty) )? $( { $($(#[$meta:meta])* $field:ident : $type:ty),* $(,)? } )? ),* $(,)?
+        $( $variant:ident $( ($bind:ident : $inner:ty) )?
+            $( { $( $(#[$meta:meta])* $field:ident : $type:ty),* $(,)? } )? ),* $(,)?
     }) => {
         #[derive(Debug, serde::Serialize, serde::Deserialize)]
         #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-        pub(crate) enum $name { $( $variant $( ($inner) )? $( { $($(#[$meta])* $field: $type),* } )? ),* }
+        pub(crate) enum $name { $( $variant $( ($inner) )? $( { $( $(#[$meta])* $field: $type),* } )? ),* }
 
         impl $crate::record::Stored<$model> for $name {
             fn store(model: &$model) -> Self {

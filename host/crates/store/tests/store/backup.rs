@@ -89,7 +89,7 @@ async fn a_restored_store_lives_in_a_new_epoch_and_says_whose_journal_does_not_k
         let fresh = restored.lease(&secret("a/one"), "host", 1_000).await.unwrap();
         assert!(fresh.fence > later.fence, "new fences lie beyond those given after the backup");
         assert_eq!(restored.restored_pending().await.unwrap(), [secret("a/one"), secret("a/two")]);
-        restored.append(facts("a/one", vec![Event::Restored { epoch }])).await.unwrap();
+        restored.append(facts("a/one", vec![Event::Restored { epoch, strict: true }])).await.unwrap();
         assert_eq!(restored.restored_pending().await.unwrap(), [secret("a/two")]);
         tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
     }

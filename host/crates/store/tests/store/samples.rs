@@ -248,8 +248,11 @@ fn ending() -> Vec<Event> {
         Event::ClockStepped { by_ms: 3_600_000 },
         Event::ClockStepped { by_ms: -3_600_000 },
         Event::ClockResumed,
-        Event::Restored { epoch: Epoch(2) },
+        Event::Begun { epoch: Epoch(2) },
+        Event::Restored { epoch: Epoch(2), strict: false },
+        Event::Restored { epoch: Epoch(3), strict: true },
         Event::Reconciled { author: author(), next: Generation(12) },
+        Event::Lost { reason: reason(), author: author(), next: Generation(12) },
         Event::Unmanaged { author: author() },
     ];
     all.extend(RetireCause::ALL.iter().map(|cause| Event::RetirementOpened {

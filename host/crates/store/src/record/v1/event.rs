@@ -70,8 +70,11 @@ record_enum!(EventRecord => Event {
     Ticked,
     ClockStepped { by_ms: i64 },
     ClockResumed,
-    Restored { epoch: u32 },
+    Begun { epoch: u32 },
+    // `strict` came later: a record without it was written by other rules, and is read by them.
+    Restored { epoch: u32, #[serde(default, skip_serializing_if = "std::ops::Not::not")] strict: bool },
     Reconciled { author: String, next: u32 },
+    Lost { reason: String, author: String, next: u32 },
     Unmanaged { author: String },
 });
 
@@ -98,7 +101,7 @@ kinds! {
     Reverting => "reverting", Reverted => "reverted", RetirementOpened => "retirement-opened",
     RetirementClosed => "retirement-closed", Erased => "erased", ForeignSeen => "foreign-seen", Held => "held",
     Released => "released", Overridden => "overridden", Compromised => "compromised", Frozen => "frozen",
-    Thawed => "thawed", Finished => "finished", Ticked => "ticked",
-    ClockStepped => "clock-stepped", ClockResumed => "clock-resumed", Restored => "restored",
-    Reconciled => "reconciled", Unmanaged => "unmanaged",
+    Thawed => "thawed", Finished => "finished", Ticked => "ticked", ClockStepped => "clock-stepped",
+    ClockResumed => "clock-resumed", Begun => "begun", Restored => "restored", Reconciled => "reconciled",
+    Lost => "lost", Unmanaged => "unmanaged",
 }
