@@ -215,7 +215,7 @@ impl Engine {
     /// # Errors
     /// Unknown secret, or the journal failed.
     pub async fn members(&self, secret: &SecretName) -> Result<Vec<MembersView>, EngineError> {
-        consumers::look(&self.shared, self.shared.find(secret)?, |state, now| views::members(state, now)).await
+        consumers::look(&self.shared, self.shared.find(secret)?, views::members).await
     }
 
     /// Adds or drops one replica of a consumer, until its declaration is applied anew or a rotation starts.

@@ -50,11 +50,14 @@ pub struct OpenCall {
     /// The credentials that the intent made uncertain; they stand as before where it turns out that nothing happened.
     pub touched: Vec<Touched>,
     /// The slot that the intent took there, and whose install was the newest in it before.
-    pub slot_before: Option<(Option<Slot>, Option<Generation>)>,
+    pub slot_before: Option<SlotBefore>,
     /// The clock was set, or not measured for a while, since it was intended: instants that it read itself are not to be
     /// compared with others.
     pub stepped: bool,
 }
+
+/// A slot, where the target has several, and the generation whose install was the newest in it.
+pub type SlotBefore = (Option<Slot>, Option<Generation>);
 
 /// How a credential stood at the place of a call before its intent and after it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

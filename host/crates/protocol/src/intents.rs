@@ -1,11 +1,11 @@
 //! Arms of the transition table: plugin calls about to be made. Every guard that keeps a credential alive is here, and
 //! is evaluated on the very state that the intent is appended to.
 
-use crate::calls::{CallState, Effort, OpenCall, Touched};
+use crate::calls::{CallState, Effort, OpenCall, SlotBefore, Touched};
 use crate::event::{Event, Pins};
 use crate::gate;
 use crate::generation::{Credential, Liveness, Verified};
-use crate::ids::{CallId, Generation, Millis, Ordinal, Place, RotationId, Slot};
+use crate::ids::{CallId, Generation, Millis, Ordinal, Place, RotationId};
 use crate::retirement::{Job, Retirement};
 use crate::rotation::Rotation;
 use crate::state::Secret;
@@ -96,7 +96,7 @@ impl Secret {
         place: &Place,
         orphan: bool,
         call: CallId,
-    ) -> (Vec<Touched>, Option<(Option<Slot>, Option<Generation>)>) {
+    ) -> (Vec<Touched>, Option<SlotBefore>) {
         if !kind.mutates() {
             return (Vec::new(), None);
         }
