@@ -47,7 +47,7 @@ lint: ## formatting, clippy, licences and sources of dependencies
 	scripts/components lint
 	$(CARGO) deny --log-level error check bans licenses sources
 
-# MUTANTS: more arguments, such as `-f host/crates/protocol/src/gate.rs`, `--iterate` or `--shard 1/4`.
+# MUTANTS: more arguments, such as `-f host/crates/protocol/src/read/gate.rs`, `--iterate` or `--shard 1/4`.
 mutants: ## mutations of the protocol, each of which must make a test fail
 	@command -v cargo-mutants >/dev/null || { echo "cargo-mutants is missing: cargo install --locked cargo-mutants" >&2; exit 1; }
 	RUST_BACKTRACE=0 $(CARGO) mutants --package keybaton-protocol --output target $(MUTANTS)

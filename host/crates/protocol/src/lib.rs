@@ -46,14 +46,14 @@
 //!
 //! # Where things are
 //!
-//! Words: [`ids`], [`step`], [`profile`], [`policy`], [`evidence`], [`fault`], [`event`], [`action`], [`command`].
-//! Parts of the state: [`state`], [`generation`], [`rotation`], [`calls`], [`retirement`], [`membership`].
-//! The table is `table.rs`; its arms are in `course.rs` (the rotation), `intents.rs`, `outcomes.rs`, `observed.rs`
-//! (calls), `statements.rs` (consumers), `endings.rs` (retirements), `pinned.rs` (what it runs on) and `brakes.rs`
-//! (holds, compromises); `restored.rs` is what a restore does to a journal, [`comparison`] how it compares with its
-//! target. Evidence is weighed in [`gate`]; how far a rotation has come is read off the facts
-//! in `progress.rs`; time that permits destruction is in `timers.rs`, and what
-//! becomes of the clock in `clock.rs`.
+//! | folder | what |
+//! |---|---|
+//! | `words/` | plain data: ids, steps, profiles, policies, evidence, faults, events, commands, actions |
+//! | `secret/` | the state and its one table; its fields are private to this folder |
+//! | `secret/fold/` | the table's arms, a file a theme |
+//! | `read/` | gates, members, progress, timers, offers, status, comparison: questions asked of the state |
+//! | `decide/` | the rules by which it goes on |
+//! | `admit/` | requests: legal or not, and what they become |
 //!
 //! # Choices that a reader should know
 //!
@@ -68,53 +68,23 @@
 //! - With one slot nothing removes a value beside the one in use: the old one goes by being overwritten, and is kept
 //!   until its successor is proven and used.
 
-pub mod action;
 pub mod admit;
-pub mod calls;
-pub mod command;
-pub mod comparison;
 pub mod decide;
-pub mod event;
-pub mod evidence;
-pub mod fault;
-pub mod gate;
-pub mod generation;
-pub mod ids;
-pub mod members;
-pub mod membership;
-pub mod offer;
-pub mod plan;
-pub mod policy;
-pub mod profile;
-pub mod refuse;
-pub mod retirement;
-pub mod rotation;
-pub mod state;
-pub mod step;
-pub mod view;
 
-mod answers;
-mod brakes;
-mod clock;
-mod course;
-mod endings;
-mod intents;
-mod observed;
-mod outcomes;
-mod pinned;
-mod pins;
-mod progress;
-mod restored;
-mod statements;
-mod table;
-mod timers;
+mod read;
+mod secret;
+mod words;
 
-pub use admit::{Refusal, admit};
-pub use comparison::{Comparison, compare};
+pub use admit::{PlanProblem, Refusal, admit, refuse};
 pub use decide::decide;
-pub use offer::{Known, Offer, offer};
-pub use outcomes::pause_ms;
-pub use refuse::{PlanProblem, refuse};
-pub use state::{Secret, Stand};
-pub use table::Illegal;
-pub use view::{Status, status};
+pub use read::comparison::{Comparison, compare};
+pub use read::offer::{Known, Offer, offer};
+pub use read::view::{Status, status};
+pub use read::{comparison, gate, members, offer, view};
+pub(crate) use read::{progress, timers};
+pub use secret::state::{Secret, Stand};
+pub(crate) use secret::table;
+pub use secret::table::Illegal;
+pub use secret::{calls, generation, membership, retirement, rotation, state};
+pub use words::{action, command, event, evidence, fault, ids, plan, policy, profile, step};
+pub(crate) use words::{answers, pins};

@@ -9,7 +9,6 @@ use crate::ids::{ConsumerName, Generation, Incarnation, Millis, Replica, Rotatio
 use crate::membership::ReplicaState;
 use crate::offer::{offer, readable};
 use crate::state::{Secret, Stand};
-use crate::statements::rank;
 use crate::step::{Phase, PlanKind};
 use crate::timers::Timer;
 
@@ -32,7 +31,7 @@ pub(super) fn fetch(
             "fetch again and take what is offered now",
         ));
     }
-    let state = secret.replicas.get(&(consumer.clone(), replica.clone()));
+    let state = secret.replicas().get(&(consumer.clone(), replica.clone()));
     let held = state.filter(|state| state.incarnation == *incarnation).and_then(|state| {
         let gone = state.let_go(generation) || state.inherited.contains(&generation);
         state.fetched.get(&generation).filter(|_| !gone).map(|since| (*since, state))
@@ -57,10 +56,10 @@ pub(super) fn fetch(
 /// Whether it is to be on record again that a replica is there: it is one of so many that are counted, or holds what is
 /// to end, and was not heard of for a share of its lease.
 fn speaks_up(secret: &Secret, consumer: &ConsumerName, replica: &Replica, state: &ReplicaState, now: Millis) -> bool {
-    let Some(policy) = secret.consumers.get(consumer).filter(|policy| policy.required) else { return false };
-    let ends = secret.ending().or(secret.previous);
+    let Some(policy) = secret.consumers().get(consumer).filter(|policy| policy.required) else { return false };
+    let ends = secret.ending().or(secret.previous());
     let holds = |ends| secret.waits_by_lease(policy) && secret.hold_on(policy, replica, ends, now).is_some();
-    let drains = secret.rotation.as_ref().is_some_and(|rotation| rotation.draining.is_some());
+    let drains = secret.rotation().is_some_and(|rotation| rotation.draining.is_some());
     let counted = !drains && secret.is_counted(policy, replica);
     let share_ms = secret.lease_ms(policy) / RENEWALS_PER_LEASE;
     let stale = Timer::new(state.heard, share_ms).over(secret.steady_at(now));
@@ -75,8 +74,8 @@ pub fn noticed(secret: &Secret, command: &Command, now: Millis) -> Option<Event>
         Command::Acknowledge { evidence, .. } => (&evidence.consumer, &evidence.replica, &evidence.incarnation),
         _ => return None,
     };
-    let policy = secret.consumers.get(consumer)?;
-    let state = secret.replicas.get(&(consumer.clone(), replica.clone()))?;
+    let policy = secret.consumers().get(consumer)?;
+    let state = secret.replicas().get(&(consumer.clone(), replica.clone()))?;
     let share_ms = secret.lease_ms(policy) / RENEWALS_PER_LEASE;
     let known = state.twice.is_some_and(|since| !Timer::new(since, share_ms).over(secret.steady_at(now)));
     (state.past.contains(incarnation) && !known).then(|| Event::SeenTwice {
@@ -87,14 +86,14 @@ pub fn noticed(secret: &Secret, command: &Command, now: Millis) -> Option<Event>
 }
 
 fn life(secret: &Secret, consumer: &ConsumerName, replica: &Replica, incarnation: &Incarnation) -> Result<(), Refusal> {
-    if !secret.consumers.contains_key(consumer) {
+    if !secret.consumers().contains_key(consumer) {
         return Err(Refusal::new(
             "unknown",
-            format!("{consumer} is no consumer of {}", secret.name),
+            format!("{consumer} is no consumer of {}", secret.name()),
             "declare it with the secret",
         ));
     }
-    let state = secret.replicas.get(&(consumer.clone(), replica.clone()));
+    let state = secret.replicas().get(&(consumer.clone(), replica.clone()));
     if state.is_some_and(|state| state.past.contains(incarnation)) {
         return Err(Refusal::new(
             "stale",
@@ -107,9 +106,9 @@ fn life(secret: &Secret, consumer: &ConsumerName, replica: &Replica, incarnation
 
 /// The answer to what was asked: it counts in the rotation that it was asked in, and in no other.
 pub(super) fn acknowledge(secret: &Secret, rotation: &RotationId, evidence: &Evidence, now: Millis) -> Answer {
-    let running = secret.rotation.as_ref().map_or_else(RotationId::none, |running| running.id.clone());
+    let running = secret.rotation().map_or_else(RotationId::none, |running| running.id.clone());
     if *rotation != running {
-        let now = if secret.rotation.is_some() { format!("{running} runs now") } else { "none runs now".to_owned() };
+        let now = if secret.rotation().is_some() { format!("{running} runs now") } else { "none runs now".to_owned() };
         let why = format!("it answers what was asked in rotation {rotation}, and {now}");
         return Err(Refusal::new("stale", why, "fetch again and state what is asked for now"));
     }
@@ -121,7 +120,7 @@ pub(super) fn state(secret: &Secret, evidence: &Evidence, now: Millis) -> Answer
     weight(evidence)?;
     word(evidence, now)?;
     let generation = evidence.generation;
-    if !secret.generations.contains_key(&generation) {
+    if !secret.generations().contains_key(&generation) {
         return Err(Refusal::new("gone", format!("{generation} does not exist"), "fetch what is offered now"));
     }
     asked_for(secret, evidence)?;
@@ -166,27 +165,27 @@ fn word(evidence: &Evidence, now: Millis) -> Result<(), Refusal> {
 /// Statements about what is not offered, or not in question, are refused: they could only be stale, or lies.
 fn asked_for(secret: &Secret, evidence: &Evidence) -> Result<(), Refusal> {
     let generation = evidence.generation;
-    let rotation = secret.rotation.as_ref();
+    let rotation = secret.rotation();
     let staged = rotation.is_some_and(|rotation| rotation.staged.is_some() && rotation.made == generation);
     let preparing = rotation.is_some_and(|rotation| rotation.phase == Phase::Prepare);
-    let in_use = secret.current == Some(generation);
-    let old = secret.previous == Some(generation);
+    let in_use = secret.current() == Some(generation);
+    let old = secret.previous() == Some(generation);
     // Once nothing is left to move or to end, nothing that is said of the one in use has an effect.
-    let doubtful = secret.generations.values().any(|it| it.doubtful);
-    let moving = rotation.is_some() || secret.previous.is_some() || doubtful;
+    let doubtful = secret.generations().values().any(|it| it.doubtful);
+    let moving = rotation.is_some() || secret.previous().is_some() || doubtful;
     let legal = match evidence.purpose {
         Purpose::Ready => (staged && preparing) || (moving && (in_use || old)),
         Purpose::Failed => (staged && preparing) || (moving && in_use),
         // An older generation's use is a report against the newer one; it counts as its withdrawal.
         // After a restore, the use of a pending one tells that the journal is behind.
         Purpose::Adopted => {
-            let doubtful = secret.generations.get(&generation).is_some_and(|it| it.doubtful);
+            let doubtful = secret.generations().get(&generation).is_some_and(|it| it.doubtful);
             (moving && (in_use || old)) || doubtful
         }
         Purpose::Cry => moving && in_use,
         Purpose::Released => !in_use || rotation.is_some_and(|rotation| rotation.kind == PlanKind::Retire),
         Purpose::Dropped => {
-            let asked = offer(secret, &evidence.consumer, &evidence.replica, secret.clock);
+            let asked = offer(secret, &evidence.consumer, &evidence.replica, secret.clock());
             !in_use || asked.asked.iter().any(|ask| ask.purpose == Purpose::Dropped && ask.generation == generation)
         }
     };
@@ -199,7 +198,7 @@ fn asked_for(secret: &Secret, evidence: &Evidence) -> Result<(), Refusal> {
 
 fn known_already(secret: &Secret, evidence: &Evidence) -> bool {
     let key = (evidence.consumer.clone(), evidence.replica.clone());
-    let Some(state) = secret.replicas.get(&key).filter(|state| state.incarnation == evidence.incarnation) else {
+    let Some(state) = secret.replicas().get(&key).filter(|state| state.incarnation == evidence.incarnation) else {
         return false;
     };
     let generation = &evidence.generation;
@@ -208,7 +207,7 @@ fn known_already(secret: &Secret, evidence: &Evidence) -> bool {
         Purpose::Ready => state.ready.get(generation),
         Purpose::Failed => state.failed.get(generation),
         // A weaker account of the same changes nothing.
-        Purpose::Adopted if adopted().is_some_and(|said| rank(said.kind) > rank(evidence.kind)) => return true,
+        Purpose::Adopted if adopted().is_some_and(|said| said.kind.rank() > evidence.kind.rank()) => return true,
         Purpose::Adopted => adopted(),
         Purpose::Released => state.released.get(generation),
         Purpose::Dropped => state.dropped.get(generation),

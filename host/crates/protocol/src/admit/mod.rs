@@ -4,10 +4,12 @@
 mod consumer;
 mod operator;
 mod people;
+mod refuse;
 mod restored;
 
 pub use consumer::noticed;
 pub use operator::{BY_COMPROMISE, BY_OPERATOR};
+pub use refuse::{PlanProblem, refuse};
 
 use crate::command::Command;
 use crate::event::Event;
@@ -63,10 +65,10 @@ pub fn propose(secret: &Secret, command: &Command, now: Millis) -> Result<Vec<Ev
             operator::compromise(secret, *generation, *disable_first, author)
         }
         C::Freeze { author } => {
-            Ok(if secret.frozen.is_some() { Vec::new() } else { vec![Event::Frozen { author: author.clone() }] })
+            Ok(if secret.frozen().is_some() { Vec::new() } else { vec![Event::Frozen { author: author.clone() }] })
         }
         C::Thaw { author } => {
-            Ok(if secret.frozen.is_none() { Vec::new() } else { vec![Event::Thawed { author: author.clone() }] })
+            Ok(if secret.frozen().is_none() { Vec::new() } else { vec![Event::Thawed { author: author.clone() }] })
         }
         C::Fetch { consumer, replica, incarnation, generation } => {
             consumer::fetch(secret, consumer, replica, incarnation, *generation, now)
@@ -77,7 +79,7 @@ pub fn propose(secret: &Secret, command: &Command, now: Millis) -> Result<Vec<Ev
             Ok(vec![Event::ConsumerAdded { consumer: consumer.clone(), author: author.clone() }])
         }
         C::ChangeConsumer { consumer, author } => {
-            let same = secret.consumers.get(&consumer.name) == Some(consumer);
+            let same = secret.consumers().get(&consumer.name) == Some(consumer);
             let (consumer, author) = (consumer.clone(), author.clone());
             Ok(if same { Vec::new() } else { vec![Event::ConsumerChanged { consumer, author }] })
         }
@@ -86,7 +88,7 @@ pub fn propose(secret: &Secret, command: &Command, now: Millis) -> Result<Vec<Ev
             Ok(vec![Event::ConsumerRemoved { consumer: consumer.clone(), author: author.clone() }])
         }
         C::Members { consumer, members, author } => {
-            let same = secret.consumers.get(consumer).is_some_and(|policy| policy.members == *members);
+            let same = secret.consumers().get(consumer).is_some_and(|policy| policy.members == *members);
             let (consumer, members, author) = (consumer.clone(), members.clone(), author.clone());
             Ok(if same { Vec::new() } else { vec![Event::MembersChanged { consumer, members, author }] })
         }

@@ -1,12 +1,12 @@
 //! Requests of operators, of the scheduler, and of the host itself.
 
+use super::refuse::refuse;
 use super::{Answer, Refusal};
 use crate::command::Command;
 use crate::event::{Event, Pins};
 use crate::ids::{Author, Generation};
 use crate::policy::Policy;
 use crate::profile::Overlap;
-use crate::refuse::refuse;
 use crate::state::{Secret, Stand};
 use crate::step::{Ending, PlanKind};
 
@@ -17,7 +17,7 @@ pub const BY_COMPROMISE: &str = "compromise";
 
 pub(super) fn start(secret: &Secret, command: &Command) -> Answer {
     let Command::Start { rotation, kind, cause, author, pins } = command else { return Ok(Vec::new()) };
-    if let Some(running) = &secret.rotation {
+    if let Some(running) = &secret.rotation() {
         return Err(Refusal::new(
             "conflict",
             format!("rotation {} is running", running.id),
@@ -31,17 +31,17 @@ pub(super) fn start(secret: &Secret, command: &Command) -> Answer {
     plan_problems(*kind, pins)?;
     let cap = pins.policy.attempts.cap.max(1);
     let urgent = cause == BY_OPERATOR || (cause == BY_COMPROMISE && secret.must_rotate());
-    if secret.setbacks >= cap && !urgent {
+    if secret.setbacks() >= cap && !urgent {
         return Err(Refusal::new(
             "held",
-            format!("the last {} rotations were given back", secret.setbacks),
+            format!("the last {} rotations were given back", secret.setbacks()),
             "look at the history, mend the cause, then release it or rotate by hand",
         ));
     }
     let slot = if *kind == PlanKind::Retire { None } else { secret.next_slot(&pins.profile) };
     let generation = match kind {
-        PlanKind::Retire => secret.current.unwrap_or(secret.next),
-        PlanKind::Issue | PlanKind::Adopt | PlanKind::Rotate => secret.next,
+        PlanKind::Retire => secret.current().unwrap_or(secret.next_generation()),
+        PlanKind::Issue | PlanKind::Adopt | PlanKind::Rotate => secret.next_generation(),
     };
     let pins = secret.with_places_by_hand(pins);
     let blocked = room(secret, *kind, &pins);
@@ -67,7 +67,7 @@ pub(super) fn start(secret: &Secret, command: &Command) -> Answer {
 /// Named live credentials with open retirements that leave no room for another.
 fn room(secret: &Secret, kind: PlanKind, pins: &Pins) -> Option<String> {
     if let Some(place) = secret.undecided() {
-        let both = [secret.previous, secret.current].into_iter().flatten().map(|it| it.to_string());
+        let both = [secret.previous(), secret.current()].into_iter().flatten().map(|it| it.to_string());
         let both = both.collect::<Vec<_>>().join(" or ");
         return Some(format!("there is no telling yet which of {both} works at {place}: it is being tried"));
     }
@@ -75,18 +75,18 @@ fn room(secret: &Secret, kind: PlanKind, pins: &Pins) -> Option<String> {
         return Some("the previous credential turned out to be the one that works: that is being recorded".to_owned());
     }
     if kind == PlanKind::Retire {
-        let left = secret.previous?;
+        let left = secret.previous()?;
         return Some(format!("{left} has not ended: the secret ends when one credential is left"));
     }
     let next = secret.next_slot(&pins.profile);
     let mut names = Vec::new();
-    for job in secret.retirements.keys().filter(|job| !secret.away(&job.place)) {
-        let slot = secret.generations.get(&job.generation).and_then(|it| it.slot.as_ref());
+    for job in secret.retirements().keys().filter(|job| !secret.away(&job.place)) {
+        let slot = secret.generations().get(&job.generation).and_then(|it| it.slot.as_ref());
         let blocks = match &pins.profile.overlap {
             Overlap::Native(limit) => {
                 let here = |credential: &&crate::generation::Credential| credential.liveness(&job.place).lingers();
-                let own = secret.generations.values().filter(here).count();
-                let orphans = secret.retirements.keys().filter(|it| it.place == job.place && it.orphan.is_some());
+                let own = secret.generations().values().filter(here).count();
+                let orphans = secret.retirements().keys().filter(|it| it.place == job.place && it.orphan.is_some());
                 own + orphans.count() >= *limit as usize
             }
             Overlap::Alternate(_) => slot.is_some() && slot == next.as_ref(),
@@ -101,13 +101,13 @@ fn room(secret: &Secret, kind: PlanKind, pins: &Pins) -> Option<String> {
 }
 
 fn brakes(secret: &Secret) -> Result<(), Refusal> {
-    if secret.restored.is_some() {
+    if secret.restored().is_some() {
         return Err(Refusal::new("held", "the secret was restored from a backup", "reconcile it with its target"));
     }
-    if let Some(author) = &secret.frozen {
+    if let Some(author) = &secret.frozen() {
         return Err(Refusal::new("frozen", format!("{author} froze it"), "thaw it"));
     }
-    if let Some(hold) = &secret.hold {
+    if let Some(hold) = &secret.hold() {
         return Err(Refusal::new("held", format!("it is held ({}): {}", hold.reason, hold.detail), "release it"));
     }
     Ok(())
@@ -122,7 +122,7 @@ fn plan_problems(kind: PlanKind, pins: &Pins) -> Result<(), Refusal> {
 
 pub(super) fn import(secret: &Secret, command: &Command) -> Answer {
     let Command::Import { rotation, minted, slot, author, pins } = command else { return Ok(Vec::new()) };
-    if secret.rotation.is_some() {
+    if secret.rotation().is_some() {
         return Err(Refusal::new("conflict", "a rotation is running", "wait for it, or abandon it"));
     }
     brakes(secret)?;
@@ -130,7 +130,7 @@ pub(super) fn import(secret: &Secret, command: &Command) -> Answer {
         Overlap::Alternate(slots) => slots.first().cloned(),
         _ => None,
     };
-    let generation = secret.next;
+    let generation = secret.next_generation();
     let pins = secret.with_places_by_hand(pins);
     let started = Event::Started {
         rotation: rotation.clone(),
@@ -168,7 +168,7 @@ pub(super) fn rollback(secret: &Secret, reason: &str, author: &Author) -> Answer
 
 /// What a restored secret was in the middle of may be what is in use: it is not left before it was compared.
 fn compared(secret: &Secret) -> Result<(), Refusal> {
-    if secret.restored.is_some() {
+    if secret.restored().is_some() {
         return Err(Refusal::new(
             "held",
             "the secret was restored from a backup",
@@ -196,7 +196,7 @@ pub(super) fn revert(secret: &Secret, reason: &str, author: &Author) -> Answer {
 
 /// Leaves the rotation. What is live keeps its name and gets a retirement; the secret can start again.
 pub(super) fn abandon(secret: &Secret, reason: &str, author: &Author) -> Answer {
-    if secret.rotation.is_none() {
+    if secret.rotation().is_none() {
         return Err(Refusal::new("conflict", "no rotation runs", "the secret can be started as it is"));
     }
     compared(secret)?;
@@ -205,22 +205,22 @@ pub(super) fn abandon(secret: &Secret, reason: &str, author: &Author) -> Answer 
 }
 
 pub(super) fn release(secret: &Secret, author: &Author) -> Answer {
-    if secret.restored.is_some() {
+    if secret.restored().is_some() {
         return Ok(super::restored::again(secret, author));
     }
-    let stuck = secret.efforts.values().any(|tries| tries.exhausted);
-    if secret.hold.is_none() && !stuck && secret.setbacks == 0 {
+    let stuck = secret.efforts().values().any(|tries| tries.exhausted);
+    if secret.hold().is_none() && !stuck && secret.setbacks() == 0 {
         return Ok(Vec::new());
     }
     Ok(vec![Event::Released { author: author.clone() }])
 }
 
 pub(super) fn let_end(secret: &Secret, generation: Generation, reason: &str, author: &Author) -> Answer {
-    if !secret.generations.contains_key(&generation) {
+    if !secret.generations().contains_key(&generation) {
         return Err(Refusal::new("unknown", format!("{generation} does not exist"), "see status for those that do"));
     }
-    let retires = secret.rotation.as_ref().is_some_and(|rotation| rotation.kind == PlanKind::Retire);
-    if secret.current == Some(generation) && !retires {
+    let retires = secret.rotation().is_some_and(|rotation| rotation.kind == PlanKind::Retire);
+    if secret.current() == Some(generation) && !retires {
         return Err(Refusal::new(
             "conflict",
             format!("{generation} is the one in use"),
@@ -231,7 +231,7 @@ pub(super) fn let_end(secret: &Secret, generation: Generation, reason: &str, aut
 }
 
 pub(super) fn compromise(secret: &Secret, generation: Generation, disable_first: bool, author: &Author) -> Answer {
-    let Some(credential) = secret.generations.get(&generation) else {
+    let Some(credential) = secret.generations().get(&generation) else {
         return Err(Refusal::new(
             "gone",
             format!("{generation} does not exist any more"),
@@ -246,12 +246,12 @@ pub(super) fn compromise(secret: &Secret, generation: Generation, disable_first:
 }
 
 pub(super) fn repolicy(secret: &Secret, policy: &Policy, author: &Author) -> Answer {
-    let pins = secret.pins().filter(|_| secret.rotation.is_some() || !secret.retirements.is_empty());
+    let pins = secret.pins().filter(|_| secret.rotation().is_some() || !secret.retirements().is_empty());
     let Some(pins) = pins else {
         let instead = "the next rotation takes the policy from its declaration";
         return Err(Refusal::new("conflict", "no rotation runs, and nothing is ending", instead));
     };
-    let kind = secret.rotation.as_ref().map_or(PlanKind::Rotate, |rotation| rotation.kind);
+    let kind = secret.rotation().map_or(PlanKind::Rotate, |rotation| rotation.kind);
     let problems = refuse(kind, &pins.profile, policy);
     if let Some(problem) = problems.first() {
         return Err(Refusal::new("invalid", problem.what.clone(), problem.instead.clone()));

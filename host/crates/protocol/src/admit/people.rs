@@ -17,7 +17,7 @@ pub(super) fn member(
     author: &Author,
 ) -> Answer {
     let unknown = |why: String| Refusal::new("unknown", why, "`member list` shows those there are");
-    let policy = secret.consumers.get(consumer).ok_or_else(|| unknown(format!("there is no consumer {consumer}")))?;
+    let policy = secret.consumers().get(consumer).ok_or_else(|| unknown(format!("there is no consumer {consumer}")))?;
     let changed = |members| Event::MembersChanged { consumer: consumer.clone(), members, author: author.clone() };
     match &policy.members {
         Members::Listed(listed) => {
@@ -31,9 +31,9 @@ pub(super) fn member(
             Ok(vec![changed(Members::Listed(members))])
         }
         Members::Count(count) => {
-            let there = secret.replicas.keys().filter(|(name, it)| name == consumer && secret.is_member(name, it));
+            let there = secret.replicas().keys().filter(|(name, it)| name == consumer && secret.is_member(name, it));
             let others = there.filter(|(_, it)| it != replica).count();
-            let known = secret.replicas.contains_key(&(consumer.clone(), replica.clone()));
+            let known = secret.replicas().contains_key(&(consumer.clone(), replica.clone()));
             let count = match gone {
                 true if known && others >= *count as usize => *count,
                 true => count.saturating_sub(1),

@@ -9,7 +9,7 @@ use crate::state::{Secret, Stand};
 
 /// Compare now, whatever pause an attempt has left. Nothing where none is waited for: it is being compared.
 pub(super) fn again(secret: &Secret, author: &Author) -> Vec<Event> {
-    if secret.efforts.is_empty() { Vec::new() } else { vec![Event::Released { author: author.clone() }] }
+    if secret.efforts().is_empty() { Vec::new() } else { vec![Event::Released { author: author.clone() }] }
 }
 
 /// The restored secret goes on with what works at its target. Nothing ends by that.
@@ -18,16 +18,16 @@ pub(super) fn reconcile(secret: &Secret, author: &Author, next: Generation) -> A
         return Err(Refusal::new("held", "it was not restored", "there is nothing to compare"));
     };
     if let Err(why) = secret.may_reconcile() {
-        return Err(Refusal::new("held", format!("{why} ({})", compared.outcome), compared.advice(&secret.name)));
+        return Err(Refusal::new("held", format!("{why} ({})", compared.outcome), compared.advice(secret.name())));
     }
     if compared.outcome == Outcome::Comparing {
         return Err(Refusal::new(
             "held",
             "not every credential has been tried since the restore",
-            compared.advice(&secret.name),
+            compared.advice(secret.name()),
         ));
     }
-    let next = next.max(secret.next);
+    let next = next.max(secret.next_generation());
     let mut events = vec![Event::Reconciled { author: author.clone(), next }];
     events.extend(way_on(secret, author));
     Ok(events)
@@ -41,11 +41,13 @@ fn way_on(secret: &Secret, author: &Author) -> Option<Event> {
     match secret.stand() {
         Stand::Prepare if secret.works_since_restore(secret.pending()) => None,
         Stand::Prepare => {
-            let minted = secret.pending().and_then(|it| secret.generations.get(&it)).is_some_and(Credential::known);
+            let minted = secret.pending().and_then(|it| secret.generations().get(&it)).is_some_and(Credential::known);
             let why = if minted { "and pending does not work at the target" } else { "before pending was made" };
             Some(Event::RollingBack { reason: format!("restored from a backup of its prepare, {why}"), author })
         }
-        Stand::Commit if !secret.works_since_restore(secret.current) && secret.works_since_restore(secret.previous) => {
+        Stand::Commit
+            if !secret.works_since_restore(secret.current()) && secret.works_since_restore(secret.previous()) =>
+        {
             let reason = "restored from a backup: the previous credential is the one that works".to_owned();
             secret.may_revert().is_ok().then_some(Event::Reverting { reason, author })
         }
@@ -60,9 +62,9 @@ pub(super) fn accept_lost(secret: &Secret, reason: &str, author: &Author, next: 
     }
     if let Err(why) = secret.may_accept_lost() {
         let instead =
-            compare(secret, None).map_or_else(|| "look at its status".to_owned(), |it| it.advice(&secret.name));
+            compare(secret, None).map_or_else(|| "look at its status".to_owned(), |it| it.advice(secret.name()));
         return Err(Refusal::new("conflict", why, instead));
     }
-    let next = next.max(secret.next);
+    let next = next.max(secret.next_generation());
     Ok(vec![Event::Lost { reason: reason.to_owned(), author: author.clone(), next }])
 }

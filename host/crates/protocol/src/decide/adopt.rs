@@ -15,7 +15,7 @@ use crate::step::{CallKind, Ending, Phase, PlanKind, Step};
 use crate::timers::Timer;
 
 fn committing(secret: &Secret) -> Option<&Rotation> {
-    secret.rotation.as_ref().filter(|rotation| rotation.committing())
+    secret.rotation().filter(|rotation| rotation.committing())
 }
 
 fn adopting(secret: &Secret, now: Millis) -> Option<&Rotation> {
@@ -70,7 +70,7 @@ pub(super) fn open_wave(secret: &Secret, now: Millis) -> Option<Say> {
 pub(super) fn watch(secret: &Secret, now: Millis) -> Option<Say> {
     let rotation = adopting(secret, now)?;
     let missing = secret.wave_missing(now);
-    let silent = |name| secret.consumers.get(name).is_some_and(|it| it.adopted == EvidenceKind::Target);
+    let silent = |name| secret.consumers().get(name).is_some_and(|it| it.adopted == EvidenceKind::Target);
     if !missing.iter().any(|(name, _)| silent(name)) {
         return None;
     }
@@ -131,8 +131,8 @@ pub(super) fn finish(secret: &Secret, now: Millis) -> Option<Say> {
 
 /// A hold for stragglers is lifted by itself once they have answered.
 pub(super) fn lift(secret: &Secret, now: Millis) -> Option<Say> {
-    secret.hold.as_ref().filter(|hold| hold.reason == HoldReason::Stragglers)?;
-    let rotation = secret.rotation.as_ref()?;
+    secret.hold().filter(|hold| hold.reason == HoldReason::Stragglers)?;
+    let rotation = secret.rotation()?;
     let answered = match rotation.phase {
         Phase::Prepare => rotation.staged.is_some() && secret.ready(rotation.aim, now).open(),
         Phase::Commit if rotation.kind == PlanKind::Retire => secret.released(rotation.aim, now).open(),

@@ -30,7 +30,7 @@ impl Sponsor {
     /// The running rotation, or whatever ran last, with what a credential was made with.
     pub(super) fn credential(secret: &Secret, generation: Generation) -> Option<Self> {
         let any = Self::any(secret)?;
-        let own = secret.generations.get(&generation).map(|it| &it.pins);
+        let own = secret.generations().get(&generation).map(|it| &it.pins);
         let pins = own.filter(|own| !own.same_site(&any.pins)).map_or(any.pins, Arc::clone);
         Some(Self { rotation: any.rotation, pins })
     }
@@ -42,16 +42,16 @@ impl Sponsor {
     /// The running rotation, or whatever ran last.
     pub(super) fn any(secret: &Secret) -> Option<Self> {
         let last = || {
-            let (rotation, pins) = secret.last_rotation.clone().zip(secret.pins.clone())?;
+            let (rotation, pins) = secret.last_rotation().cloned().zip(secret.pins().cloned())?;
             Some(Self { rotation, pins })
         };
-        secret.rotation.as_ref().map(Self::rotation).or_else(last)
+        secret.rotation().map(Self::rotation).or_else(last)
     }
 }
 
 /// A call for the running rotation.
 pub(super) fn call(secret: &Secret, now: Millis, kind: CallKind, step: Step, place: &Place) -> Option<Say> {
-    let rotation = secret.rotation.as_ref()?;
+    let rotation = secret.rotation()?;
     let effort = Effort { kind, generation: rotation.aim, place: place.clone(), orphan: None };
     Some(attempt(secret, now, step, &effort, Sponsor::rotation(rotation)))
 }
@@ -74,7 +74,7 @@ pub(super) fn attempt(secret: &Secret, now: Millis, step: Step, effort: &Effort,
             }
         };
     }
-    let tries = secret.efforts.get(effort);
+    let tries = secret.efforts().get(effort);
     if let Some(tries) = tries {
         if tries.exhausted {
             return Say::Wait(None, Waiting::Stuck(*kind, *generation, place.clone()));
@@ -92,7 +92,7 @@ pub(super) fn attempt(secret: &Secret, now: Millis, step: Step, effort: &Effort,
     let resumes =
         resumed.map_or_else(Vec::new, |(id, call)| std::iter::once(id).chain(call.resumes.iter().copied()).collect());
     Say::Call(Box::new(Call {
-        call: secret.next_call,
+        call: secret.next_call(),
         kind: *kind,
         step,
         generation: *generation,
@@ -118,14 +118,14 @@ fn resumable<'a>(secret: &'a Secret, effort: &Effort) -> Option<(crate::ids::Cal
             && call.effort() == *effort
             && secret.still_wanted(call)
     };
-    secret.calls.iter().rev().find(|(_, call)| fits(call)).map(|(id, call)| (*id, call))
+    secret.calls().iter().rev().find(|(_, call)| fits(call)).map(|(id, call)| (*id, call))
 }
 
 fn operation(secret: &Secret, step: Step, effort: &Effort, sponsor: &Sponsor) -> OperationId {
     let job = Job { generation: effort.generation, place: effort.place.clone(), orphan: effort.orphan.clone() };
-    let recalls = secret.generations.get(&effort.generation).map_or(0, |it| it.recalls);
+    let recalls = secret.generations().get(&effort.generation).map_or(0, |it| it.recalls);
     let mark = match &effort.orphan {
-        Some(_) => secret.retirements.get(&job).map(|retirement| format!("orphan-{}", retirement.mark)),
+        Some(_) => secret.retirements().get(&job).map(|retirement| format!("orphan-{}", retirement.mark)),
         None => (recalls > 0).then(|| format!("again-{recalls}")),
     };
     let name = if effort.kind == CallKind::Observe { "observe" } else { step.name() };
@@ -134,11 +134,11 @@ fn operation(secret: &Secret, step: Step, effort: &Effort, sponsor: &Sponsor) ->
 }
 
 fn id_of(secret: &Secret, generation: Generation, place: &Place) -> Option<TargetId> {
-    secret.generations.get(&generation).and_then(|credential| credential.id_at(place)).cloned()
+    secret.generations().get(&generation).and_then(|credential| credential.id_at(place)).cloned()
 }
 
 fn baseline(secret: &Secret, kind: CallKind, place: &Place) -> Vec<TargetId> {
-    let seen = secret.observations.get(place).filter(|_| kind == CallKind::Create);
+    let seen = secret.observations().get(place).filter(|_| kind == CallKind::Create);
     seen.map_or_else(Vec::new, |seen| seen.live.iter().map(|live| live.id.clone()).collect())
 }
 
@@ -149,7 +149,7 @@ fn values(secret: &Secret, kind: CallKind, generation: Generation, pins: &Pins) 
         // Where the target shows no values, the look finds out by logging in with each that may be there.
         CallKind::Observe => {
             let there = |it: &&crate::generation::Credential| !it.removed() && it.pins.same_target(pins);
-            secret.generations.values().filter(known).filter(there).map(|it| it.number).collect()
+            secret.generations().values().filter(known).filter(there).map(|it| it.number).collect()
         }
         CallKind::Verify => vec![generation],
         CallKind::Create
@@ -164,7 +164,7 @@ fn values(secret: &Secret, kind: CallKind, generation: Generation, pins: &Pins) 
                     || it.places.values().any(|standing| standing.liveness == Liveness::Live)
             };
             let there = |it: &&crate::generation::Credential| it.number == generation || it.pins.same_target(pins);
-            secret.generations.values().filter(known).filter(there).filter(lives).map(|it| it.number).collect()
+            secret.generations().values().filter(known).filter(there).filter(lives).map(|it| it.number).collect()
         }
     }
 }

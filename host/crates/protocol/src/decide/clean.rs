@@ -18,7 +18,7 @@ pub(super) fn note_time(secret: &Secret, now: Millis) -> Option<Say> {
 /// Credentials that keybaton did not make are named, and left alone.
 pub(super) fn name_strangers(secret: &Secret, _: Millis) -> Option<Say> {
     let seen = |(place, id): &(_, _)| Event::ForeignSeen { place: Clone::clone(place), id: Clone::clone(id) };
-    let events: Vec<_> = secret.strangers.iter().take(super::MAX_BATCH).map(seen).collect();
+    let events: Vec<_> = secret.strangers().iter().take(super::MAX_BATCH).map(seen).collect();
     (!events.is_empty()).then_some(Say::Record(events))
 }
 
@@ -26,7 +26,7 @@ pub(super) fn name_strangers(secret: &Secret, _: Millis) -> Option<Say> {
 /// ended it.
 pub(super) fn try_unlisted(secret: &Secret, now: Millis) -> Option<Say> {
     let mut wait = None;
-    for (place, generations) in &secret.unlisted {
+    for (place, generations) in secret.unlisted() {
         for generation in generations.iter().copied() {
             let Some(sponsor) = Sponsor::credential(secret, generation) else { continue };
             let effort = Effort { kind: CallKind::Verify, generation, place: place.clone(), orphan: None };
@@ -42,7 +42,7 @@ pub(super) fn try_unlisted(secret: &Secret, now: Millis) -> Option<Say> {
 /// What a call of ours made and nobody can use is ended.
 pub(super) fn open_for_loose(secret: &Secret, _: Millis) -> Option<Say> {
     let events: Vec<_> = secret
-        .loose
+        .loose()
         .keys()
         .take(super::MAX_BATCH)
         .map(|job| Event::RetirementOpened {

@@ -9,7 +9,7 @@ use crate::state::Secret;
 /// One look per place closes all that is in doubt there.
 pub(super) fn observe(secret: &Secret, now: Millis) -> Option<Say> {
     let mut wait = None;
-    for (id, call) in &secret.calls {
+    for (id, call) in secret.calls() {
         let Some(settled) = secret.settled(call) else { continue };
         if now < settled {
             wait.get_or_insert(Say::Wait(Some(settled), Waiting::Doubt(*id)));

@@ -11,7 +11,7 @@ use crate::step::{CallKind, Step};
 
 /// Until the current value works there, nothing of an older one ends there.
 pub(super) fn level(secret: &Secret, now: Millis) -> Option<Say> {
-    let current = secret.current.filter(|_| secret.rotation.is_none())?;
+    let current = secret.current().filter(|_| secret.rotation().is_none())?;
     each(
         secret,
         |place| secret.to_be_levelled(current, place),

@@ -113,13 +113,13 @@ pub fn next(secret: &Secret, now: Millis) -> Action {
             return action;
         }
     }
-    if secret.restored.is_some() {
+    if secret.restored().is_some() {
         return waits.or(Waiting::Held(HoldReason::Reconcile));
     }
-    if secret.frozen.is_some() {
+    if secret.frozen().is_some() {
         return if secret.at_rest() { Action::Idle } else { waits.or(Waiting::Frozen) };
     }
-    match &secret.hold {
+    match &secret.hold() {
         Some(hold) => {
             if let Some(action) = waits.hear(adopt::lift(secret, now)) {
                 return action;

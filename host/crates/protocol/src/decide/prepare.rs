@@ -18,17 +18,17 @@ use crate::timers::Timer;
 /// come right, and everything after commit, waits for a person. What is being given back is not wanted any more: that
 /// it failed holds nothing.
 pub(super) fn quarantine(secret: &Secret, _: Millis) -> Option<Say> {
-    let rotation = secret.rotation.as_ref()?;
+    let rotation = secret.rotation()?;
     let back = secret.puts_back(rotation);
     let ours = |effort: &Effort| {
         effort.orphan.is_none()
             && !matches!(effort.kind, CallKind::Disable | CallKind::Destroy)
             && match rotation.phase {
                 Phase::RollingBack => Some(effort.generation) == back,
-                _ => effort.generation == rotation.aim || Some(effort.generation) == secret.previous,
+                _ => effort.generation == rotation.aim || Some(effort.generation) == secret.previous(),
             }
     };
-    let (effort, tries) = secret.efforts.iter().find(|(effort, tries)| tries.exhausted && ours(effort))?;
+    let (effort, tries) = secret.efforts().iter().find(|(effort, tries)| tries.exhausted && ours(effort))?;
     let hopeless = !matches!(tries.fault.class, FailureClass::Retryable | FailureClass::Ambiguous);
     let Effort { kind, generation, place, .. } = effort;
     if *kind == CallKind::Install && open_question(secret, *generation, place) {
@@ -44,7 +44,8 @@ pub(super) fn quarantine(secret: &Secret, _: Millis) -> Option<Say> {
 /// With one slot: an install has failed there, and it is not known yet which of the two values is in the slot.
 fn open_question(secret: &Secret, generation: Generation, place: &Place) -> bool {
     let Some(rival) = secret.rival(generation) else { return false };
-    let maybe = |it| secret.generations.get(&it).is_some_and(|it| it.known() && it.liveness(place) == Liveness::Maybe);
+    let maybe =
+        |it| secret.generations().get(&it).is_some_and(|it| it.known() && it.liveness(place) == Liveness::Maybe);
     let settled = |it| secret.works_at(it, place) || secret.refused(it, place).is_some();
     maybe(generation) && !secret.works_at(rival, place) && !(settled(generation) && settled(rival))
 }
@@ -62,7 +63,7 @@ pub(super) fn create(secret: &Secret, now: Millis) -> Option<Say> {
     if !at(secret, now, Step::Create) {
         return None;
     }
-    let rotation = secret.rotation.as_ref()?;
+    let rotation = secret.rotation()?;
     let place = secret.mint_place()?;
     if secret.busy(CallKind::Create, rotation.made, place) {
         return build::call(secret, now, CallKind::Create, Step::Create, place);
@@ -74,7 +75,7 @@ pub(super) fn create(secret: &Secret, now: Millis) -> Option<Say> {
         }
         return Some(Say::Wait(None, Waiting::Retirement(rotation.made, place.clone())));
     }
-    let resumes = secret.calls.values().any(|call| {
+    let resumes = secret.calls().values().any(|call| {
         call.kind == CallKind::Create
             && matches!(call.state, CallState::Interrupted { .. })
             && secret.still_wanted(call)
@@ -97,20 +98,20 @@ pub(super) fn create(secret: &Secret, now: Millis) -> Option<Say> {
 
 /// Nothing of ours has changed a place since it was looked at, and the look belongs to this rotation.
 fn fresh(secret: &Secret, place: &Place) -> bool {
-    let first = secret.rotation.as_ref().map(|rotation| rotation.first_call);
-    let least = first.max(secret.last_mutation.get(place).copied());
+    let first = secret.rotation().map(|rotation| rotation.first_call);
+    let least = first.max(secret.last_mutation().get(place).copied());
     let pins = secret.pins();
     let same = |seen: &Observation| pins.is_some_and(|pins| pins.same_site(&seen.pins));
-    secret.observations.get(place).is_some_and(|seen| Some(seen.call) >= least && same(seen))
+    secret.observations().get(place).is_some_and(|seen| Some(seen.call) >= least && same(seen))
 }
 
 /// The first credential of a slot overwrites what is in it: every place is looked at, and what is in use there, and is
 /// not known here, stays as it is, unless the declaration gives it away.
 fn look_first(secret: &Secret, now: Millis) -> Option<Say> {
-    let rotation = secret.rotation.as_ref().filter(|rotation| rotation.kind == PlanKind::Issue)?;
+    let rotation = secret.rotation().filter(|rotation| rotation.kind == PlanKind::Issue)?;
     let slot = match rotation.pins.profile.overlap {
         Overlap::None => None,
-        Overlap::Alternate(_) => Some(secret.generations.get(&rotation.made)?.slot.as_ref()?),
+        Overlap::Alternate(_) => Some(secret.generations().get(&rotation.made)?.slot.as_ref()?),
         Overlap::Native(_) | Overlap::Replace => return None,
     };
     if rotation.pins.profile.replaces {
@@ -124,9 +125,9 @@ fn look_first(secret: &Secret, now: Millis) -> Option<Say> {
         return Some(say);
     }
     let (place, found) = secret.places().iter().find_map(|place| {
-        let ours = |live: &Live| secret.generations.values().any(|it| it.id_at(place) == Some(&live.id));
+        let ours = |live: &Live| secret.generations().values().any(|it| it.id_at(place) == Some(&live.id));
         let here = |live: &Live| slot.is_none() || live.slot.as_ref() == slot;
-        let mut seen = secret.observations.get(place)?.live.iter();
+        let mut seen = secret.observations().get(place)?.live.iter();
         Some(place).zip(seen.find(|live| live.active && here(live) && !ours(live)))
     })?;
     let reason = format!(
@@ -139,17 +140,17 @@ fn look_first(secret: &Secret, now: Millis) -> Option<Say> {
 
 /// No room for another credential: what is ending makes room, then what is known to others, then a person.
 fn quota(secret: &Secret, place: &Place) -> Option<Say> {
-    let rotation = secret.rotation.as_ref()?;
+    let rotation = secret.rotation()?;
     let Overlap::Native(limit) = rotation.pins.profile.overlap else { return None };
-    let live = &secret.observations.get(place)?.live;
+    let live = &secret.observations().get(place)?.live;
     if live.len() < limit as usize {
         return None;
     }
-    if let Some(job) = secret.retirements.keys().find(|job| job.place == *place) {
+    if let Some(job) = secret.retirements().keys().find(|job| job.place == *place) {
         return Some(Say::Wait(None, Waiting::Retirement(job.generation, place.clone())));
     }
     let given_up =
-        secret.generations.values().find(|it| secret.ends_at_once(it.number) && it.liveness(place).lingers());
+        secret.generations().values().find(|it| secret.ends_at_once(it.number) && it.liveness(place).lingers());
     if let Some(given_up) = given_up {
         return Some(Say::Record(vec![Event::RetirementOpened {
             generation: given_up.number,
@@ -168,7 +169,7 @@ pub(super) fn install(secret: &Secret, now: Millis) -> Option<Say> {
     if !at(secret, now, Step::Install) {
         return None;
     }
-    let rotation = secret.rotation.as_ref()?;
+    let rotation = secret.rotation()?;
     let aim = rotation.aim;
     each(
         secret,
@@ -177,7 +178,7 @@ pub(super) fn install(secret: &Secret, now: Millis) -> Option<Say> {
             if secret.slot_free(aim, place).is_err() {
                 return Some(Say::Wait(None, Waiting::Retirement(aim, place.clone())));
             }
-            let unsure = secret.generations.get(&aim)?.liveness(place) == Liveness::Maybe;
+            let unsure = secret.generations().get(&aim)?.liveness(place) == Liveness::Maybe;
             if secret.one_slot()
                 && unsure
                 && let Some(say) = truth(secret, now, aim, place)
@@ -200,11 +201,11 @@ fn truth(secret: &Secret, now: Millis, aim: Generation, place: &Place) -> Option
     if secret.busy(CallKind::Install, aim, place) {
         return build::call(secret, now, CallKind::Install, Step::Install, place);
     }
-    let new = secret.generations.get(&aim)?;
+    let new = secret.generations().get(&aim)?;
     let Some(refused) = secret.refused(aim, place) else {
         return verify_at(secret, now, aim, place);
     };
-    let old = secret.rival(aim).and_then(|old| secret.generations.get(&old)).filter(|old| old.known())?;
+    let old = secret.rival(aim).and_then(|old| secret.generations().get(&old)).filter(|old| old.known())?;
     if old.at(place).verified == Verified::Works {
         return None;
     }
@@ -225,7 +226,7 @@ pub(super) fn drift(place: &Place, refused: &[(Generation, String)]) -> String {
 
 /// When a value that was refused is tried again: not before a pause, and once more when the target has settled.
 pub(super) fn next_try(secret: &Secret, generation: Generation, place: &Place) -> Option<Millis> {
-    let credential = secret.generations.get(&generation)?;
+    let credential = secret.generations().get(&generation)?;
     let (standing, pins) = (credential.at(place), &credential.pins);
     let Verified::Refused { at, .. } = standing.verified else { return None };
     let settled = standing.changed_at.plus(pins.profile.settle_ms);
@@ -234,7 +235,7 @@ pub(super) fn next_try(secret: &Secret, generation: Generation, place: &Place) -
 
 /// Try a value, again and again while the target may be settling.
 pub(super) fn verify_at(secret: &Secret, now: Millis, generation: Generation, place: &Place) -> Option<Say> {
-    let rotation = secret.rotation.as_ref()?;
+    let rotation = secret.rotation()?;
     if let Some(again) = next_try(secret, generation, place).filter(|again| now < *again) {
         return Some(Say::Wait(Some(again), Waiting::BackOff(Step::Verify)));
     }
@@ -248,7 +249,7 @@ pub(super) fn verify(secret: &Secret, now: Millis) -> Option<Say> {
     if !at(secret, now, Step::Verify) {
         return None;
     }
-    let rotation = secret.rotation.as_ref()?;
+    let rotation = secret.rotation()?;
     let aim = rotation.aim;
     each(
         secret,
@@ -288,7 +289,7 @@ pub(super) fn stage(secret: &Secret, now: Millis) -> Option<Say> {
     if !at(secret, now, Step::Stage) {
         return None;
     }
-    let rotation = secret.rotation.as_ref()?;
+    let rotation = secret.rotation()?;
     if rotation.staged.is_none() {
         return Some(Say::Record(vec![Event::Staged]));
     }
@@ -301,12 +302,14 @@ pub(super) fn stage(secret: &Secret, now: Millis) -> Option<Say> {
 
 /// A member of a required consumer that could not use a generation, and why.
 pub(super) fn failure(secret: &Secret, generation: Generation) -> Option<String> {
-    let required = |name| secret.consumers.get(name).is_some_and(|consumer| consumer.required);
+    let required = |name| secret.consumers().get(name).is_some_and(|consumer| consumer.required);
     let counts = |name, replica| required(name) && secret.is_member(name, replica);
-    secret.replicas.iter().filter(|((name, replica), _)| counts(name, replica)).find_map(|((name, replica), state)| {
-        let said = state.failed.get(&generation)?;
-        Some(format!("{name} {replica} could not use {generation}: {}", said.reason))
-    })
+    secret.replicas().iter().filter(|((name, replica), _)| counts(name, replica)).find_map(
+        |((name, replica), state)| {
+            let said = state.failed.get(&generation)?;
+            Some(format!("{name} {replica} could not use {generation}: {}", said.reason))
+        },
+    )
 }
 
 /// Waits for who is missing, and at the deadline does as the policy says. `excuse` is what `force` lets pass.
@@ -317,7 +320,7 @@ pub(super) fn stragglers(
     missing: Vec<(crate::ids::ConsumerName, crate::ids::Replica)>,
     excuse: Generation,
 ) -> Say {
-    let rotation = secret.rotation.as_ref();
+    let rotation = secret.rotation();
     let policy = rotation.map(|rotation| (&rotation.pins.policy.stragglers, rotation.patience));
     let due = policy.filter(|(stragglers, since)| {
         stragglers.deadline_ms.is_some_and(|deadline_ms| Timer::new(*since, deadline_ms).over(secret.steady_at(now)))

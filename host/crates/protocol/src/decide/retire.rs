@@ -15,7 +15,7 @@ use std::cmp::Ordering;
 /// Opens a job at every place for each credential whose turn it is.
 pub(super) fn open(secret: &Secret, now: Millis) -> Option<Say> {
     let mut events = Vec::new();
-    for credential in secret.generations.values() {
+    for credential in secret.generations().values() {
         let Some(cause) = cause(secret, credential, now) else { continue };
         let open = |place: &&Place| secret.retirement(credential.number, place).is_none();
         events.extend(credential.lingering().filter(open).map(|place| Event::RetirementOpened {
@@ -33,7 +33,7 @@ fn cause(secret: &Secret, credential: &Credential, now: Millis) -> Option<Retire
     if credential.imported {
         return None;
     }
-    let rotation = secret.rotation.as_ref();
+    let rotation = secret.rotation();
     let phase = rotation.map(|rotation| rotation.phase);
     match secret.role(credential.number)? {
         Role::Pending => (phase == Some(Phase::RollingBack)).then_some(RetireCause::RolledBack),
@@ -47,7 +47,7 @@ fn cause(secret: &Secret, credential: &Credential, now: Millis) -> Option<Retire
             Some(Phase::RollingBack | Phase::Reverting) => None,
         },
         // Left by a rotation that is over: a newer one took its part, or it was never committed.
-        Role::Retiring => Some(match secret.current.cmp(&Some(credential.number)) {
+        Role::Retiring => Some(match secret.current().cmp(&Some(credential.number)) {
             Ordering::Greater => RetireCause::Superseded,
             Ordering::Equal | Ordering::Less => RetireCause::RolledBack,
         }),
@@ -57,7 +57,7 @@ fn cause(secret: &Secret, credential: &Credential, now: Millis) -> Option<Retire
 /// Closes what has ended.
 pub(super) fn close(secret: &Secret, _: Millis) -> Option<Say> {
     let mut events = Vec::new();
-    for job in secret.retirements.keys() {
+    for job in secret.retirements().keys() {
         let superseded = !secret.may_close(job, false);
         if superseded && !secret.may_close(job, true) {
             continue;
@@ -74,10 +74,10 @@ pub(super) fn close(secret: &Secret, _: Millis) -> Option<Say> {
 
 /// Erases generations that nobody can need any more. A previous value that its rotation left is kept until then.
 pub(super) fn erase(secret: &Secret, now: Millis) -> Option<Say> {
-    if let Some(done) = secret.generations.keys().copied().find(|generation| secret.may_erase(*generation, now)) {
+    if let Some(done) = secret.generations().keys().copied().find(|generation| secret.may_erase(*generation, now)) {
         return Some(Say::Record(vec![Event::Erased { generation: done }]));
     }
-    let left = secret.previous.filter(|_| secret.rotation.is_none())?;
+    let left = secret.previous().filter(|_| secret.rotation().is_none())?;
     let missing = secret.may_end(left, RetireCause::Superseded, true, now).missing;
     (!missing.is_empty()).then_some(Say::Wait(None, Waiting::Consumers { step: Step::Adopt, missing }))
 }
@@ -149,7 +149,7 @@ fn try_again(secret: &Secret, now: Millis, generation: Generation, place: &Place
 
 fn each(secret: &Secret, say: impl Fn(&Job, &Retirement) -> Option<Say>) -> Option<Say> {
     let mut wait = None;
-    for (job, retirement) in secret.retirements.iter().filter(|(_, retirement)| !retirement.gone) {
+    for (job, retirement) in secret.retirements().iter().filter(|(_, retirement)| !retirement.gone) {
         match say(job, retirement) {
             Some(Say::Wait(until, waiting)) => drop(wait.get_or_insert(Say::Wait(until, waiting))),
             None => {}
@@ -165,15 +165,15 @@ pub(super) fn find_truth(secret: &Secret, now: Millis) -> Option<Say> {
         return Some(Say::Record(vec![Event::Reverted]));
     }
     let place = secret.undecided()?;
-    let both = [secret.current?, secret.previous?];
+    let both = [secret.current()?, secret.previous()?];
     let candidate = both.into_iter().find(|it| secret.refused(*it, place).is_none())?;
     Some(try_again(secret, now, candidate, place, Sponsor::credential(secret, candidate)?))
 }
 
 /// Pending has been given back to the end.
 pub(super) fn finish_rollback(secret: &Secret, _: Millis) -> Option<Say> {
-    let rotation = secret.rotation.as_ref().filter(|rotation| rotation.phase == Phase::RollingBack)?;
-    if secret.generations.contains_key(&rotation.made) {
+    let rotation = secret.rotation().filter(|rotation| rotation.phase == Phase::RollingBack)?;
+    if secret.generations().contains_key(&rotation.made) {
         return Some(Say::Wait(None, Waiting::Timer(Step::Destroy)));
     }
     Some(Say::Record(vec![Event::Finished { ending: Ending::RolledBack, reason: rotation.reason.clone() }]))

@@ -9,8 +9,8 @@ use keybaton_protocol::fault::FailureClass;
 use keybaton_protocol::ids::{Generation, Millis};
 use keybaton_protocol::policy::{AtDeadline, Policy};
 use keybaton_protocol::profile::{Profile, UsageSignal};
+use keybaton_protocol::status;
 use keybaton_protocol::step::{CallKind, Ending, Phase, Step};
-use keybaton_protocol::{pause_ms, status};
 
 const HOUR_MS: u64 = 3_600_000;
 
@@ -162,7 +162,7 @@ fn the_pause_doubles_up_to_its_longest() {
     for (failed, expected) in
         [(0, 100), (1, 100), (2, 200), (3, 400), (4, 800), (5, 1_000), (64, 1_000), (9_999, 1_000)]
     {
-        assert_eq!(pause_ms(&attempts, failed), expected, "after {failed} failures");
+        assert_eq!(attempts.pause_ms(failed), expected, "after {failed} failures");
     }
 }
 

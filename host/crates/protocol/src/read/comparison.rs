@@ -55,21 +55,21 @@ pub struct Comparison {
 /// that a consumer says it holds and the journal does not know.
 #[must_use]
 pub fn compare(secret: &Secret, reported: Option<Generation>) -> Option<Comparison> {
-    let restored = secret.restored.as_ref()?;
+    let restored = secret.restored()?;
     let mut compared = Comparison {
         outcome: Outcome::Comparing,
-        current: secret.current,
+        current: secret.current(),
         newer: None,
         newer_known: false,
         refused: refused(secret),
         unreachable: unreachable(secret),
         foreign: restored.strangers.iter().cloned().chain(unclaimed(secret)).collect(),
-        next_attempt: secret.efforts.values().map(|tries| tries.not_before).min(),
+        next_attempt: secret.efforts().values().map(|tries| tries.not_before).min(),
     };
     let pending = secret.pending();
     let pending_works = secret.works_since_restore(pending);
-    let said = secret.replicas.values().filter_map(|it| it.adopted.as_ref()).map(|(generation, _)| *generation);
-    let used = said.filter(|it| Some(*it) > secret.current).max();
+    let said = secret.replicas().values().filter_map(|it| it.adopted.as_ref()).map(|(generation, _)| *generation);
+    let used = said.filter(|it| Some(*it) > secret.current()).max();
     let pending = pending.filter(|_| pending_works);
     compared.newer = reported.max(used).max(pending);
     compared.newer_known = compared.newer.is_some() && compared.newer == pending;
@@ -81,10 +81,11 @@ fn outcome(secret: &Secret, compared: &Comparison) -> Outcome {
     let places = secret.places();
     let seen = secret.everywhere(|place| secret.seen_since_restore(place));
     let tried = |generation| secret.everywhere(|place| secret.tried_since_restore(generation, place));
-    let tried =
-        seen && secret.current.is_none_or(tried) && secret.pending().is_none_or(|it| tried(it) || hopeless(secret, it));
-    let known = secret.current.and_then(|it| secret.generations.get(&it)).is_some_and(Credential::known);
-    let works = !known || secret.works_since_restore(secret.current);
+    let tried = seen
+        && secret.current().is_none_or(tried)
+        && secret.pending().is_none_or(|it| tried(it) || hopeless(secret, it));
+    let known = secret.current().and_then(|it| secret.generations().get(&it)).is_some_and(Credential::known);
+    let works = !known || secret.works_since_restore(secret.current());
     if !tried && !compared.unreachable.is_empty() {
         return Outcome::Unreachable;
     }
@@ -107,17 +108,17 @@ fn outcome(secret: &Secret, compared: &Comparison) -> Outcome {
 fn hopeless(secret: &Secret, generation: Generation) -> bool {
     let cap = secret.policy().map_or(1, |policy| policy.attempts.cap);
     secret
-        .efforts
+        .efforts()
         .iter()
         .any(|(effort, tries)| effort.generation == generation && effort.kind == CallKind::Verify && tries.count >= cap)
 }
 
 fn refused(secret: &Secret) -> Vec<(Place, String)> {
-    let (Some(current), Some(restored)) = (secret.current, secret.restored.as_ref()) else { return Vec::new() };
+    let (Some(current), Some(restored)) = (secret.current(), secret.restored()) else { return Vec::new() };
     let refused =
         secret.places().iter().filter(|place| restored.tried.get(&(current, (*place).clone())) == Some(&false));
-    let reason = |place: &Place| match &secret.generations.get(&current).map(|it| it.at(place).verified.clone()) {
-        Some(crate::generation::Verified::Refused { reason, .. }) => reason.clone(),
+    let reason = |place: &Place| match secret.generations().get(&current).map(|it| it.at(place).verified.clone()) {
+        Some(crate::generation::Verified::Refused { reason, .. }) => reason,
         _ => "refused".to_owned(),
     };
     refused.map(|place| (place.clone(), reason(place))).collect()
@@ -126,10 +127,10 @@ fn refused(secret: &Secret) -> Vec<(Place, String)> {
 /// Places where an attempt failed and the current credential was not tried.
 fn unreachable(secret: &Secret) -> Vec<(Place, String)> {
     let tried = |place: &Place| {
-        secret.current.is_none_or(|it| secret.tried_since_restore(it, place)) && secret.seen_since_restore(place)
+        secret.current().is_none_or(|it| secret.tried_since_restore(it, place)) && secret.seen_since_restore(place)
     };
     let fault = |place: &Place| {
-        let failed = secret.efforts.iter().find(|(effort, _)| effort.place == *place);
+        let failed = secret.efforts().iter().find(|(effort, _)| effort.place == *place);
         failed.map(|(_, tries)| tries.fault.to_string())
     };
     let silent = secret.places().iter().filter(|place| !tried(place));
@@ -139,10 +140,12 @@ fn unreachable(secret: &Secret) -> Vec<(Place, String)> {
 /// What the target lists in a slot, where the journal has nothing there.
 fn unclaimed(secret: &Secret) -> Vec<(Place, TargetId)> {
     let mut found = Vec::new();
-    for (place, seen) in &secret.observations {
+    for (place, seen) in secret.observations() {
         for live in seen.live.iter().filter(|live| live.active && live.slot.is_some()) {
             let holds = |it: &Credential| it.slot == live.slot && it.liveness(place).lingers();
-            if !secret.generations.values().any(holds) && !secret.foreign.contains(&(place.clone(), live.id.clone())) {
+            if !secret.generations().values().any(holds)
+                && !secret.foreign().contains(&(place.clone(), live.id.clone()))
+            {
                 found.push((place.clone(), live.id.clone()));
             }
         }
@@ -190,6 +193,6 @@ impl Secret {
     /// Credentials whose users are not known since a restore, and that have not ended: consumers are asked what they use.
     pub(crate) fn asks_who_uses_what(&self) -> bool {
         let open = |it: &Credential| it.doubtful && self.role(it.number).is_some_and(|role| role != Role::Current);
-        self.restored.is_none() && (!self.doubtful_slots.is_empty() || self.generations.values().any(open))
+        self.restored().is_none() && (!self.doubtful_slots().is_empty() || self.generations().values().any(open))
     }
 }

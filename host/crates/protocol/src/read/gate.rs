@@ -61,17 +61,17 @@ impl Secret {
     /// May pending become current: every required consumer has tried it, every verifier accepts both.
     #[must_use]
     pub fn ready(&self, generation: Generation, now: Millis) -> Verdict {
-        let excused = self.rotation.as_ref().is_some_and(|rotation| rotation.excused && rotation.made == generation);
-        let by_word = self.generations.get(&generation).is_some_and(|it| it.overridden.is_some());
+        let excused = self.rotation().is_some_and(|rotation| rotation.excused && rotation.made == generation);
+        let by_word = self.generations().get(&generation).is_some_and(|it| it.overridden.is_some());
         // Nobody can be waited for whose present credential is being switched off.
-        let emergency = self.current.and_then(|it| self.generations.get(&it)).is_some_and(|current| {
+        let emergency = self.current().and_then(|it| self.generations().get(&it)).is_some_and(|current| {
             current.number != generation && current.compromised.is_some_and(|exposure| exposure.at_once)
         });
         if excused || by_word || emergency {
             return Verdict::default();
         }
         // With one slot the install ends the current one: whoever is on record as holding it has to have the new one.
-        let old = [self.current, self.previous].into_iter().flatten().find(|it| *it != generation);
+        let old = [self.current(), self.previous()].into_iter().flatten().find(|it| *it != generation);
         self.gate(old.filter(|_| self.one_slot()), now, tries, |consumer, replica| {
             let said = replica.ready.get(&generation);
             said.is_some_and(|said| weighs(Purpose::Ready, consumer.ready, said.kind) && said.stands(now))
@@ -81,7 +81,7 @@ impl Secret {
     /// Has everyone who must switched to this generation.
     #[must_use]
     pub fn adopted(&self, generation: Generation, now: Millis) -> Verdict {
-        let moves = self.rotation.as_ref().is_some_and(|it| it.kind == PlanKind::Rotate && it.aim == generation);
+        let moves = self.rotation().is_some_and(|it| it.kind == PlanKind::Rotate && it.aim == generation);
         self.gate(self.ending().filter(|_| moves), now, self.unseen(now), |consumer, replica| {
             let said = replica.adopted.as_ref().filter(|(adopted, _)| *adopted == generation);
             said.is_some_and(|(_, said)| adoption_counts(consumer, said, now))
@@ -114,7 +114,7 @@ impl Secret {
     /// May this credential be switched off, removed or overwritten now. `last`: this is its removal.
     #[must_use]
     pub fn may_end(&self, generation: Generation, cause: RetireCause, last: bool, now: Millis) -> Verdict {
-        let Some(credential) = self.generations.get(&generation) else { return Verdict::default() };
+        let Some(credential) = self.generations().get(&generation) else { return Verdict::default() };
         if self.ends_at_once(generation) {
             return Verdict::default();
         }
@@ -130,8 +130,8 @@ impl Secret {
     }
 
     fn ends_for(&self, generation: Generation, cause: RetireCause, last: bool, now: Millis) -> Verdict {
-        let Some(credential) = self.generations.get(&generation) else { return Verdict::default() };
-        if self.current.is_none() && cause == RetireCause::Superseded {
+        let Some(credential) = self.generations().get(&generation) else { return Verdict::default() };
+        if self.current().is_none() && cause == RetireCause::Superseded {
             // The secret has ended; what an earlier rotation left ends like the last one did.
             return self.ends_for(generation, RetireCause::Ended, last, now);
         }
@@ -153,10 +153,10 @@ impl Secret {
 
     /// Known to others, and in use no longer or never to be waited for.
     pub(crate) fn ends_at_once(&self, generation: Generation) -> bool {
-        let exposed = self.generations.get(&generation).and_then(|it| it.compromised);
+        let exposed = self.generations().get(&generation).and_then(|it| it.compromised);
         let held_on = match self.role(generation) {
             Some(Role::Current | Role::Pending) => true,
-            Some(Role::Previous) => self.rotation.is_some(),
+            Some(Role::Previous) => self.rotation().is_some(),
             Some(Role::Retiring) | None => false,
         };
         exposed.is_some_and(|exposure| exposure.at_once || !held_on)
@@ -165,7 +165,7 @@ impl Secret {
     /// Every member of a required consumer that fetched a staged generation has let it go, or its lease has run out.
     /// It never was the one to use: optional consumers and replicas that are no members are asked, and not waited for.
     fn unstaged(&self, generation: Generation, now: Millis) -> Verdict {
-        if self.generations.get(&generation).is_some_and(|it| it.doubtful) {
+        if self.generations().get(&generation).is_some_and(|it| it.doubtful) {
             // What was fetched before a restore never lapses; see `unheard_since_restore`.
             return Verdict::default();
         }
@@ -182,11 +182,11 @@ impl Secret {
             replica.let_go(generation) || self.uses_current(name, replica, now)
         };
         let fetched = self
-            .replicas
+            .replicas()
             .iter()
             .filter(|((name, _), replica)| replica.fetched.contains_key(&generation) && !moved(name, replica));
         let mut unheard: Vec<_> = fetched.map(|(who, _)| who.clone()).collect();
-        for consumer in self.consumers.values().filter(|consumer| consumer.required && uses(consumer)) {
+        for consumer in self.consumers().values().filter(|consumer| consumer.required && uses(consumer)) {
             let (_, silent) = self.tally(consumer, now, |policy, replica| moved(&policy.name, replica));
             let silent = silent.into_iter().map(|replica| (consumer.name.clone(), replica));
             unheard.extend(silent.filter(|who| !unheard.contains(who)).collect::<Vec<_>>());
@@ -195,14 +195,14 @@ impl Secret {
     }
 
     fn uses_current(&self, consumer: &ConsumerName, replica: &ReplicaState, now: Millis) -> bool {
-        let said = replica.adopted.as_ref().filter(|(adopted, _)| self.current == Some(*adopted));
-        let policy = self.consumers.get(consumer);
+        let said = replica.adopted.as_ref().filter(|(adopted, _)| self.current() == Some(*adopted));
+        let policy = self.consumers().get(consumer);
         said.zip(policy).is_some_and(|((_, said), policy)| adoption_counts(policy, said, now))
     }
 
     /// Has everyone who must said that it uses the current credential. Open while there is none.
     pub(crate) fn all_use_current(&self, now: Millis) -> Verdict {
-        if self.current.is_none() {
+        if self.current().is_none() {
             return Verdict::default();
         }
         self.gate(None, now, uses, |consumer, replica| self.uses_current(&consumer.name, replica, now))
@@ -210,14 +210,14 @@ impl Secret {
 
     /// Why no successor stands in for it. No evidence and no override makes up for that: the secret would be lost.
     fn unsucceeded(&self, generation: Generation) -> Option<&'static str> {
-        let Some(current) = self.current.filter(|current| *current != generation) else {
+        let Some(current) = self.current().filter(|current| *current != generation) else {
             return Some("it is the one in use");
         };
         if !self.places().iter().all(|place| self.works_at(current, place)) {
             return Some("its successor is not proven at every place");
         }
-        let reverting = self.rotation.as_ref().is_some_and(|rotation| rotation.phase == Phase::Reverting);
-        (reverting && self.previous == Some(generation)).then_some("it is being put back")
+        let reverting = self.rotation().is_some_and(|rotation| rotation.phase == Phase::Reverting);
+        (reverting && self.previous() == Some(generation)).then_some("it is being put back")
     }
 
     /// Where the successor has to be seen to work once more, before the first call that ends a superseded credential.
@@ -228,11 +228,11 @@ impl Secret {
         place: &Place,
         now: Millis,
     ) -> Option<(Generation, Place)> {
-        let begun = self.generations.get(&generation).is_none_or(|it| it.liveness(place).dimmed());
+        let begun = self.generations().get(&generation).is_none_or(|it| it.liveness(place).dimmed());
         if begun || cause != RetireCause::Superseded || self.ends_at_once(generation) {
             return None;
         }
-        let current = self.current.and_then(|current| self.generations.get(&current)).filter(|it| it.known())?;
+        let current = self.current().and_then(|current| self.generations().get(&current)).filter(|it| it.known())?;
         let unseen = |place: &&Place| !current.at(place).seen_lately(now);
         self.places().iter().find(unseen).map(|place| (current.number, place.clone()))
     }
@@ -241,7 +241,7 @@ impl Secret {
     fn superseded(&self, generation: Generation, last: bool, now: Millis) -> Verdict {
         let mut verdict = self.gate(Some(generation), now, self.unseen(now), |consumer, replica| {
             let said = replica.adopted.as_ref().filter(|(adopted, _)| {
-                *adopted != generation && (self.current == Some(*adopted) || self.previous == Some(*adopted))
+                *adopted != generation && (self.current() == Some(*adopted) || self.previous() == Some(*adopted))
             });
             said.is_some_and(|(_, said)| adoption_counts(consumer, said, now))
         });
@@ -253,7 +253,7 @@ impl Secret {
 
     /// Whether a generation is live at a place and was seen to work there (or cannot be tried, its value unknown).
     pub(crate) fn works_at(&self, generation: Generation, place: &Place) -> bool {
-        self.generations.get(&generation).is_some_and(|credential| {
+        self.generations().get(&generation).is_some_and(|credential| {
             let standing = credential.at(place);
             standing.liveness == Liveness::Live && (standing.verified == Verified::Works || !credential.known())
         })
@@ -261,8 +261,8 @@ impl Secret {
 
     /// The reason for which a value was refused at a place, once the target has had the time to settle.
     pub(crate) fn refused(&self, generation: Generation, place: &Place) -> Option<String> {
-        let standing = self.generations.get(&generation)?.at(place);
-        let settled = standing.changed_at.plus(self.generations.get(&generation)?.pins.profile.settle_ms);
+        let standing = self.generations().get(&generation)?.at(place);
+        let settled = standing.changed_at.plus(self.generations().get(&generation)?.pins.profile.settle_ms);
         match &standing.verified {
             Verified::Refused { at, reason } if *at >= settled => Some(reason.clone()),
             _ => None,
@@ -280,7 +280,7 @@ impl Secret {
     ) -> Verdict {
         let quorum = self.policy().map_or(Quorum::All, |policy| policy.stragglers.quorum);
         let mut missing = Vec::new();
-        for consumer in self.consumers.values().filter(|consumer| consumer.required && concerns(consumer)) {
+        for consumer in self.consumers().values().filter(|consumer| consumer.required && concerns(consumer)) {
             let (answered, mut waited) = self.tally(consumer, now, &said);
             if answered >= needed(quorum, consumer, answered + waited.len()) {
                 waited.clear();
@@ -307,7 +307,7 @@ impl Secret {
             Members::Listed(listed) => {
                 let yes = |replica: &&Replica| {
                     let key = (consumer.name.clone(), (*replica).clone());
-                    self.replicas
+                    self.replicas()
                         .get(&key)
                         .is_some_and(|state| self.counts(consumer, replica, state, now) && said(consumer, state))
                 };
@@ -316,7 +316,7 @@ impl Secret {
             }
             Members::Count(count) => {
                 let count = *count as usize;
-                let own = self.replicas.iter().filter(|((name, _), _)| *name == consumer.name);
+                let own = self.replicas().iter().filter(|((name, _), _)| *name == consumer.name);
                 let own = own.filter(|((_, replica), _)| self.is_member(&consumer.name, replica));
                 let (yes, no): (Vec<_>, Vec<_>) = own.partition(|((_, replica), state)| {
                     self.counts(consumer, replica, state, now) && said(consumer, state)

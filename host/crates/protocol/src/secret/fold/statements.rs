@@ -88,7 +88,7 @@ impl Secret {
                 let settle = state
                     .adopted
                     .as_ref()
-                    .is_none_or(|(adopted, said)| adopted != generation || rank(said.kind) <= rank(*kind));
+                    .is_none_or(|(adopted, said)| adopted != generation || said.kind.rank() <= kind.rank());
                 if settle {
                     state.adopted = Some((*generation, statement));
                 }
@@ -186,16 +186,5 @@ impl Secret {
         if let Some(rotation) = self.rotation.as_mut() {
             rotation.wave.settled = if missing { None } else { rotation.wave.settled.or(Some(steady)) };
         }
-    }
-}
-
-/// How far one account outweighs another of the same statement.
-pub(crate) const fn rank(kind: EvidenceKind) -> u8 {
-    match kind {
-        EvidenceKind::Store => 0,
-        EvidenceKind::Attested => 1,
-        EvidenceKind::Holder => 2,
-        EvidenceKind::Process => 3,
-        EvidenceKind::Target => 4,
     }
 }

@@ -68,6 +68,19 @@ pub struct Attestation {
     pub expires_at: Millis,
 }
 
+impl EvidenceKind {
+    /// How far one account outweighs another of the same statement.
+    pub(crate) const fn rank(self) -> u8 {
+        match self {
+            Self::Store => 0,
+            Self::Attested => 1,
+            Self::Holder => 2,
+            Self::Process => 3,
+            Self::Target => 4,
+        }
+    }
+}
+
 names!(EvidenceKind {
     Store => "store", Holder => "holder", Process => "process", Target => "target", Attested => "attested",
 });

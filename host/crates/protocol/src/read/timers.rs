@@ -57,18 +57,18 @@ impl Secret {
     /// What the steady clock reads at an instant, if nothing happens between the last event and then. As long as one
     /// process measures, that is all of the time between; before any had said that it does, a small capped step.
     pub(crate) fn steady_at(&self, at: Millis) -> Steady {
-        let passed_ms = at.since(self.clock);
+        let passed_ms = at.since(self.clock());
         if passed_ms == 0 {
-            return self.steady;
+            return self.steady();
         }
-        let counts_ms = if self.measured { passed_ms } else { self.unmeasured_ms(passed_ms) };
-        Steady(self.steady.0.saturating_add(counts_ms))
+        let counts_ms = if self.measured() { passed_ms } else { self.unmeasured_ms(passed_ms) };
+        Steady(self.steady().0.saturating_add(counts_ms))
     }
 
     /// When a timer that runs at `now` is over, or time is to be put on record, if nothing else happens before.
     pub(crate) fn next_timer(&self, now: Millis) -> Option<Millis> {
         let due = self.tick_due(now);
-        if !self.measured {
+        if !self.measured() {
             return due;
         }
         let steady = self.steady_at(now);
@@ -79,12 +79,12 @@ impl Secret {
     /// When `Ticked` is to be appended, so that a process that ends takes little of a long timer with it. What is short
     /// begins anew then, and costs nothing on record.
     pub(crate) fn tick_due(&self, now: Millis) -> Option<Millis> {
-        if !self.measured {
+        if !self.measured() {
             return self.next_tick();
         }
         let running = self.running(self.steady_at(now)).into_iter().map(|timer| timer.total_ms);
         let shortest_ms = running.filter(|total_ms| *total_ms >= LEAST_TICKED_MS).min()?;
-        Some(self.clock.plus((shortest_ms / TICKS_PER_LONG_TIMER).min(LONGEST_TICK_MS)))
+        Some(self.clock().plus((shortest_ms / TICKS_PER_LONG_TIMER).min(LONGEST_TICK_MS)))
     }
 
     fn running(&self, steady: Steady) -> Vec<Timer> {
@@ -104,19 +104,19 @@ impl Secret {
 
     /// The most that a single event may add there; `None` while no timer runs.
     fn tick_cap_ms(&self) -> Option<u64> {
-        let shortest_ms = self.running(self.steady).into_iter().map(|timer| timer.total_ms).min()?;
+        let shortest_ms = self.running(self.steady()).into_iter().map(|timer| timer.total_ms).min()?;
         Some((shortest_ms / TICKS_PER_TIMER).max(LEAST_TICK_MS))
     }
 
     /// When to append `Ticked` there so that no running timer loses time: it is due when this is not after `now`.
     fn next_tick(&self) -> Option<Millis> {
         let cap_ms = self.tick_cap_ms()?;
-        let left_ms = self.running(self.steady).into_iter().map(|timer| timer.left_ms(self.steady)).min();
-        Some(self.clock.plus(left_ms.map_or(cap_ms, |left_ms| left_ms.min(cap_ms))))
+        let left_ms = self.running(self.steady()).into_iter().map(|timer| timer.left_ms(self.steady())).min();
+        Some(self.clock().plus(left_ms.map_or(cap_ms, |left_ms| left_ms.min(cap_ms))))
     }
 
     fn each_timer(&self, visit: &mut dyn FnMut(Timer)) {
-        if let Some(rotation) = &self.rotation {
+        if let Some(rotation) = &self.rotation() {
             let policy = &rotation.pins.policy;
             if let Some(draining) = rotation.draining {
                 visit(Timer::new(draining.steady, policy.overlap_min_ms));
@@ -133,11 +133,11 @@ impl Secret {
             }
         }
         if let Some(ends) = self.ending_by_switch() {
-            self.holding_leases(ends, self.clock).for_each(&mut *visit);
+            self.holding_leases(ends, self.clock()).for_each(&mut *visit);
         }
-        for (job, retirement) in &self.retirements {
+        for (job, retirement) in self.retirements() {
             if matches!(retirement.cause, RetireCause::Superseded | RetireCause::Ended) {
-                self.holding_leases(job.generation, self.clock).for_each(&mut *visit);
+                self.holding_leases(job.generation, self.clock()).for_each(&mut *visit);
             }
             if retirement.cause == RetireCause::Superseded {
                 visit(Timer::new(retirement.overlap.since, retirement.overlap.total_ms));
@@ -147,24 +147,24 @@ impl Secret {
             }
             if retirement.cause == RetireCause::RolledBack {
                 let lease_ms = retirement.pins.policy.staged_lease_ms;
-                self.staged_leases(job.generation, lease_ms, self.clock).for_each(|(_, lease)| visit(lease));
+                self.staged_leases(job.generation, lease_ms, self.clock()).for_each(|(_, lease)| visit(lease));
             }
         }
     }
 
     /// The generation that consumers are to leave now, before its end is a job of its own.
     fn ending_by_switch(&self) -> Option<crate::ids::Generation> {
-        let rotation = self.rotation.as_ref().filter(|rotation| rotation.draining.is_none())?;
+        let rotation = self.rotation().filter(|rotation| rotation.draining.is_none())?;
         match (rotation.committing(), rotation.staged.is_some()) {
             (true, _) => self.ending(),
-            (false, staged) => self.current.filter(|_| staged && rotation.preparing() && self.one_slot()),
+            (false, staged) => self.current().filter(|_| staged && rotation.preparing() && self.one_slot()),
         }
     }
 
     /// Whether consumers are waited for now.
     pub(crate) fn patient(&self) -> bool {
-        self.hold.is_none()
-            && self.rotation.as_ref().is_some_and(|rotation| {
+        self.hold().is_none()
+            && self.rotation().is_some_and(|rotation| {
                 (rotation.preparing() && rotation.staged.is_some())
                     || (rotation.committing() && rotation.draining.is_none())
             })

@@ -1,162 +1,71 @@
-//! The state of one secret: the fold of its journal. Read by everyone, changed by [`Secret::record`] alone.
+//! Reading the state: what it holds, and the small questions that every rule asks of it. Changes nothing.
 
-use crate::calls::{CallState, Effort, Observation, OpenCall, Tries};
-use crate::event::{HoldReason, Pins};
-use crate::generation::{Credential, Role};
+use super::calls::{CallState, Effort, Observation, OpenCall, Tries};
+use super::generation::{Credential, Role};
+use super::membership::ReplicaState;
+use super::retirement::{Job, Retirement};
+use super::rotation::Rotation;
+use super::state::{Hold, Restored, Secret, Stand};
+use crate::event::Pins;
 use crate::ids::{
     Author, CallId, ConsumerName, Epoch, Generation, Millis, Place, Replica, RotationId, SecretName, Seq, Slot, Steady,
     TargetId,
 };
-use crate::membership::ReplicaState;
 use crate::policy::{ConsumerPolicy, Policy};
 use crate::profile::{Overlap, Profile};
-use crate::retirement::{Job, Retirement};
-use crate::rotation::Rotation;
 use crate::step::{Ending, Phase};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::sync::Arc;
 
-/// One managed secret, as its journal tells.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Secret {
-    pub(crate) name: SecretName,
-    pub(crate) seq: Seq,
-    pub(crate) clock: Millis,
-    pub(crate) steady: Steady,
-    /// A process has measured the time between all events since it said so ([`crate::event::Event::ClockResumed`]).
-    pub(crate) measured: bool,
-    pub(crate) epoch: Epoch,
-    pub(crate) next: Generation,
-    pub(crate) next_call: CallId,
-    pub(crate) generations: BTreeMap<Generation, Credential>,
-    pub(crate) current: Option<Generation>,
-    pub(crate) previous: Option<Generation>,
-    pub(crate) rotation: Option<Rotation>,
-    pub(crate) pins: Option<Arc<Pins>>,
-    /// The newest rotation, running or over: on its behalf what it left behind is ended.
-    pub(crate) last_rotation: Option<RotationId>,
-    pub(crate) calls: BTreeMap<CallId, OpenCall>,
-    pub(crate) last_mutation: BTreeMap<Place, CallId>,
-    pub(crate) efforts: BTreeMap<Effort, Tries>,
-    pub(crate) observations: BTreeMap<Place, Observation>,
-    /// What works at a place and was missing from the last look there: it is tried before the next look.
-    pub(crate) unlisted: BTreeMap<Place, BTreeSet<Generation>>,
-    pub(crate) retirements: BTreeMap<Job, Retirement>,
-    /// Minted by a call of ours, and nobody's job yet.
-    pub(crate) loose: BTreeMap<Job, (RotationId, Arc<Pins>)>,
-    /// Newest install in each slot at each place (`None`: the only slot of a target without overlap).
-    pub(crate) slots: BTreeMap<(Place, Option<Slot>), Generation>,
-    pub(crate) foreign: BTreeSet<(Place, TargetId)>,
-    pub(crate) strangers: BTreeSet<(Place, TargetId)>,
-    pub(crate) consumers: BTreeMap<ConsumerName, ConsumerPolicy>,
-    pub(crate) replicas: BTreeMap<(ConsumerName, Replica), ReplicaState>,
-    pub(crate) hold: Option<Hold>,
-    pub(crate) frozen: Option<Author>,
-    pub(crate) restored: Option<Restored>,
-    /// Slots taken in turn of which nobody knows what they hold since a restore.
-    pub(crate) doubtful_slots: BTreeSet<(Place, Slot)>,
-    pub(crate) setbacks: u32,
-    pub(crate) managed: bool,
-    /// Places that a person took in or dropped, and whether each is there: later rotations keep to it.
-    pub(crate) places_by_hand: BTreeMap<Place, bool>,
-    pub(crate) finished: Option<(Millis, Ending, String)>,
-    /// What is folded is on record already: see [`Secret::replay`]. Never set between two events.
-    pub(crate) replaying: bool,
-}
-
-/// Why nothing moves, and since when.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Hold {
-    /// Why.
-    pub reason: HoldReason,
-    /// For people.
-    pub detail: String,
-    /// Since when.
-    pub since: Millis,
-}
-
-/// What has been compared with the target since a restore.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Restored {
-    /// The first call of the new life.
-    pub first_call: CallId,
-    /// What the older epoch tells opens no gate.
-    pub strict: bool,
-    /// Which credentials were tried where, and whether they worked.
-    pub tried: BTreeMap<(Generation, Place), bool>,
-    /// Credentials at the target that were seen for the first time since.
-    pub strangers: BTreeSet<(Place, TargetId)>,
-}
-
-/// Where a secret stands, as the transition table distinguishes it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Stand {
-    /// No rotation runs.
-    Idle,
-    /// A rotation is preparing.
-    Prepare,
-    /// A rotation is committing.
-    Commit,
-    /// Pending is being given back.
-    RollingBack,
-    /// Previous is being put back.
-    Reverting,
-}
-
-impl fmt::Display for Stand {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Idle => "while no rotation runs",
-            Self::Prepare => "in prepare",
-            Self::Commit => "in commit",
-            Self::RollingBack => "while rolling back",
-            Self::Reverting => "while reverting",
-        })
-    }
-}
-
 impl Secret {
-    /// A secret with an empty journal.
-    #[must_use]
-    pub const fn new(name: SecretName) -> Self {
-        Self {
-            name,
-            seq: Seq(0),
-            clock: Millis(0),
-            steady: Steady(0),
-            measured: false,
-            epoch: Epoch(0),
-            next: Generation(1),
-            next_call: CallId(1),
-            generations: BTreeMap::new(),
-            current: None,
-            previous: None,
-            rotation: None,
-            pins: None,
-            last_rotation: None,
-            calls: BTreeMap::new(),
-            last_mutation: BTreeMap::new(),
-            efforts: BTreeMap::new(),
-            observations: BTreeMap::new(),
-            unlisted: BTreeMap::new(),
-            retirements: BTreeMap::new(),
-            loose: BTreeMap::new(),
-            slots: BTreeMap::new(),
-            foreign: BTreeSet::new(),
-            strangers: BTreeSet::new(),
-            consumers: BTreeMap::new(),
-            replicas: BTreeMap::new(),
-            hold: None,
-            frozen: None,
-            restored: None,
-            doubtful_slots: BTreeSet::new(),
-            setbacks: 0,
-            managed: true,
-            places_by_hand: BTreeMap::new(),
-            finished: None,
-            replaying: false,
-        }
+    /// The time that has certainly passed, up to the last event.
+    pub(crate) const fn steady(&self) -> Steady {
+        self.steady
+    }
+
+    /// Whether a process has measured the time between all events since it said so.
+    pub(crate) const fn measured(&self) -> bool {
+        self.measured
+    }
+
+    /// The number the next call gets.
+    pub(crate) const fn next_call(&self) -> CallId {
+        self.next_call
+    }
+
+    /// The newest rotation, running or over.
+    pub(crate) const fn last_rotation(&self) -> Option<&RotationId> {
+        self.last_rotation.as_ref()
+    }
+
+    /// The newest mutating call at each place.
+    pub(crate) const fn last_mutation(&self) -> &BTreeMap<Place, CallId> {
+        &self.last_mutation
+    }
+
+    /// What works at a place and was missing from the last look there.
+    pub(crate) const fn unlisted(&self) -> &BTreeMap<Place, BTreeSet<Generation>> {
+        &self.unlisted
+    }
+
+    /// Minted by a call of ours, and nobody's job yet.
+    pub(crate) const fn loose(&self) -> &BTreeMap<Job, (RotationId, Arc<Pins>)> {
+        &self.loose
+    }
+
+    /// Credentials at the target that nobody has named yet.
+    pub(crate) const fn strangers(&self) -> &BTreeSet<(Place, TargetId)> {
+        &self.strangers
+    }
+
+    /// Slots taken in turn of which nobody knows what they hold since a restore.
+    pub(crate) const fn doubtful_slots(&self) -> &BTreeSet<(Place, Slot)> {
+        &self.doubtful_slots
+    }
+
+    /// Places that a person took in or dropped, and whether each is there.
+    pub(crate) const fn places_by_hand(&self) -> &BTreeMap<Place, bool> {
+        &self.places_by_hand
     }
 
     /// Its name.

@@ -25,9 +25,9 @@ impl Secret {
     /// name that has shown itself, until somebody says that it is gone.
     #[must_use]
     pub fn is_member(&self, consumer: &ConsumerName, replica: &Replica) -> bool {
-        let Some(policy) = self.consumers.get(consumer) else { return false };
+        let Some(policy) = self.consumers().get(consumer) else { return false };
         let left = || {
-            let state = self.replicas.get(&(consumer.clone(), replica.clone()));
+            let state = self.replicas().get(&(consumer.clone(), replica.clone()));
             state.is_some_and(|state| state.left)
         };
         match &policy.members {
@@ -69,7 +69,7 @@ impl Secret {
 
     /// Whether something depends on who is there: a staged, a switching or an ending credential.
     pub(crate) fn presence_matters(&self) -> bool {
-        self.rotation.as_ref().is_some_and(|it| it.staged.is_some() || it.committed) || self.previous.is_some()
+        self.rotation().is_some_and(|it| it.staged.is_some() || it.committed) || self.previous().is_some()
     }
 
     /// Whether what a replica says counts at a gate: of a list, whoever is on it; of a count, whoever has spoken within
@@ -84,7 +84,7 @@ impl Secret {
         if self.speaks_twice(consumer, state, now) || !self.is_member(&consumer.name, replica) {
             return false;
         }
-        let settled = self.rotation.as_ref().is_some_and(|rotation| rotation.draining.is_some());
+        let settled = self.rotation().is_some_and(|rotation| rotation.draining.is_some());
         let by_word = state.adopted.iter().map(|(_, said)| said).chain(state.ready.values());
         let word = by_word.into_iter().any(|said| said.attested.is_some());
         let listed = matches!(consumer.members, Members::Listed(_));
@@ -94,8 +94,8 @@ impl Secret {
     /// Since when consumers are waited for: their leases run from there at the earliest, so that whoever was silent
     /// while nothing was asked gets all of it.
     fn asked_since(&self) -> Steady {
-        let left = || self.retirements.values().map(|it| it.overlap.since).min();
-        self.rotation.as_ref().map(|rotation| rotation.asked).or_else(left).unwrap_or(self.steady)
+        let left = || self.retirements().values().map(|it| it.overlap.since).min();
+        self.rotation().map(|rotation| rotation.asked).or_else(left).unwrap_or(self.steady())
     }
 
     /// The lease of a replica that is on record as holding a generation it used or may use: it fetched it, and is not
@@ -107,7 +107,7 @@ impl Secret {
         ends: Generation,
         now: Millis,
     ) -> Option<Timer> {
-        let state = self.replicas.get(&(consumer.name.clone(), replica.clone()))?;
+        let state = self.replicas().get(&(consumer.name.clone(), replica.clone()))?;
         let elsewhere = state.adopted.as_ref().is_some_and(|(adopted, said)| {
             *adopted != ends && weighs(Purpose::Adopted, consumer.adopted, said.kind) && said.stands(now)
         });
@@ -126,7 +126,7 @@ impl Secret {
         ends: Generation,
         now: Millis,
     ) -> impl Iterator<Item = (&'a Replica, &'a ReplicaState)> {
-        let own = self.replicas.iter().filter(|((name, _), _)| *name == consumer.name);
+        let own = self.replicas().iter().filter(|((name, _), _)| *name == consumer.name);
         own.map(|((_, replica), state)| (replica, state)).filter(move |(replica, _)| {
             self.hold_on(consumer, replica, ends, now).is_some_and(|lease| !lease.over(self.steady_at(now)))
         })
@@ -139,8 +139,8 @@ impl Secret {
         lease_ms: u64,
         now: Millis,
     ) -> impl Iterator<Item = (&(ConsumerName, Replica), Timer)> {
-        self.replicas.iter().filter_map(move |(who, state)| {
-            let consumer = self.consumers.get(&who.0).filter(|consumer| consumer.required)?;
+        self.replicas().iter().filter_map(move |(who, state)| {
+            let consumer = self.consumers().get(&who.0).filter(|consumer| consumer.required)?;
             let twice = self.speaks_twice(consumer, state, now);
             let waited = self.is_member(&who.0, &who.1) && state.keeps(generation, twice);
             let since = state.fetched.get(&generation).filter(|_| waited)?;
@@ -159,8 +159,8 @@ impl Secret {
     /// Leases of those who are on record as holding a generation that a newer one is to replace, or that ends.
     pub(crate) fn holding_leases(&self, ends: Generation, now: Millis) -> impl Iterator<Item = Timer> {
         let bounded = |consumer: &&ConsumerPolicy| consumer.required && self.waits_by_lease(consumer);
-        self.consumers.values().filter(bounded).flat_map(move |consumer| {
-            let own = self.replicas.keys().filter(move |(name, _)| *name == consumer.name);
+        self.consumers().values().filter(bounded).flat_map(move |consumer| {
+            let own = self.replicas().keys().filter(move |(name, _)| *name == consumer.name);
             own.filter_map(move |(_, replica)| self.hold_on(consumer, replica, ends, now))
         })
     }
@@ -179,7 +179,7 @@ impl Secret {
             let lease_ms = self.staged_lease_ms(generation);
             self.staged_leases(generation, lease_ms, now).find(|(it, _)| *it == who).map(|(_, lease)| lease)
         } else {
-            let consumer = self.consumers.get(&who.0)?;
+            let consumer = self.consumers().get(&who.0)?;
             self.hold_on(consumer, &who.1, generation, now).filter(|_| self.waits_by_lease(consumer))
         };
         lease.map(|lease| now.plus(lease.left_ms(self.steady_at(now))))
@@ -187,7 +187,7 @@ impl Secret {
 
     /// The lease that a generation was staged under.
     pub(crate) fn staged_lease_ms(&self, generation: Generation) -> u64 {
-        self.retirements.iter().find(|(job, _)| job.generation == generation).map_or_else(
+        self.retirements().iter().find(|(job, _)| job.generation == generation).map_or_else(
             || self.policy().map_or(0, |policy| policy.staged_lease_ms),
             |(_, retirement)| retirement.pins.policy.staged_lease_ms,
         )

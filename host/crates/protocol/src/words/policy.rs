@@ -146,5 +146,14 @@ pub struct Attempts {
     pub max_ms: u64,
 }
 
+impl Attempts {
+    /// The pause after so many failed attempts, in milliseconds: doubles each time up to the longest.
+    #[must_use]
+    pub fn pause_ms(&self, failed: u32) -> u64 {
+        let doublings = failed.saturating_sub(1).min(63);
+        self.base_ms.saturating_mul(1 << doublings).min(self.max_ms)
+    }
+}
+
 names!(ConsumerRole { Uses => "uses", Verifies => "verifies", Depends => "depends" });
 names!(AtDeadline { Hold => "hold", Rollback => "rollback", Force => "force" });

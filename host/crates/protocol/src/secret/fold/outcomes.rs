@@ -6,18 +6,10 @@ use crate::event::{HostAnswer, Minted, Outcome};
 use crate::fault::{Blame, FailureClass, Fault};
 use crate::generation::{Liveness, Standing, Verified};
 use crate::ids::{CallId, Generation, Millis, Ordinal, Place, TargetId};
-use crate::policy::Attempts;
 use crate::retirement::Job;
 use crate::state::Secret;
 use crate::step::{CallKind, Phase};
 use crate::table::Verdict;
-
-/// The pause after so many failed attempts, in milliseconds: doubles each time up to the policy's longest.
-#[must_use]
-pub fn pause_ms(attempts: &Attempts, failed: u32) -> u64 {
-    let doublings = failed.saturating_sub(1).min(63);
-    attempts.base_ms.saturating_mul(1 << doublings).min(attempts.max_ms)
-}
 
 impl Secret {
     pub(crate) fn answered(&mut self, call: CallId, ordinal: Ordinal, answer: HostAnswer) -> Verdict {
@@ -134,7 +126,7 @@ impl Secret {
             return;
         }
         let attempts = &open.pins.policy.attempts;
-        let pause_ms = pause_ms(attempts, open.attempt).max(fault.retry_after_ms.unwrap_or(0));
+        let pause_ms = attempts.pause_ms(open.attempt).max(fault.retry_after_ms.unwrap_or(0));
         let hopeless =
             matches!(fault.class, FailureClass::Permanent | FailureClass::Denied | FailureClass::Unsupported);
         let tries = Tries {

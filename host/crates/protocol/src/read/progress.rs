@@ -15,7 +15,7 @@ impl Secret {
     /// The step the running rotation is at; `None` where every step is done, or it is going back.
     #[must_use]
     pub fn step(&self, now: Millis) -> Option<Step> {
-        let rotation = self.rotation.as_ref()?;
+        let rotation = self.rotation()?;
         if !matches!(rotation.phase, Phase::Prepare | Phase::Commit) {
             return None;
         }
@@ -24,7 +24,7 @@ impl Secret {
 
     fn done(&self, rotation: &Rotation, step: Step, now: Millis) -> bool {
         match step {
-            Step::Create => self.generations.get(&rotation.made).is_none_or(|made| made.minted.is_some()),
+            Step::Create => self.generations().get(&rotation.made).is_none_or(|made| made.minted.is_some()),
             Step::Install => self.everywhere(|place| self.installed_at(rotation.aim, place)),
             Step::Verify => self.everywhere(|place| self.works_at(rotation.aim, place)),
             // What the only slot holds already is brought to its end, whoever takes his word back now.
@@ -36,8 +36,9 @@ impl Secret {
             Step::Adopt => rotation.draining.is_some() || self.switched(rotation, now),
             Step::Drain => self.ending().is_none_or(|old| self.ending_begun(old)),
             Step::Disable => self.ending().is_none_or(|old| {
-                let off =
-                    |place: &Place| self.generations.get(&old).map(|it| it.liveness(place)) == Some(Liveness::Disabled);
+                let off = |place: &Place| {
+                    self.generations().get(&old).map(|it| it.liveness(place)) == Some(Liveness::Disabled)
+                };
                 self.lingering_here(old).all(off)
             }),
             Step::Destroy => self.ended_here(),
@@ -47,27 +48,27 @@ impl Secret {
     /// The generation that the running rotation brings to its end: previous, or for `retire` the current one.
     #[must_use]
     pub fn ending(&self) -> Option<Generation> {
-        let rotation = self.rotation.as_ref()?;
+        let rotation = self.rotation()?;
         match rotation.kind {
-            PlanKind::Retire => self.current,
-            PlanKind::Issue | PlanKind::Adopt | PlanKind::Rotate => self.previous,
+            PlanKind::Retire => self.current(),
+            PlanKind::Issue | PlanKind::Adopt | PlanKind::Rotate => self.previous(),
         }
     }
 
     /// Whether a place is away: a person took it out, and it is neither back nor scrapped.
     pub(crate) fn away(&self, place: &Place) -> bool {
-        !self.places().contains(place) && self.places_by_hand.get(place) == Some(&false)
+        !self.places().contains(place) && self.places_by_hand().get(place) == Some(&false)
     }
 
     /// Whether a place that a person took in has yet to be brought level with the others, while no rotation does so.
     pub(crate) fn to_be_levelled(&self, current: Generation, place: &Place) -> bool {
-        let behind = self.generations.get(&current).is_some_and(|it| it.known() && !it.lost());
-        behind && self.places_by_hand.get(place) == Some(&true) && !self.works_at(current, place)
+        let behind = self.generations().get(&current).is_some_and(|it| it.known() && !it.lost());
+        behind && self.places_by_hand().get(place) == Some(&true) && !self.works_at(current, place)
     }
 
     /// Places that are not away where something of a generation may be left.
     fn lingering_here(&self, generation: Generation) -> impl Iterator<Item = &Place> {
-        let lingering = self.generations.get(&generation).into_iter().flat_map(Credential::lingering);
+        let lingering = self.generations().get(&generation).into_iter().flat_map(Credential::lingering);
         lingering.filter(|place| !self.away(place))
     }
 
@@ -79,11 +80,11 @@ impl Secret {
     }
 
     fn lingers_away(&self, generation: Generation) -> bool {
-        self.generations.get(&generation).is_some_and(|it| it.lingering().any(|place| self.away(place)))
+        self.generations().get(&generation).is_some_and(|it| it.lingering().any(|place| self.away(place)))
     }
 
     fn ending_begun(&self, old: Generation) -> bool {
-        self.generations
+        self.generations()
             .get(&old)
             .is_none_or(|credential| credential.lingering().all(|place| self.retirement(old, place).is_some()))
     }
@@ -94,7 +95,7 @@ impl Secret {
 
     /// Whether `install` has done its work at a place, or the value was seen to work there.
     pub(crate) fn installed_at(&self, generation: Generation, place: &Place) -> bool {
-        self.generations.get(&generation).is_some_and(|credential| {
+        self.generations().get(&generation).is_some_and(|credential| {
             let standing = credential.at(place);
             standing.liveness == Liveness::Live && standing.installed
         })
@@ -112,7 +113,7 @@ impl Secret {
     /// Whether `promote` has been called at a place, where the target has such a notion.
     pub(crate) fn promoted_at(&self, generation: Generation, place: &Place) -> bool {
         !self.profile().is_some_and(|profile| profile.promotes)
-            || self.generations.get(&generation).is_some_and(|credential| credential.at(place).promoted)
+            || self.generations().get(&generation).is_some_and(|credential| credential.at(place).promoted)
     }
 
     /// Promoted everywhere, every wave through, and everyone who must has switched; or somebody answered for it.
@@ -124,7 +125,7 @@ impl Secret {
     pub(crate) fn all_switched(&self, rotation: &Rotation, now: Millis) -> bool {
         let Some(old) = self.ending() else { return true };
         let excused = self
-            .generations
+            .generations()
             .get(&old)
             .is_some_and(|old| old.overridden.is_some() || old.compromised.is_some_and(|exposure| exposure.at_once));
         excused || (!rotation.wave.failed && self.last_wave(rotation, now) && self.adopted(rotation.aim, now).open())
@@ -139,13 +140,13 @@ impl Secret {
     /// or in the order in which they came, then those who are silent.
     pub(crate) fn order(&self, now: Millis) -> Vec<(ConsumerName, Replica)> {
         let mut order = Vec::new();
-        for consumer in self.consumers.values().filter(|consumer| uses(consumer)) {
+        for consumer in self.consumers().values().filter(|consumer| uses(consumer)) {
             match &consumer.members {
                 Members::Listed(listed) => {
                     order.extend(listed.iter().map(|replica| (consumer.name.clone(), replica.clone())));
                 }
                 Members::Count(count) => {
-                    let own = self.replicas.iter().filter(|((name, _), _)| *name == consumer.name);
+                    let own = self.replicas().iter().filter(|((name, _), _)| *name == consumer.name);
                     let own = own.filter(|((_, replica), _)| self.is_member(&consumer.name, replica));
                     let (gone, there): (Vec<_>, Vec<_>) =
                         own.partition(|(_, state)| self.is_unknown(consumer, state, now));
@@ -155,7 +156,7 @@ impl Secret {
                 }
             }
         }
-        if let Some(rotation) = &self.rotation {
+        if let Some(rotation) = &self.rotation() {
             order.sort_by_key(|who| rotation.turn(who));
         }
         order
@@ -180,7 +181,7 @@ impl Secret {
     /// Members of the open waves that have to switch and have not.
     #[must_use]
     pub fn wave_missing(&self, now: Millis) -> Vec<(ConsumerName, Replica)> {
-        let Some(rotation) = &self.rotation else { return Vec::new() };
+        let Some(rotation) = &self.rotation() else { return Vec::new() };
         let open: Vec<_> =
             self.order(now).into_iter().take(self.wave_end(rotation, rotation.wave.number, now)).collect();
         self.adopted(rotation.aim, now).missing.into_iter().filter(|replica| open.contains(replica)).collect()
@@ -188,7 +189,7 @@ impl Secret {
 
     /// Whether a replica may switch now: its wave is open and fewer than `max_unavailable` before it are switching.
     pub(crate) fn may_switch(&self, consumer: &ConsumerName, replica: &Replica, now: Millis) -> bool {
-        let Some(rotation) = &self.rotation else { return true };
+        let Some(rotation) = &self.rotation() else { return true };
         let waves = &rotation.pins.policy.waves;
         let limit = if rotation.reverted { 0 } else { waves.max_unavailable as usize };
         // The members of a failed wave go back; those of the waves before it stay where they are.
@@ -214,16 +215,16 @@ impl Secret {
     }
 
     fn said_adopted(&self, consumer: &ConsumerName, replica: &Replica, aim: Generation, now: Millis) -> bool {
-        let Some(policy) = self.consumers.get(consumer) else { return true };
-        self.replicas.get(&(consumer.clone(), replica.clone())).is_some_and(|state| {
+        let Some(policy) = self.consumers().get(consumer) else { return true };
+        self.replicas().get(&(consumer.clone(), replica.clone())).is_some_and(|state| {
             state.adopted.as_ref().is_some_and(|(adopted, said)| *adopted == aim && adoption_counts(policy, said, now))
         })
     }
 
     /// What is left of the overlap's minimum and the quiet time: `None` where both are over.
     pub(crate) fn drain_left(&self, now: Millis) -> Option<DrainLeft> {
-        let rotation = self.rotation.as_ref()?;
-        let old = self.generations.get(&self.ending()?)?;
+        let rotation = self.rotation()?;
+        let old = self.generations().get(&self.ending()?)?;
         if old.compromised.is_some() {
             return None;
         }
@@ -239,8 +240,8 @@ impl Secret {
 
     /// What the target's account of the old credential's use lacks: time between two looks, or the next look.
     pub(crate) fn quiet_left(&self, now: Millis) -> Option<DrainLeft> {
-        let rotation = self.rotation.as_ref()?;
-        let old = self.generations.get(&self.ending()?)?;
+        let rotation = self.rotation()?;
+        let old = self.generations().get(&self.ending()?)?;
         let total_ms = quiet_total_ms(&rotation.pins.policy, old.pins.profile.usage?);
         let steady = self.steady_at(now);
         let mut left = None;
@@ -262,19 +263,19 @@ impl Secret {
 
     /// Where the target is to be looked at again, and when.
     pub(crate) fn next_look(&self) -> Option<(Place, Millis)> {
-        let rotation = self.rotation.as_ref()?;
-        let old = self.generations.get(&self.ending()?)?;
+        let rotation = self.rotation()?;
+        let old = self.generations().get(&self.ending()?)?;
         let every_ms = quiet_total_ms(&rotation.pins.policy, old.pins.profile.usage?).max(LEAST_TICK_MS);
-        let due = |place: &Place| self.observations.get(place).map_or(Millis(0), |seen| seen.began_at.plus(every_ms));
+        let due = |place: &Place| self.observations().get(place).map_or(Millis(0), |seen| seen.began_at.plus(every_ms));
         let there = old.lingering().filter(|place| !self.away(place));
         there.map(|place| (place.clone(), due(place))).min_by_key(|(_, due)| *due)
     }
 
     /// The target shows the new credential used and the old one not, since the roles were switched.
     pub(crate) fn seen_switched(&self, now: Millis) -> bool {
-        let old = self.ending().and_then(|old| self.generations.get(&old));
+        let old = self.ending().and_then(|old| self.generations().get(&old));
         let signal = old.is_none_or(|old| old.pins.profile.usage.is_some());
-        let tells = self.rotation.as_ref().is_some_and(|it| it.aim_used && it.pins.profile.usage.is_some() && signal);
+        let tells = self.rotation().is_some_and(|it| it.aim_used && it.pins.profile.usage.is_some() && signal);
         tells && self.quiet_left(now).is_none()
     }
 }

@@ -7,7 +7,6 @@ use crate::event::Outcome;
 use crate::fault::{Blame, FailureClass, Fault};
 use crate::generation::{Credential, Liveness, Verified};
 use crate::ids::{Epoch, Generation, Place};
-use crate::outcomes::pause_ms;
 use crate::profile::Overlap;
 use crate::retirement::Overlap as Waited;
 use crate::rotation::Wave;
@@ -125,7 +124,7 @@ impl Secret {
                     message: reason.clone(),
                     retry_after_ms: None,
                 };
-                let not_before = self.clock.plus(pause_ms(&open.pins.policy.attempts, open.attempt));
+                let not_before = self.clock.plus(open.pins.policy.attempts.pause_ms(open.attempt));
                 let tries = Tries { count: open.attempt, not_before, fault, exhausted: false };
                 self.efforts.insert(open.effort(), tries);
             }

@@ -204,16 +204,16 @@ pub struct HeldStatus {
 /// Where a secret stands now.
 #[must_use]
 pub fn status(secret: &Secret, now: Millis) -> Status {
-    let now = now.max(secret.clock);
+    let now = now.max(secret.clock());
     let (waiting, until) = match decide(secret, now) {
         Action::Wait { until, waiting } => (Some(waiting), until),
         Action::Record(_) | Action::Call(_) | Action::Idle => (None, None),
     };
     Status {
-        name: secret.name.clone(),
-        seq: secret.seq,
+        name: secret.name().clone(),
+        seq: secret.seq(),
         at: now,
-        epoch: secret.epoch,
+        epoch: secret.epoch(),
         generations: generations(secret),
         rotation: rotation(secret, now),
         waiting,
@@ -221,13 +221,13 @@ pub fn status(secret: &Secret, now: Millis) -> Status {
         consumers: consumers(secret, now),
         retirements: retirements(secret, now),
         calls: calls(secret),
-        foreign: secret.foreign.iter().cloned().collect(),
+        foreign: secret.foreign().iter().cloned().collect(),
         held: held(secret, now),
-        frozen: secret.frozen.clone(),
-        managed: secret.managed,
+        frozen: secret.frozen().cloned(),
+        managed: secret.managed(),
         must_rotate: secret.must_rotate(),
-        setbacks: secret.setbacks,
-        finished: secret.finished.clone(),
+        setbacks: secret.setbacks(),
+        finished: secret.finished().cloned(),
     }
 }
 
@@ -247,12 +247,12 @@ fn generations(secret: &Secret) -> Vec<GenerationStatus> {
             .map(|(place, standing)| (place.clone(), standing.liveness, credential.id_at(place).cloned()))
             .collect(),
     };
-    secret.generations.values().map(show).collect()
+    secret.generations().values().map(show).collect()
 }
 
 fn rotation(secret: &Secret, now: Millis) -> Option<RotationStatus> {
-    let rotation = secret.rotation.as_ref()?;
-    let failures = secret.efforts.iter().filter(|(effort, _)| effort.orphan.is_none());
+    let rotation = secret.rotation()?;
+    let failures = secret.efforts().iter().filter(|(effort, _)| effort.orphan.is_none());
     Some(RotationStatus {
         id: rotation.id.clone(),
         kind: rotation.kind,
@@ -278,7 +278,8 @@ fn consumers(secret: &Secret, now: Millis) -> Vec<ConsumerStatus> {
             Members::Listed(listed) => listed.clone(),
             Members::Count(_) => Vec::new(),
         };
-        let own = secret.replicas.keys().filter(|(name, _)| *name == consumer.name).map(|(_, replica)| replica.clone());
+        let own =
+            secret.replicas().keys().filter(|(name, _)| *name == consumer.name).map(|(_, replica)| replica.clone());
         names.extend(own);
         names.sort();
         names.dedup();
@@ -294,11 +295,11 @@ fn consumers(secret: &Secret, now: Millis) -> Vec<ConsumerStatus> {
             replicas: names.into_iter().map(|replica| show_replica(secret, &consumer.name, replica, now)).collect(),
         }
     };
-    secret.consumers.values().map(show).collect()
+    secret.consumers().values().map(show).collect()
 }
 
 fn show_replica(secret: &Secret, consumer: &ConsumerName, replica: Replica, now: Millis) -> ReplicaStatus {
-    let state = secret.replicas.get(&(consumer.clone(), replica.clone()));
+    let state = secret.replicas().get(&(consumer.clone(), replica.clone()));
     let Some(state) = state else {
         return ReplicaStatus {
             replica,
@@ -312,7 +313,7 @@ fn show_replica(secret: &Secret, consumer: &ConsumerName, replica: Replica, now:
             twice: false,
         };
     };
-    let policy = secret.consumers.get(consumer);
+    let policy = secret.consumers().get(consumer);
     ReplicaStatus {
         replica,
         incarnation: Some(state.incarnation.clone()),
@@ -328,10 +329,10 @@ fn show_replica(secret: &Secret, consumer: &ConsumerName, replica: Replica, now:
 
 fn retirements(secret: &Secret, now: Millis) -> Vec<RetirementStatus> {
     secret
-        .retirements
+        .retirements()
         .iter()
         .map(|(job, retirement)| {
-            let fault = secret.efforts.iter().find(|(effort, _)| {
+            let fault = secret.efforts().iter().find(|(effort, _)| {
                 effort.generation == job.generation
                     && effort.place == job.place
                     && effort.orphan == job.orphan
@@ -357,7 +358,7 @@ fn retirements(secret: &Secret, now: Millis) -> Vec<RetirementStatus> {
 }
 
 fn calls(secret: &Secret) -> Vec<CallStatus> {
-    let open = secret.calls.values().filter(|call| call.state != crate::calls::CallState::Closed);
+    let open = secret.calls().values().filter(|call| call.state != crate::calls::CallState::Closed);
     open.map(|call| CallStatus {
         kind: call.kind,
         generation: call.generation,
@@ -370,7 +371,7 @@ fn calls(secret: &Secret) -> Vec<CallStatus> {
 }
 
 fn held(secret: &Secret, now: Millis) -> Option<HeldStatus> {
-    let hold = secret.hold.as_ref()?;
+    let hold = secret.hold()?;
     let max_age_ms = secret.policy().and_then(|policy| policy.stragglers.max_age_ms);
     Some(HeldStatus {
         reason: hold.reason,
@@ -383,14 +384,14 @@ fn held(secret: &Secret, now: Millis) -> Option<HeldStatus> {
 /// Consumers a compromise, or an override, of this generation breaks: they hold it and have not left it.
 #[must_use]
 pub fn would_break(secret: &Secret, generation: Generation) -> Vec<(ConsumerName, Replica)> {
-    let users = secret.consumers.values().filter(|consumer| uses(consumer));
+    let users = secret.consumers().values().filter(|consumer| uses(consumer));
     let mut broken = Vec::new();
     for consumer in users {
         let holds = |state: &crate::membership::ReplicaState| {
             let elsewhere = state.adopted.as_ref().is_some_and(|(adopted, _)| *adopted != generation);
             state.fetched.contains_key(&generation) && !state.let_go(generation) && !elsewhere
         };
-        let own = secret.replicas.iter().filter(|((name, _), state)| *name == consumer.name && holds(state));
+        let own = secret.replicas().iter().filter(|((name, _), state)| *name == consumer.name && holds(state));
         broken.extend(own.map(|(who, _)| who.clone()));
     }
     broken

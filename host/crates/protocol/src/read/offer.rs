@@ -75,9 +75,9 @@ impl Offer {
 /// Generations a replica may read now: none that is unknown, ending, or not staged, nor what it has just let go of.
 #[must_use]
 pub fn readable(secret: &Secret, consumer: &ConsumerName, replica: &Replica) -> Vec<Generation> {
-    let Some(policy) = secret.consumers.get(consumer) else { return Vec::new() };
-    let rotation = secret.rotation.as_ref();
-    let state = secret.replicas.get(&(consumer.clone(), replica.clone()));
+    let Some(policy) = secret.consumers().get(consumer) else { return Vec::new() };
+    let rotation = secret.rotation();
+    let state = secret.replicas().get(&(consumer.clone(), replica.clone()));
     // With one slot, what is being given back may be what works: it is kept until the current value is in again.
     let offered = |rotation: &Rotation| match rotation.phase {
         Phase::Prepare => true,
@@ -86,7 +86,7 @@ pub fn readable(secret: &Secret, consumer: &ConsumerName, replica: &Replica) -> 
     };
     let staged = rotation.is_some_and(|rotation| rotation.staged.is_some() && offered(rotation));
     let mut order: Vec<(Role, Generation)> = secret
-        .generations
+        .generations()
         .values()
         .filter(|credential| credential.known())
         .filter_map(|credential| {
@@ -108,10 +108,10 @@ pub fn readable(secret: &Secret, consumer: &ConsumerName, replica: &Replica) -> 
 /// What one replica is told.
 #[must_use]
 pub fn offer(secret: &Secret, consumer: &ConsumerName, replica: &Replica, now: Millis) -> Offer {
-    let now = now.max(secret.clock);
-    let rotation = secret.rotation.as_ref();
+    let now = now.max(secret.clock());
+    let rotation = secret.rotation();
     let generations = readable(secret, consumer, replica).into_iter().filter_map(|generation| {
-        let credential = secret.generations.get(&generation)?;
+        let credential = secret.generations().get(&generation)?;
         let minted = credential.minted.as_ref()?;
         Some(Offered {
             generation,
@@ -123,12 +123,12 @@ pub fn offer(secret: &Secret, consumer: &ConsumerName, replica: &Replica, now: M
     let staged = rotation.filter(|rotation| rotation.preparing() && rotation.staged.is_some());
     let lease_ms = staged.map(|rotation| rotation.pins.policy.staged_lease_ms);
     let counted = || {
-        let policy = secret.consumers.get(consumer).filter(|policy| secret.is_counted(policy, replica))?;
+        let policy = secret.consumers().get(consumer).filter(|policy| secret.is_counted(policy, replica))?;
         let settled = rotation.is_some_and(|rotation| rotation.draining.is_some());
         (secret.presence_matters() && !settled).then(|| secret.lease_ms(policy))
     };
     Offer {
-        epoch: secret.epoch,
+        epoch: secret.epoch(),
         rotation: rotation.map_or_else(RotationId::none, |rotation| rotation.id.clone()),
         generations: generations.collect(),
         use_now: use_now(secret, consumer, replica, now),
@@ -139,20 +139,20 @@ pub fn offer(secret: &Secret, consumer: &ConsumerName, replica: &Replica, now: M
 
 /// Current, once it is proven and this replica's turn to switch has come; until then previous.
 fn use_now(secret: &Secret, consumer: &ConsumerName, replica: &Replica, now: Millis) -> Option<Generation> {
-    let known = |generation: &Generation| secret.generations.get(generation).is_some_and(|it| it.known());
+    let known = |generation: &Generation| secret.generations().get(generation).is_some_and(|it| it.known());
     if let Some(pending) = in_place_of_current(secret) {
         return Some(pending);
     }
-    let current = secret.current;
-    let previous = secret.previous.filter(known);
-    let rotation = secret.rotation.as_ref().filter(|rotation| rotation.committing());
+    let current = secret.current();
+    let previous = secret.previous().filter(known);
+    let rotation = secret.rotation().filter(|rotation| rotation.committing());
     let (Some(rotation), Some(old)) = (rotation, previous) else { return current };
     if rotation.kind == PlanKind::Retire || !secret.stands_in(old) {
         return current;
     }
     let proven = !matches!(secret.step(now), Some(Step::Install | Step::Verify));
     let newcomer = secret
-        .replicas
+        .replicas()
         .get(&(consumer.clone(), replica.clone()))
         .is_none_or(|state| !state.fetched.contains_key(&old) && state.adopted.is_none());
     let turn = newcomer || secret.may_switch(consumer, replica, now);
@@ -162,9 +162,9 @@ fn use_now(secret: &Secret, consumer: &ConsumerName, replica: &Replica, now: Mil
 impl Secret {
     /// Whether this generation can be used in place of current: it is on at every place, and nothing is open against it.
     fn stands_in(&self, generation: Generation) -> bool {
-        let Some(credential) = self.generations.get(&generation) else { return false };
+        let Some(credential) = self.generations().get(&generation) else { return false };
         let on = |place: &Place| credential.liveness(place) == Liveness::Live;
-        let ending = self.retirements.keys().any(|job| job.generation == generation && job.orphan.is_none());
+        let ending = self.retirements().keys().any(|job| job.generation == generation && job.orphan.is_none());
         // With one slot it is on until the install of the other value is answered.
         let one_slot = self.rival(generation).is_some();
         !credential.destroying() && !ending && (one_slot || self.everywhere(on))
@@ -173,29 +173,29 @@ impl Secret {
 
 /// A staged generation that works at every place, where the current one was refused at every place.
 fn in_place_of_current(secret: &Secret) -> Option<Generation> {
-    let rotation = secret.rotation.as_ref().filter(|rotation| rotation.preparing() && rotation.staged.is_some())?;
-    let current = secret.current?;
+    let rotation = secret.rotation().filter(|rotation| rotation.preparing() && rotation.staged.is_some())?;
+    let current = secret.current()?;
     let takes_over = secret.everywhere(|place| secret.works_at(rotation.made, place))
         && secret.everywhere(|place| secret.refused(current, place).is_some());
     takes_over.then_some(rotation.made)
 }
 
 fn asked(secret: &Secret, consumer: &ConsumerName, replica: &Replica, now: Millis) -> Vec<Ask> {
-    let Some(policy) = secret.consumers.get(consumer) else { return Vec::new() };
-    let state = secret.replicas.get(&(consumer.clone(), replica.clone()));
+    let Some(policy) = secret.consumers().get(consumer) else { return Vec::new() };
+    let state = secret.replicas().get(&(consumer.clone(), replica.clone()));
     let deadline = deadline(secret);
     let mut asks = Vec::new();
     let mut ask = |purpose, generation| asks.push(Ask { purpose, generation, deadline });
     let let_go = |generation| state.is_some_and(|state| state.let_go(generation));
     let gone = if uses(policy) { Purpose::Released } else { Purpose::Dropped };
-    let rotation = secret.rotation.as_ref();
+    let rotation = secret.rotation();
     if let Some(rotation) = rotation.filter(|rotation| waits_for_ready(secret, rotation, now))
         && !state.is_some_and(|state| state.ready.contains_key(&rotation.made))
     {
         ask(Purpose::Ready, rotation.made);
     }
     // Given back, whether its rotation still runs or was left: whoever fetched it is to let it go.
-    for credential in secret.generations.values() {
+    for credential in secret.generations().values() {
         // A later life has not what a former one fetched, and could not prove that it gave it back.
         let fetched = state.is_some_and(|state| {
             state.fetched.contains_key(&credential.number) && !state.inherited.contains(&credential.number)
@@ -205,11 +205,11 @@ fn asked(secret: &Secret, consumer: &ConsumerName, replica: &Replica, now: Milli
         }
     }
     let retires = rotation.is_some_and(|rotation| rotation.kind == PlanKind::Retire);
-    if let Some(current) = secret.current.filter(|current| retires && !let_go(*current)) {
+    if let Some(current) = secret.current().filter(|current| retires && !let_go(*current)) {
         ask(gone, current);
     }
     let moving = rotation.is_none_or(|rotation| rotation.committing() && !retires);
-    if let (Some(old), Some(current), true) = (secret.previous, secret.current, moving) {
+    if let (Some(old), Some(current), true) = (secret.previous(), secret.current(), moving) {
         let said = state.and_then(|state| state.adopted.as_ref()).is_some_and(|(it, _)| *it == current);
         if uses(policy) && !said && use_now(secret, consumer, replica, now) == Some(current) {
             ask(Purpose::Adopted, current);
@@ -220,7 +220,7 @@ fn asked(secret: &Secret, consumer: &ConsumerName, replica: &Replica, now: Milli
         if !uses(policy) && switched && !let_go(old) {
             ask(Purpose::Dropped, old);
         }
-    } else if let Some(current) = secret.current.filter(|_| uses(policy) && !retires && secret.asks_who_uses_what()) {
+    } else if let Some(current) = secret.current().filter(|_| uses(policy) && !retires && secret.asks_who_uses_what()) {
         let said = state.and_then(|state| state.adopted.as_ref()).is_some_and(|(it, _)| *it == current);
         if !said && use_now(secret, consumer, replica, now) == Some(current) {
             ask(Purpose::Adopted, current);
@@ -238,7 +238,7 @@ fn waits_for_ready(secret: &Secret, rotation: &Rotation, now: Millis) -> bool {
 
 /// A generation that was offered once, and is not to be used any more.
 fn given_back(secret: &Secret, generation: Generation) -> bool {
-    let rolling_back = secret.rotation.as_ref().is_some_and(|rotation| rotation.phase == Phase::RollingBack);
+    let rolling_back = secret.rotation().is_some_and(|rotation| rotation.phase == Phase::RollingBack);
     match secret.role(generation) {
         Some(Role::Pending) => rolling_back && !secret.overwriting(),
         Some(Role::Retiring) => true,
@@ -248,8 +248,8 @@ fn given_back(secret: &Secret, generation: Generation) -> bool {
 
 /// When patience with consumers ends, if it does.
 fn deadline(secret: &Secret) -> Option<Millis> {
-    let rotation = secret.rotation.as_ref().filter(|_| secret.patient())?;
+    let rotation = secret.rotation().filter(|_| secret.patient())?;
     let deadline_ms = rotation.pins.policy.stragglers.deadline_ms?;
-    let waited_ms = secret.steady.since(rotation.patience);
-    Some(secret.clock.plus(deadline_ms.saturating_sub(waited_ms)))
+    let waited_ms = secret.steady().since(rotation.patience);
+    Some(secret.clock().plus(deadline_ms.saturating_sub(waited_ms)))
 }

@@ -1,0 +1,13 @@
+//! The state of one secret: the fold of its journal. Its fields are this folder's own, so that nothing but
+//! [`Secret::record`](crate::Secret::record) changes them.
+
+pub mod calls;
+pub mod generation;
+pub mod membership;
+pub mod retirement;
+pub mod rotation;
+pub mod state;
+pub(crate) mod table;
+
+mod fold;
+mod reading;
