@@ -77,10 +77,11 @@ mod words;
 
 pub use admit::{PlanProblem, Refusal, admit, refuse};
 pub use decide::decide;
+pub use guard::Blocked;
 pub use read::comparison::{Comparison, compare};
 pub use read::offer::{Known, Offer, offer};
 pub use read::view::{Status, status};
-pub use read::{comparison, gate, members, offer, view};
+pub use read::{comparison, gate, guard, members, offer, view};
 pub(crate) use read::{progress, timers};
 pub use secret::state::{Secret, Stand};
 pub(crate) use secret::table;

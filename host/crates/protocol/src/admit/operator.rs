@@ -4,6 +4,9 @@ use super::refuse::refuse;
 use super::{Answer, Refusal};
 use crate::command::Command;
 use crate::event::{Event, Pins};
+use crate::guard::Blocked;
+use crate::guard::course::{may_revert, may_roll_back};
+use crate::guard::start::{Start, may_start, next_slot, plan_of};
 use crate::ids::{Author, Generation};
 use crate::policy::Policy;
 use crate::profile::Overlap;
@@ -17,18 +20,18 @@ pub const BY_COMPROMISE: &str = "compromise";
 
 pub(super) fn start(secret: &Secret, command: &Command) -> Answer {
     let Command::Start { rotation, kind, cause, author, pins } = command else { return Ok(Vec::new()) };
-    if let Some(running) = &secret.rotation() {
-        return Err(Refusal::new(
-            "conflict",
-            format!("rotation {} is running", running.id),
-            "wait for it, or roll it back, revert or abandon it",
-        ));
-    }
     if *kind == PlanKind::Adopt {
         return Err(Refusal::new("invalid", "an import needs the credential", "use import"));
     }
-    brakes(secret)?;
-    plan_problems(*kind, pins)?;
+    let slot = if *kind == PlanKind::Retire { None } else { next_slot(secret, &pins.profile) };
+    let generation = match kind {
+        PlanKind::Retire => secret.current().unwrap_or(secret.next_generation()),
+        PlanKind::Issue | PlanKind::Adopt | PlanKind::Rotate => secret.next_generation(),
+    };
+    let pins = secret.with_places_by_hand(pins);
+    let start = Start { kind: *kind, generation, slot: slot.as_ref(), pins: &pins };
+    may_start(secret, &start).map_err(|blocked| refusal(secret, blocked))?;
+    plan_problems(*kind, &pins)?;
     let cap = pins.policy.attempts.cap.max(1);
     let urgent = cause == BY_OPERATOR || (cause == BY_COMPROMISE && secret.must_rotate());
     if secret.setbacks() >= cap && !urgent {
@@ -38,20 +41,6 @@ pub(super) fn start(secret: &Secret, command: &Command) -> Answer {
             "look at the history, mend the cause, then release it or rotate by hand",
         ));
     }
-    let slot = if *kind == PlanKind::Retire { None } else { secret.next_slot(&pins.profile) };
-    let generation = match kind {
-        PlanKind::Retire => secret.current().unwrap_or(secret.next_generation()),
-        PlanKind::Issue | PlanKind::Adopt | PlanKind::Rotate => secret.next_generation(),
-    };
-    let pins = secret.with_places_by_hand(pins);
-    let blocked = room(secret, *kind, &pins);
-    if let Some(why) = blocked {
-        return Err(Refusal::new(
-            "conflict",
-            why,
-            "wait until their retirements close, or see to what keeps them open",
-        ));
-    }
     Ok(vec![Event::Started {
         rotation: rotation.clone(),
         kind: *kind,
@@ -59,58 +48,38 @@ pub(super) fn start(secret: &Secret, command: &Command) -> Answer {
         slot,
         cause: cause.clone(),
         author: author.clone(),
-        plan: Some(secret.plan_of(*kind, &pins)),
+        plan: Some(plan_of(secret, *kind, &pins)),
         pins,
     }])
 }
 
-/// Named live credentials with open retirements that leave no room for another.
-fn room(secret: &Secret, kind: PlanKind, pins: &Pins) -> Option<String> {
-    if let Some(place) = secret.undecided() {
-        let both = [secret.previous(), secret.current()].into_iter().flatten().map(|it| it.to_string());
-        let both = both.collect::<Vec<_>>().join(" or ");
-        return Some(format!("there is no telling yet which of {both} works at {place}: it is being tried"));
-    }
-    if secret.old_one_works() {
-        return Some("the previous credential turned out to be the one that works: that is being recorded".to_owned());
-    }
-    if kind == PlanKind::Retire {
-        let left = secret.previous()?;
-        return Some(format!("{left} has not ended: the secret ends when one credential is left"));
-    }
-    let next = secret.next_slot(&pins.profile);
-    let mut names = Vec::new();
-    for job in secret.retirements().keys().filter(|job| !secret.away(&job.place)) {
-        let slot = secret.generations().get(&job.generation).and_then(|it| it.slot.as_ref());
-        let blocks = match &pins.profile.overlap {
-            Overlap::Native(limit) => {
-                let here = |credential: &&crate::generation::Credential| credential.liveness(&job.place).lingers();
-                let own = secret.generations().values().filter(here).count();
-                let orphans = secret.retirements().keys().filter(|it| it.place == job.place && it.orphan.is_some());
-                own + orphans.count() >= *limit as usize
-            }
-            Overlap::Alternate(_) => slot.is_some() && slot == next.as_ref(),
-            Overlap::Replace | Overlap::None => false,
-        };
-        if blocks {
-            let id = job.orphan.as_ref().map_or_else(String::new, |id| format!(" ({id})"));
-            names.push(format!("{}{id} at {}", job.generation, job.place));
+/// Why a rotation can't start, in words, and what to do instead.
+fn refusal(secret: &Secret, blocked: Blocked) -> Refusal {
+    match blocked {
+        Blocked::Running(_) => {
+            Refusal::new("conflict", blocked.to_string(), "wait for it, or roll it back, revert or abandon it")
         }
+        Blocked::Restored => {
+            Refusal::new("held", "the secret was restored from a backup", "reconcile it with its target")
+        }
+        Blocked::Frozen => {
+            let author = secret.frozen().map_or_else(String::new, ToString::to_string);
+            Refusal::new("frozen", format!("{author} froze it"), "thaw it")
+        }
+        Blocked::Held(reason) => {
+            let detail = secret.hold().map_or("", |hold| hold.detail.as_str());
+            Refusal::new("held", format!("it is held ({reason}): {detail}"), "release it")
+        }
+        Blocked::Ending(_) => {
+            let instead = "wait until their retirements close, or see to what keeps them open";
+            Refusal::new("conflict", blocked.to_string(), instead)
+        }
+        Blocked::Untried(..) => {
+            let why = format!("there is no telling yet which value is in use: {blocked}; it is being tried");
+            Refusal::new("conflict", why, "wait until that is known")
+        }
+        blocked => Refusal::new("conflict", blocked.to_string(), "look at the secret's status, and ask when it allows"),
     }
-    (!names.is_empty()).then(|| format!("there is no room before these have ended: {}", names.join(", ")))
-}
-
-fn brakes(secret: &Secret) -> Result<(), Refusal> {
-    if secret.restored().is_some() {
-        return Err(Refusal::new("held", "the secret was restored from a backup", "reconcile it with its target"));
-    }
-    if let Some(author) = &secret.frozen() {
-        return Err(Refusal::new("frozen", format!("{author} froze it"), "thaw it"));
-    }
-    if let Some(hold) = &secret.hold() {
-        return Err(Refusal::new("held", format!("it is held ({}): {}", hold.reason, hold.detail), "release it"));
-    }
-    Ok(())
 }
 
 fn plan_problems(kind: PlanKind, pins: &Pins) -> Result<(), Refusal> {
@@ -122,24 +91,23 @@ fn plan_problems(kind: PlanKind, pins: &Pins) -> Result<(), Refusal> {
 
 pub(super) fn import(secret: &Secret, command: &Command) -> Answer {
     let Command::Import { rotation, minted, slot, author, pins } = command else { return Ok(Vec::new()) };
-    if secret.rotation().is_some() {
-        return Err(Refusal::new("conflict", "a rotation is running", "wait for it, or abandon it"));
-    }
-    brakes(secret)?;
     let first = match &pins.profile.overlap {
         Overlap::Alternate(slots) => slots.first().cloned(),
         _ => None,
     };
     let generation = secret.next_generation();
     let pins = secret.with_places_by_hand(pins);
+    let slot = slot.clone().or(first);
+    let start = Start { kind: PlanKind::Adopt, generation, slot: slot.as_ref(), pins: &pins };
+    may_start(secret, &start).map_err(|blocked| refusal(secret, blocked))?;
     let started = Event::Started {
         rotation: rotation.clone(),
         kind: PlanKind::Adopt,
         generation,
-        slot: slot.clone().or(first),
+        slot,
         cause: "import".to_owned(),
         author: author.clone(),
-        plan: Some(secret.plan_of(PlanKind::Adopt, &pins)),
+        plan: Some(plan_of(secret, PlanKind::Adopt, &pins)),
         pins,
     };
     Ok(vec![started, Event::Supplied { generation, minted: minted.clone(), author: author.clone() }])
@@ -148,8 +116,12 @@ pub(super) fn import(secret: &Secret, command: &Command) -> Answer {
 pub(super) fn rollback(secret: &Secret, reason: &str, author: &Author) -> Answer {
     compared(secret)?;
     let (reason, author) = (reason.to_owned(), Some(author.clone()));
-    if let Err(why) = secret.may_roll_back() {
-        return Err(Refusal::new("gone", why, "let it go on; once it is committed, rotate to a new generation"));
+    if let Err(why) = may_roll_back(secret) {
+        return Err(Refusal::new(
+            "gone",
+            why.to_string(),
+            "let it go on; once it is committed, rotate to a new generation",
+        ));
     }
     match secret.stand() {
         Stand::Prepare if secret.only_pending_works() => Err(Refusal::new(
@@ -188,8 +160,8 @@ pub(super) fn revert(secret: &Secret, reason: &str, author: &Author) -> Answer {
         Stand::Idle => return Err(Refusal::new("conflict", "no rotation runs", "rotate to a new generation")),
         Stand::Commit => {}
     }
-    if let Err(why) = secret.may_revert() {
-        return Err(Refusal::new("gone", why, "go on to the end and rotate to a new generation"));
+    if let Err(why) = may_revert(secret) {
+        return Err(Refusal::new("gone", why.to_string(), "go on to the end and rotate to a new generation"));
     }
     Ok(vec![Event::Reverting { reason: reason.to_owned(), author: Some(author.clone()) }])
 }

@@ -4,6 +4,7 @@ use super::{Answer, Refusal};
 use crate::comparison::{Outcome, compare};
 use crate::event::Event;
 use crate::generation::Credential;
+use crate::guard::course::may_revert;
 use crate::ids::{Author, Generation};
 use crate::state::{Secret, Stand};
 
@@ -49,7 +50,7 @@ fn way_on(secret: &Secret, author: &Author) -> Option<Event> {
             if !secret.works_since_restore(secret.current()) && secret.works_since_restore(secret.previous()) =>
         {
             let reason = "restored from a backup: the previous credential is the one that works".to_owned();
-            secret.may_revert().is_ok().then_some(Event::Reverting { reason, author })
+            may_revert(secret).is_ok().then_some(Event::Reverting { reason, author })
         }
         Stand::Commit | Stand::Idle | Stand::RollingBack | Stand::Reverting => None,
     }
@@ -63,7 +64,7 @@ pub(super) fn accept_lost(secret: &Secret, reason: &str, author: &Author, next: 
     if let Err(why) = secret.may_accept_lost() {
         let instead =
             compare(secret, None).map_or_else(|| "look at its status".to_owned(), |it| it.advice(secret.name()));
-        return Err(Refusal::new("conflict", why, instead));
+        return Err(Refusal::new("conflict", why.to_string(), instead));
     }
     let next = next.max(secret.next_generation());
     Ok(vec![Event::Lost { reason: reason.to_owned(), author: author.clone(), next }])

@@ -7,6 +7,8 @@ use super::revert::enable_at_all;
 use crate::action::Waiting;
 use crate::event::{Event, HoldReason};
 use crate::evidence::EvidenceKind;
+use crate::guard::Blocked;
+use crate::guard::course::may_drain;
 use crate::ids::{Author, Millis};
 use crate::progress::DrainLeft;
 use crate::rotation::Rotation;
@@ -105,11 +107,11 @@ pub(super) fn drain(secret: &Secret, now: Millis) -> Option<Say> {
     let rotation = committing(secret).filter(|_| secret.step(now) == Some(Step::Drain))?;
     let old = secret.ending()?;
     if rotation.draining.is_none() {
-        if secret.may_drain(now) {
-            return Some(Say::Record(vec![Event::Draining]));
-        }
-        let missing = secret.released(old, now).missing;
-        return Some(stragglers(secret, now, Step::Drain, missing, old));
+        return Some(match may_drain(secret, now) {
+            Ok(()) => Say::Record(vec![Event::Draining]),
+            Err(Blocked::Consumers(missing)) => stragglers(secret, now, Step::Drain, missing, old),
+            Err(blocked) => build::wait(secret, Step::Drain, blocked),
+        });
     }
     match secret.drain_left(now)? {
         DrainLeft::Timer => Some(Say::Wait(None, Waiting::Timer(Step::Drain))),

@@ -3,8 +3,10 @@
 use super::Say;
 use crate::action::{Call, Waiting};
 use crate::calls::{CallState, Effort, OpenCall};
-use crate::event::Pins;
+use crate::event::{HoldReason, Pins};
 use crate::generation::Liveness;
+use crate::guard::Blocked;
+use crate::guard::calls::may_intend;
 use crate::ids::{Generation, Millis, OperationId, Place, RotationId, TargetId};
 use crate::retirement::{Job, Retirement};
 use crate::rotation::Rotation;
@@ -56,35 +58,18 @@ pub(super) fn call(secret: &Secret, now: Millis, kind: CallKind, step: Step, pla
     Some(attempt(secret, now, step, &effort, Sponsor::rotation(rotation)))
 }
 
-/// A call for a retirement.
-pub(super) fn end(secret: &Secret, now: Millis, kind: CallKind, job: &Job, retirement: &Retirement) -> Say {
-    let step = if kind == CallKind::Disable { Step::Disable } else { Step::Destroy };
-    let effort = Effort { kind, generation: job.generation, place: job.place.clone(), orphan: job.orphan.clone() };
-    attempt(secret, now, step, &effort, Sponsor::retirement(retirement))
-}
-
 /// The next attempt at something, unless it has to wait.
 pub(super) fn attempt(secret: &Secret, now: Millis, step: Step, effort: &Effort, sponsor: Sponsor) -> Say {
     let Effort { kind, generation, place, .. } = effort;
-    if let Some((id, call)) = secret.occupant(*kind, *generation, place) {
-        return match call.state {
-            CallState::Running => Say::Wait(None, Waiting::Call(id)),
-            CallState::Interrupted { .. } | CallState::Doubt { .. } | CallState::Closed => {
-                Say::Wait(secret.settled(call), Waiting::Doubt(id))
-            }
-        };
+    if let Err(blocked) = may_intend(secret, effort, now) {
+        return wait(secret, step, blocked);
     }
     let tries = secret.efforts().get(effort);
-    if let Some(tries) = tries {
-        if tries.exhausted {
-            return Say::Wait(None, Waiting::Stuck(*kind, *generation, place.clone()));
-        }
-        if now < tries.not_before {
-            return Say::Wait(Some(tries.not_before), Waiting::BackOff(step));
-        }
+    if tries.is_some_and(|tries| tries.exhausted) {
+        return Say::Wait(None, Waiting::Stuck(*kind, *generation, place.clone()));
     }
-    if secret.may_intend(effort, now).is_err() {
-        return Say::Wait(None, Waiting::Timer(step));
+    if let Some(tries) = tries.filter(|tries| now < tries.not_before) {
+        return Say::Wait(Some(tries.not_before), Waiting::BackOff(step));
     }
     let resumed = resumable(secret, effort);
     let failed = tries.map_or(0, |tries| tries.count);
@@ -109,6 +94,30 @@ pub(super) fn attempt(secret: &Secret, now: Millis, step: Step, effort: &Effort,
         timeout_ms: sponsor.pins.policy.call_timeout_ms,
         pins: sponsor.pins,
     }))
+}
+
+/// What is waited for where a guard stands in the way.
+pub(super) fn wait(secret: &Secret, step: Step, blocked: Blocked) -> Say {
+    let doubt = |id| secret.calls().get(id).and_then(|call| secret.settled(call));
+    let until = if let Blocked::Doubt(id) = &blocked { doubt(id) } else { None };
+    let first = |jobs: Vec<Job>| jobs.into_iter().next();
+    let waiting = match blocked {
+        Blocked::Consumers(missing) => Waiting::Consumers { step, missing },
+        Blocked::Call(id) => Waiting::Call(id),
+        Blocked::Doubt(id) => Waiting::Doubt(id),
+        Blocked::Ending(jobs) => {
+            first(jobs).map_or(Waiting::Timer(step), |job| Waiting::Retirement(job.generation, job.place))
+        }
+        Blocked::Newer(generation, place) => Waiting::Retirement(generation, place),
+        Blocked::Held(reason) => Waiting::Held(reason),
+        Blocked::Restored => Waiting::Held(HoldReason::Reconcile),
+        Blocked::Frozen => Waiting::Frozen,
+        Blocked::Time => Waiting::Timer(step),
+        blocked @ (Blocked::Untried(..) | Blocked::Away(_) | Blocked::Running(_) | Blocked::Unfit(_)) => {
+            Waiting::Blocked(step, blocked.to_string())
+        }
+    };
+    Say::Wait(until, waiting)
 }
 
 fn resumable<'a>(secret: &'a Secret, effort: &Effort) -> Option<(crate::ids::CallId, &'a OpenCall)> {

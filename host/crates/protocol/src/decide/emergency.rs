@@ -4,6 +4,7 @@ use super::Say;
 use super::build::{self, Sponsor};
 use crate::calls::Effort;
 use crate::event::{Event, RetireCause};
+use crate::guard::course::{may_revert, may_roll_back};
 use crate::ids::{Generation, Millis, Place};
 use crate::state::Secret;
 use crate::step::{CallKind, Ending, Phase, PlanKind, Step};
@@ -51,7 +52,7 @@ fn exposed(secret: &Secret, generation: Option<Generation>) -> bool {
 pub(super) fn give_up_compromised_pending(secret: &Secret, _: Millis) -> Option<Say> {
     let rotation = secret.rotation().filter(|rotation| rotation.phase == Phase::Prepare)?;
     let reason = "pending is compromised".to_owned();
-    let exposed = exposed(secret, Some(rotation.made)) && secret.may_roll_back().is_ok();
+    let exposed = exposed(secret, Some(rotation.made)) && may_roll_back(secret).is_ok();
     exposed.then(|| Say::Record(vec![Event::RollingBack { reason, author: None }]))
 }
 
@@ -64,7 +65,7 @@ pub(super) fn leave_compromised_current(secret: &Secret, now: Millis) -> Option<
         return None;
     }
     let reason = "current is compromised".to_owned();
-    if secret.may_revert().is_ok() {
+    if may_revert(secret).is_ok() {
         return Some(Say::Record(vec![Event::Reverting { reason, author: None }]));
     }
     let never_there = secret.step(now) == Some(Step::Install);

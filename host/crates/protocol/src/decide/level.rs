@@ -18,9 +18,6 @@ pub(super) fn level(secret: &Secret, now: Millis) -> Option<Say> {
         |place| {
             let (kind, step) = match secret.installed_at(current, place) {
                 true => (CallKind::Verify, Step::Verify),
-                false if secret.slot_free(current, place).is_err() => {
-                    return Some(Say::Wait(None, Waiting::Retirement(current, place.clone())));
-                }
                 false => (CallKind::Install, Step::Install),
             };
             let again = next_try(secret, current, place).filter(|again| kind == CallKind::Verify && now < *again);

@@ -7,6 +7,8 @@ use crate::calls::{CallState, Effort, Observation};
 use crate::event::{Event, HoldReason, Live, RetireCause};
 use crate::fault::FailureClass;
 use crate::generation::{Liveness, Verified};
+use crate::guard::calls::{occupant, puts_back, slot_free};
+use crate::guard::course::may_roll_back;
 use crate::ids::{Author, Generation, Millis, Place};
 use crate::policy::AtDeadline;
 use crate::profile::Overlap;
@@ -19,7 +21,7 @@ use crate::timers::Timer;
 /// it failed holds nothing.
 pub(super) fn quarantine(secret: &Secret, _: Millis) -> Option<Say> {
     let rotation = secret.rotation()?;
-    let back = secret.puts_back(rotation);
+    let back = puts_back(secret, rotation);
     let ours = |effort: &Effort| {
         effort.orphan.is_none()
             && !matches!(effort.kind, CallKind::Disable | CallKind::Destroy)
@@ -35,7 +37,7 @@ pub(super) fn quarantine(secret: &Secret, _: Millis) -> Option<Say> {
         return None;
     }
     let detail = format!("{kind} of {generation} at {place} failed after {} attempts: {}", tries.count, tries.fault);
-    if rotation.phase == Phase::Prepare && hopeless && secret.may_roll_back().is_ok() {
+    if rotation.phase == Phase::Prepare && hopeless && may_roll_back(secret).is_ok() {
         return Some(Say::Record(vec![Event::RollingBack { reason: detail, author: None }]));
     }
     Some(hold(HoldReason::Quarantined, detail))
@@ -65,15 +67,11 @@ pub(super) fn create(secret: &Secret, now: Millis) -> Option<Say> {
     }
     let rotation = secret.rotation()?;
     let place = secret.mint_place()?;
-    if secret.busy(CallKind::Create, rotation.made, place) {
+    if occupant(secret, CallKind::Create, rotation.made, place).is_some() {
         return build::call(secret, now, CallKind::Create, Step::Create, place);
     }
-    if secret.slot_free(rotation.made, place).is_err() {
-        let missing = secret.all_use_current(now).missing;
-        if secret.slot_doubtful(rotation.made, place) && !missing.is_empty() {
-            return Some(Say::Wait(None, Waiting::Consumers { step: Step::Create, missing }));
-        }
-        return Some(Say::Wait(None, Waiting::Retirement(rotation.made, place.clone())));
+    if let Err(blocked) = slot_free(secret, rotation.made, place) {
+        return Some(build::wait(secret, Step::Create, blocked));
     }
     let resumes = secret.calls().values().any(|call| {
         call.kind == CallKind::Create
@@ -175,8 +173,8 @@ pub(super) fn install(secret: &Secret, now: Millis) -> Option<Say> {
         secret,
         |place| !secret.installed_at(aim, place),
         |place| {
-            if secret.slot_free(aim, place).is_err() {
-                return Some(Say::Wait(None, Waiting::Retirement(aim, place.clone())));
+            if let Err(blocked) = slot_free(secret, aim, place) {
+                return Some(build::wait(secret, Step::Install, blocked));
             }
             let unsure = secret.generations().get(&aim)?.liveness(place) == Liveness::Maybe;
             if secret.one_slot()
@@ -185,12 +183,6 @@ pub(super) fn install(secret: &Secret, now: Millis) -> Option<Say> {
             {
                 return Some(say);
             }
-            if secret.one_slot() && rotation.kind == PlanKind::Rotate {
-                let missing = secret.falls_over(aim, now).missing;
-                if !missing.is_empty() {
-                    return Some(Say::Wait(None, Waiting::Consumers { step: Step::Install, missing }));
-                }
-            }
             build::call(secret, now, CallKind::Install, Step::Install, place)
         },
     )
@@ -198,7 +190,7 @@ pub(super) fn install(secret: &Secret, now: Millis) -> Option<Say> {
 
 /// One slot and an answer that never came: the login that works is the truth. `None`: install again.
 fn truth(secret: &Secret, now: Millis, aim: Generation, place: &Place) -> Option<Say> {
-    if secret.busy(CallKind::Install, aim, place) {
+    if occupant(secret, CallKind::Install, aim, place).is_some() {
         return build::call(secret, now, CallKind::Install, Step::Install, place);
     }
     let new = secret.generations().get(&aim)?;
@@ -296,7 +288,7 @@ pub(super) fn stage(secret: &Secret, now: Millis) -> Option<Say> {
     if let Some(reason) = failure(secret, rotation.made) {
         return Some(Say::Record(vec![Event::RollingBack { reason, author: None }]));
     }
-    let missing = secret.ready(rotation.made, now).missing;
+    let missing = secret.ready(rotation.made, now).0;
     Some(stragglers(secret, now, Step::Stage, missing, rotation.made))
 }
 

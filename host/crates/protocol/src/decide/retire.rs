@@ -6,6 +6,8 @@ use crate::action::Waiting;
 use crate::calls::Effort;
 use crate::event::{Event, RetireCause};
 use crate::generation::{Credential, Role};
+use crate::guard::Blocked;
+use crate::guard::calls::may_intend;
 use crate::ids::{Generation, Millis, Place};
 use crate::retirement::{Job, Retirement};
 use crate::state::Secret;
@@ -78,8 +80,10 @@ pub(super) fn erase(secret: &Secret, now: Millis) -> Option<Say> {
         return Some(Say::Record(vec![Event::Erased { generation: done }]));
     }
     let left = secret.previous().filter(|_| secret.rotation().is_none())?;
-    let missing = secret.may_end(left, RetireCause::Superseded, true, now).missing;
-    (!missing.is_empty()).then_some(Say::Wait(None, Waiting::Consumers { step: Step::Adopt, missing }))
+    match secret.may_end(left, RetireCause::Superseded, true, now) {
+        Err(blocked @ Blocked::Consumers(_)) => Some(build::wait(secret, Step::Adopt, blocked)),
+        Ok(()) | Err(_) => None,
+    }
 }
 
 /// Switches off what may end, where the target can do that softly.
@@ -100,41 +104,20 @@ pub(super) fn destroy(secret: &Secret, now: Millis) -> Option<Say> {
 
 fn gated(secret: &Secret, now: Millis, kind: CallKind, job: &Job, retirement: &Retirement) -> Say {
     let step = if kind == CallKind::Destroy { Step::Destroy } else { Step::Disable };
-    if secret.away(&job.place) {
-        return Say::Wait(
-            None,
-            Waiting::Blocked(step, "the place is away: it ends when the place is back, or is scrapped"),
-        );
+    let effort = Effort { kind, generation: job.generation, place: job.place.clone(), orphan: job.orphan.clone() };
+    match may_intend(secret, &effort, now) {
+        // Before anything is taken away: is it this generation that is there, and does its successor still work?
+        Err(Blocked::Untried(generation, place)) => {
+            let sponsor = match generation == job.generation {
+                true => Some(Sponsor::retirement(retirement)),
+                false => Sponsor::credential(secret, generation),
+            };
+            let sponsor = sponsor.unwrap_or_else(|| Sponsor::retirement(retirement));
+            try_again(secret, now, generation, &place, sponsor)
+        }
+        Err(blocked) => build::wait(secret, step, blocked),
+        Ok(()) => build::attempt(secret, now, step, &effort, Sponsor::retirement(retirement)),
     }
-    if job.orphan.is_none() {
-        if let Some(newer) = secret.overwritten(job.generation, &job.place) {
-            return Say::Wait(None, Waiting::Retirement(newer, job.place.clone()));
-        }
-        if secret.shares_the_only_slot(job.generation) {
-            return Say::Wait(None, Waiting::Blocked(step, "it goes when its successor is installed in its place"));
-        }
-        let verdict = secret.may_end(job.generation, retirement.cause, kind == CallKind::Destroy, now);
-        if let Some(why) = verdict.blocked {
-            return Say::Wait(None, Waiting::Blocked(step, why));
-        }
-        if !verdict.open() {
-            return Say::Wait(None, Waiting::Consumers { step, missing: verdict.missing });
-        }
-        if let Some(look) = look_first(secret, now, job, retirement) {
-            return look;
-        }
-    }
-    build::end(secret, now, kind, job, retirement)
-}
-
-/// Before anything is taken away: is it this generation that is there, and does its successor still work?
-fn look_first(secret: &Secret, now: Millis, job: &Job, retirement: &Retirement) -> Option<Say> {
-    let sponsor = || Sponsor::retirement(retirement);
-    if !secret.known_there(job.generation, &job.place, now) {
-        return Some(try_again(secret, now, job.generation, &job.place, sponsor()));
-    }
-    let (successor, place) = secret.unseen_successor(job.generation, retirement.cause, &job.place, now)?;
-    Some(try_again(secret, now, successor, &place, Sponsor::credential(secret, successor)?))
 }
 
 /// Tries a value at a place: at once, or after the pause that follows a refusal.

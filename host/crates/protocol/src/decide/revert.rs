@@ -7,6 +7,7 @@ use super::prepare::{drift, each, hold, verify_at};
 use crate::calls::Effort;
 use crate::event::{Event, HoldReason};
 use crate::generation::{Credential, Liveness};
+use crate::guard::calls::puts_back;
 use crate::ids::{Generation, Millis};
 use crate::rotation::Rotation;
 use crate::state::Secret;
@@ -71,7 +72,7 @@ pub(super) fn prove(secret: &Secret, now: Millis) -> Option<Say> {
 /// first: where neither value works there, somebody else has set one, and a person decides.
 pub(super) fn put_back(secret: &Secret, now: Millis) -> Option<Say> {
     let rotation = secret.rotation().filter(|rotation| !rotation.commits_first())?;
-    let back = secret.puts_back(rotation)?;
+    let back = puts_back(secret, rotation)?;
     let over = secret.rival(back)?;
     each(
         secret,

@@ -8,30 +8,27 @@
 use crate::event::RetireCause;
 use crate::evidence::{EvidenceKind, Purpose};
 use crate::generation::{Liveness, Role, Verified};
+use crate::guard::{Blocked, holds};
 use crate::ids::{ConsumerName, Generation, Millis, Place, Replica};
 use crate::membership::{ReplicaState, Statement};
 use crate::policy::{ConsumerPolicy, ConsumerRole, Members, Quorum};
 use crate::state::Secret;
 use crate::step::{Phase, PlanKind};
 
-/// Who is missing at a gate. Empty: it is open.
+/// Who has not answered at a gate: replicas, of which unnamed ones of a counted membership show as `#1`, `#2`, …
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-pub struct Verdict {
-    /// Replicas that have not answered; unnamed ones of a counted membership show as `#1`, `#2`, …
-    pub missing: Vec<(ConsumerName, Replica)>,
-    /// Something other than consumers stands in the way.
-    pub blocked: Option<&'static str>,
-}
+pub struct Missing(pub Vec<(ConsumerName, Replica)>);
 
-impl Verdict {
+impl Missing {
     /// Whether the gate is open.
     #[must_use]
     pub fn open(&self) -> bool {
-        self.missing.is_empty() && self.blocked.is_none()
+        self.0.is_empty()
     }
 
-    const fn shut(why: &'static str) -> Self {
-        Self { missing: Vec::new(), blocked: Some(why) }
+    /// The same as an answer: it is open, or these stand in the way.
+    pub(crate) fn answer(self) -> Result<(), Blocked> {
+        if self.open() { Ok(()) } else { Err(Blocked::Consumers(self.0)) }
     }
 }
 
@@ -60,7 +57,7 @@ pub const fn weighs(purpose: Purpose, least: EvidenceKind, kind: EvidenceKind) -
 impl Secret {
     /// May pending become current: every required consumer has tried it, every verifier accepts both.
     #[must_use]
-    pub fn ready(&self, generation: Generation, now: Millis) -> Verdict {
+    pub fn ready(&self, generation: Generation, now: Millis) -> Missing {
         let excused = self.rotation().is_some_and(|rotation| rotation.excused && rotation.made == generation);
         let by_word = self.generations().get(&generation).is_some_and(|it| it.overridden.is_some());
         // Nobody can be waited for whose present credential is being switched off.
@@ -68,7 +65,7 @@ impl Secret {
             current.number != generation && current.compromised.is_some_and(|exposure| exposure.at_once)
         });
         if excused || by_word || emergency {
-            return Verdict::default();
+            return Missing::default();
         }
         // With one slot the install ends the current one: whoever is on record as holding it has to have the new one.
         let old = [self.current(), self.previous()].into_iter().flatten().find(|it| *it != generation);
@@ -80,7 +77,7 @@ impl Secret {
 
     /// Has everyone who must switched to this generation.
     #[must_use]
-    pub fn adopted(&self, generation: Generation, now: Millis) -> Verdict {
+    pub fn adopted(&self, generation: Generation, now: Millis) -> Missing {
         let moves = self.rotation().is_some_and(|it| it.kind == PlanKind::Rotate && it.aim == generation);
         self.gate(self.ending().filter(|_| moves), now, self.unseen(now), |consumer, replica| {
             let said = replica.adopted.as_ref().filter(|(adopted, _)| *adopted == generation);
@@ -97,7 +94,7 @@ impl Secret {
 
     /// Has every verifier stopped accepting this generation.
     #[must_use]
-    pub fn dropped(&self, generation: Generation, now: Millis) -> Verdict {
+    pub fn dropped(&self, generation: Generation, now: Millis) -> Missing {
         let dropped = |replica: &ReplicaState| {
             let said = replica.dropped.get(&generation);
             said.is_some_and(|said| weighs(Purpose::Dropped, EvidenceKind::Store, said.kind))
@@ -107,48 +104,38 @@ impl Secret {
 
     /// Has everyone who must let go of this generation: the secret ends.
     #[must_use]
-    pub fn released(&self, generation: Generation, now: Millis) -> Verdict {
+    pub fn released(&self, generation: Generation, now: Millis) -> Missing {
         self.gate(Some(generation), now, |_| true, |_, replica| replica.let_go(generation))
     }
 
     /// May this credential be switched off, removed or overwritten now. `last`: this is its removal.
-    #[must_use]
-    pub fn may_end(&self, generation: Generation, cause: RetireCause, last: bool, now: Millis) -> Verdict {
-        let Some(credential) = self.generations().get(&generation) else { return Verdict::default() };
-        if self.ends_at_once(generation) {
-            return Verdict::default();
-        }
-        let mut verdict = self.ends_for(generation, cause, last, now);
-        if credential.doubtful
-            && credential.overridden.is_none()
-            && !matches!(cause, RetireCause::Orphan | RetireCause::Compromised)
-        {
-            let unheard = self.unheard_since_restore(generation, now);
-            verdict.missing.extend(unheard.into_iter().filter(|it| !verdict.missing.contains(it)).collect::<Vec<_>>());
-        }
-        verdict
-    }
-
-    fn ends_for(&self, generation: Generation, cause: RetireCause, last: bool, now: Millis) -> Verdict {
-        let Some(credential) = self.generations().get(&generation) else { return Verdict::default() };
-        if self.current().is_none() && cause == RetireCause::Superseded {
-            // The secret has ended; what an earlier rotation left ends like the last one did.
-            return self.ends_for(generation, RetireCause::Ended, last, now);
-        }
-        if cause == RetireCause::Superseded
-            && let Some(why) = self.unsucceeded(generation)
-        {
-            return Verdict::shut(why);
+    ///
+    /// # Errors
+    /// Who or what stands in the way.
+    pub fn may_end(&self, generation: Generation, cause: RetireCause, last: bool, now: Millis) -> Result<(), Blocked> {
+        let Some(credential) = self.generation(generation).filter(|_| !self.ends_at_once(generation)) else {
+            return Ok(());
+        };
+        // The secret has ended; what an earlier rotation left ends like the last one did.
+        let ended = self.current().is_none() && cause == RetireCause::Superseded;
+        let cause = if ended { RetireCause::Ended } else { cause };
+        if cause == RetireCause::Superseded {
+            self.has_successor(generation)?;
         }
         if credential.overridden.is_some() {
-            return Verdict::default();
+            return Ok(());
         }
-        match cause {
-            RetireCause::Orphan | RetireCause::Compromised => Verdict::default(),
+        let mut missing = match cause {
+            RetireCause::Orphan | RetireCause::Compromised => return Ok(()),
             RetireCause::RolledBack => self.unstaged(generation, now),
             RetireCause::Ended => self.released(generation, now),
             RetireCause::Superseded => self.superseded(generation, last, now),
+        };
+        if credential.doubtful {
+            let unheard = self.unheard_since_restore(generation, now).into_iter();
+            missing.0.extend(unheard.filter(|it| !missing.0.contains(it)).collect::<Vec<_>>());
         }
+        missing.answer()
     }
 
     /// Known to others, and in use no longer or never to be waited for.
@@ -164,15 +151,15 @@ impl Secret {
 
     /// Every member of a required consumer that fetched a staged generation has let it go, or its lease has run out.
     /// It never was the one to use: optional consumers and replicas that are no members are asked, and not waited for.
-    fn unstaged(&self, generation: Generation, now: Millis) -> Verdict {
+    fn unstaged(&self, generation: Generation, now: Millis) -> Missing {
         if self.generations().get(&generation).is_some_and(|it| it.doubtful) {
             // What was fetched before a restore never lapses; see `unheard_since_restore`.
-            return Verdict::default();
+            return Missing::default();
         }
         let steady = self.steady_at(now);
         let leases = self.staged_leases(generation, self.staged_lease_ms(generation), now);
         let missing = leases.filter(|(_, lease)| !lease.over(steady)).map(|(who, _)| who.clone());
-        Verdict { missing: missing.collect(), blocked: None }
+        Missing(missing.collect())
     }
 
     /// Who may use a credential that was not current when the journal was restored: whoever fetched it, and everyone who
@@ -201,23 +188,20 @@ impl Secret {
     }
 
     /// Has everyone who must said that it uses the current credential. Open while there is none.
-    pub(crate) fn all_use_current(&self, now: Millis) -> Verdict {
+    pub(crate) fn all_use_current(&self, now: Millis) -> Missing {
         if self.current().is_none() {
-            return Verdict::default();
+            return Missing::default();
         }
         self.gate(None, now, uses, |consumer, replica| self.uses_current(&consumer.name, replica, now))
     }
 
-    /// Why no successor stands in for it. No evidence and no override makes up for that: the secret would be lost.
-    fn unsucceeded(&self, generation: Generation) -> Option<&'static str> {
-        let Some(current) = self.current().filter(|current| *current != generation) else {
-            return Some("it is the one in use");
-        };
-        if !self.places().iter().all(|place| self.works_at(current, place)) {
-            return Some("its successor is not proven at every place");
-        }
+    /// Whether a successor stands in for it. No evidence and no override makes up for that: the secret would be lost.
+    fn has_successor(&self, generation: Generation) -> Result<(), Blocked> {
+        let current = self.current().filter(|current| *current != generation).ok_or("it is the one in use")?;
+        let proven = self.everywhere(|place| self.works_at(current, place));
+        holds(proven, "its successor is not proven at every place")?;
         let reverting = self.rotation().is_some_and(|rotation| rotation.phase == Phase::Reverting);
-        (reverting && self.previous() == Some(generation)).then_some("it is being put back")
+        holds(!reverting || self.previous() != Some(generation), "it is being put back")
     }
 
     /// Where the successor has to be seen to work once more, before the first call that ends a superseded credential.
@@ -238,17 +222,17 @@ impl Secret {
     }
 
     /// Everyone who must uses a successor, and nobody is on record as holding this one.
-    fn superseded(&self, generation: Generation, last: bool, now: Millis) -> Verdict {
-        let mut verdict = self.gate(Some(generation), now, self.unseen(now), |consumer, replica| {
+    fn superseded(&self, generation: Generation, last: bool, now: Millis) -> Missing {
+        let mut missing = self.gate(Some(generation), now, self.unseen(now), |consumer, replica| {
             let said = replica.adopted.as_ref().filter(|(adopted, _)| {
                 *adopted != generation && (self.current() == Some(*adopted) || self.previous() == Some(*adopted))
             });
             said.is_some_and(|(_, said)| adoption_counts(consumer, said, now))
         });
         if last {
-            verdict.missing.extend(self.dropped(generation, now).missing);
+            missing.0.extend(self.dropped(generation, now).0);
         }
-        verdict
+        missing
     }
 
     /// Whether a generation is live at a place and was seen to work there (or cannot be tried, its value unknown).
@@ -277,7 +261,7 @@ impl Secret {
         now: Millis,
         concerns: impl Fn(&ConsumerPolicy) -> bool,
         said: impl Fn(&ConsumerPolicy, &ReplicaState) -> bool,
-    ) -> Verdict {
+    ) -> Missing {
         let quorum = self.policy().map_or(Quorum::All, |policy| policy.stragglers.quorum);
         let mut missing = Vec::new();
         for consumer in self.consumers().values().filter(|consumer| consumer.required && concerns(consumer)) {
@@ -293,7 +277,7 @@ impl Secret {
             }
             missing.extend(waited.into_iter().map(|replica| (consumer.name.clone(), replica)));
         }
-        Verdict { missing, blocked: None }
+        Missing(missing)
     }
 
     /// How many replicas of a consumer have answered, and which have not.

@@ -3,6 +3,7 @@
 
 pub mod comparison;
 pub mod gate;
+pub mod guard;
 pub mod members;
 pub mod offer;
 pub(crate) mod progress;

@@ -184,7 +184,7 @@ impl Secret {
         let Some(rotation) = &self.rotation() else { return Vec::new() };
         let open: Vec<_> =
             self.order(now).into_iter().take(self.wave_end(rotation, rotation.wave.number, now)).collect();
-        self.adopted(rotation.aim, now).missing.into_iter().filter(|replica| open.contains(replica)).collect()
+        self.adopted(rotation.aim, now).0.into_iter().filter(|replica| open.contains(replica)).collect()
     }
 
     /// Whether a replica may switch now: its wave is open and fewer than `max_unavailable` before it are switching.

@@ -7,6 +7,7 @@ use crate::event::{HoldReason, RetireCause};
 use crate::evidence::EvidenceKind;
 use crate::gate::uses;
 use crate::generation::{Liveness, Role};
+use crate::guard::Blocked;
 use crate::ids::{
     Author, ConsumerName, Epoch, Generation, Incarnation, Millis, Place, Replica, RotationId, SecretName, Seq, Slot,
     TargetId,
@@ -339,8 +340,10 @@ fn retirements(secret: &Secret, now: Millis) -> Vec<RetirementStatus> {
                     && matches!(effort.kind, CallKind::Disable | CallKind::Destroy)
             });
             let asked = job.orphan.is_none();
-            let gate = asked.then(|| secret.may_end(job.generation, retirement.cause, true, now));
-            let missing = gate.map_or_else(Vec::new, |gate| gate.missing);
+            let missing = match secret.may_end(job.generation, retirement.cause, true, now) {
+                Err(Blocked::Consumers(missing)) if asked => missing,
+                Ok(()) | Err(_) => Vec::new(),
+            };
             let until = |who| secret.waited_until(who, job.generation, retirement.cause, now);
             RetirementStatus {
                 until: missing.iter().map(until).collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().max()),

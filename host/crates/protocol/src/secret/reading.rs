@@ -23,6 +23,11 @@ impl Secret {
         self.steady
     }
 
+    /// Whether what is folded is on record already.
+    pub(crate) const fn replaying(&self) -> bool {
+        self.replaying
+    }
+
     /// Whether a process has measured the time between all events since it said so.
     pub(crate) const fn measured(&self) -> bool {
         self.measured

@@ -2,6 +2,7 @@
 
 use crate::event::{Pins, RetireCause};
 use crate::ids::{Generation, Millis, Place, RotationId, Steady, TargetId};
+use std::fmt;
 use std::sync::Arc;
 
 /// Which credential at which place; an orphan, which is no generation's value, by the target's id too.
@@ -13,6 +14,13 @@ pub struct Job {
     pub place: Place,
     /// The target's id of an orphan.
     pub orphan: Option<TargetId>,
+}
+
+impl fmt::Display for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let id = self.orphan.as_ref().map_or_else(String::new, |id| format!(" ({id})"));
+        write!(f, "{}{id} at {}", self.generation, self.place)
+    }
 }
 
 /// How far it has come.

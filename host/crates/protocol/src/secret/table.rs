@@ -6,6 +6,7 @@
 //! may be loosened freely; one that is tightened must still take every journal that exists, by its record version.
 
 use crate::event::Event;
+use crate::guard::Blocked;
 use crate::ids::Millis;
 use crate::state::{Secret, Stand};
 
@@ -17,15 +18,15 @@ pub struct Illegal {
     pub event: &'static str,
     /// Where the secret stands.
     pub stand: Stand,
-    /// Why not.
-    pub why: &'static str,
+    /// Who or what stands in the way.
+    pub why: Blocked,
 }
 
-/// What an arm answers: why the event is not legal, if it is not.
-pub(crate) type Verdict = Result<(), &'static str>;
+/// What an arm answers: what stands in the way of the event, if anything does.
+pub(crate) type Verdict = Result<(), Blocked>;
 
 /// What an event gets that is legal elsewhere.
-const WRONG_STAND: Verdict = Err("the secret does not stand where this can happen");
+const WRONG_STAND: Verdict = Err(Blocked::Unfit("the secret does not stand where this can happen"));
 
 impl Secret {
     /// Folds one event into the state.

@@ -79,7 +79,7 @@ pub enum Waiting {
     /// A credential has to end first.
     Retirement(Generation, Place),
     /// Something other than time or consumers stands in the way of a credential's end.
-    Blocked(Step, &'static str),
+    Blocked(Step, String),
     /// Attempts at a call are used up; the credential it is about stays named until a person releases it.
     Stuck(CallKind, Generation, Place),
     /// A person.

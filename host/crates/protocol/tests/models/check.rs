@@ -531,7 +531,7 @@ fn startable(world: &World) -> bool {
         Err(_) if left.secret.frozen().is_some() || left.secret.restored().is_some() => true,
         // A moment's business: a value is being tried, or about to be recorded.
         Err(_) if !matches!(decide(&left.secret, left.now), keybaton_protocol::action::Action::Idle) => true,
-        Err(refusal) => refusal.why.contains("no room before these have ended"),
+        Err(refusal) => refusal.why.contains("these have to end first"),
     }
 }
 

@@ -309,7 +309,7 @@ fn the_only_slot_is_never_emptied_of_what_may_be_in_it() {
         resumes: Vec::new(),
     };
     let refusal = by_hand.record(sim.now, &destroy).expect_err("it would leave nothing");
-    assert!(refusal.to_string().contains("newer credential"), "{refusal}");
+    assert!(refusal.to_string().contains("goes when its successor is installed"), "{refusal}");
 }
 
 #[test]

@@ -5,8 +5,9 @@ use keybaton_protocol::action::Action;
 use keybaton_protocol::command::Command;
 use keybaton_protocol::event::{Event, Outcome, RetireCause};
 use keybaton_protocol::evidence::{Attestation, Evidence, EvidenceKind, Purpose};
-use keybaton_protocol::gate::Verdict;
+use keybaton_protocol::gate::Missing;
 use keybaton_protocol::generation::Role;
+use keybaton_protocol::guard::Blocked;
 use keybaton_protocol::ids::{Generation, Place};
 use keybaton_protocol::policy::{Members, Policy};
 use keybaton_protocol::profile::{Profile, UsageSignal};
@@ -29,25 +30,31 @@ fn compromise(generation: u32, disable_first: bool) -> Command {
 }
 
 /// `open`, what blocks, or who is missing.
-fn said(verdict: &Verdict) -> String {
-    let missing: Vec<_> = verdict.missing.iter().map(|(name, replica)| format!("{name}/{replica}")).collect();
-    match verdict.blocked {
-        Some(why) => why.to_owned(),
-        None if missing.is_empty() => "open".to_owned(),
-        None => missing.join(", "),
+fn said(answer: Result<(), Blocked>) -> String {
+    match answer {
+        Ok(()) => "open".to_owned(),
+        Err(Blocked::Consumers(missing)) => {
+            let names: Vec<_> = missing.iter().map(|(name, replica)| format!("{name}/{replica}")).collect();
+            names.join(", ")
+        }
+        Err(blocked) => blocked.to_string(),
     }
 }
 
+fn gate(missing: Missing) -> String {
+    said(if missing.open() { Ok(()) } else { Err(Blocked::Consumers(missing.0)) })
+}
+
 fn ready(sim: &Sim, generation: u32) -> String {
-    said(&sim.secret.ready(Generation(generation), sim.now))
+    gate(sim.secret.ready(Generation(generation), sim.now))
 }
 
 fn adopted(sim: &Sim, generation: u32) -> String {
-    said(&sim.secret.adopted(Generation(generation), sim.now))
+    gate(sim.secret.adopted(Generation(generation), sim.now))
 }
 
 fn superseded(sim: &Sim, generation: u32) -> String {
-    said(&sim.secret.may_end(Generation(generation), RetireCause::Superseded, false, sim.now))
+    said(sim.secret.may_end(Generation(generation), RetireCause::Superseded, false, sim.now))
 }
 
 fn slowly() -> Policy {
@@ -70,9 +77,8 @@ fn committed(profile: Profile, policy: Policy) -> Sim {
 #[test]
 fn a_verdict_is_open_when_nobody_is_missing_and_nothing_is_in_the_way() {
     let missing = vec![(id("api"), id("one"))];
-    assert!(Verdict::default().open());
-    assert!(!Verdict { missing, blocked: None }.open());
-    assert!(!Verdict { missing: Vec::new(), blocked: Some("it is the one in use") }.open());
+    assert!(Missing::default().open());
+    assert!(!Missing(missing).open());
 }
 
 #[test]
@@ -162,7 +168,7 @@ fn a_word_that_has_expired_makes_nobody_ready() {
     let attested = Some(Attestation { author: author(), approver: id("bob"), expires_at });
     sim.command(&Command::State(Evidence { attested, reason: "seen".to_owned(), ..word }));
     assert_eq!(ready(&sim, 2), "open");
-    assert_eq!(said(&sim.secret.ready(Generation(2), expires_at)), "api/one");
+    assert_eq!(gate(sim.secret.ready(Generation(2), expires_at)), "api/one");
 }
 
 #[test]
@@ -222,7 +228,7 @@ fn a_retirement_keeps_the_lease_of_its_own_rotation() {
     sim.fetch("api", "one", 2);
     sim.command(&abandon());
     sim.step();
-    let given_back = |sim: &Sim| said(&sim.secret.may_end(Generation(2), RetireCause::RolledBack, true, sim.now));
+    let given_back = |sim: &Sim| said(sim.secret.may_end(Generation(2), RetireCause::RolledBack, true, sim.now));
     assert_eq!(given_back(&sim), "api/one", "the other one never fetched it");
     sim.start(PlanKind::Rotate, replace(), leased(500_000));
     sim.run_for(10_000);

@@ -171,12 +171,12 @@ fn no_call_is_intended_out_of_turn() {
     let one = Sim::rotating(one_slot(), one_consumer());
     let mut minted = one;
     minted.step();
-    refused(&minted, &intent(&minted, CallKind::Install, 2), "not everyone who must can fall over");
+    refused(&minted, &intent(&minted, CallKind::Install, 2), "these have not answered: api one");
     minted.run();
     minted.say("api", "one", Purpose::Ready, 2);
     let install = minted.run_until(CallKind::Install);
     minted.intend(&install);
-    refused(&minted, &intent(&minted, CallKind::Verify, 1), "under way there");
+    refused(&minted, &intent(&minted, CallKind::Verify, 1), "about it is under way");
 }
 
 #[test]
@@ -273,7 +273,7 @@ fn a_call_that_runs_is_alone_with_its_credential() {
     let Action::Call(call) = sim.decide() else { panic!("a create is due") };
     sim.intend(&call);
     for kind in [CallKind::Create, CallKind::Verify] {
-        refused(&sim, &intent(&sim, kind, 2), "under way there");
+        refused(&sim, &intent(&sim, kind, 2), "about it is under way");
     }
     let request = Digest([7; 32]);
     let sent = |call| Event::Sent { call: CallId(call), ordinal: Ordinal(0), request, deadline: Millis(2_000_000) };
@@ -344,7 +344,7 @@ fn evidence_and_time_gate_each_intent_that_ends_a_credential() {
     refused(&sim, &intent(&sim, CallKind::Destroy, 1), "not been switched off");
     refused(&sim, &intent(&sim, CallKind::Enable, 1), "being retired");
     sim.say("api", "one", Purpose::Adopted, 1);
-    refused(&sim, &intent(&sim, CallKind::Disable, 1), "evidence for ending it is not there");
+    refused(&sim, &intent(&sim, CallKind::Disable, 1), "these have not answered: api one");
     sim.say("api", "one", Purpose::Adopted, 2);
     sim.record(Event::Frozen { author: author() });
     refused(&sim, &intent(&sim, CallKind::Disable, 1), "frozen");

@@ -428,7 +428,7 @@ fn a_secret_with_something_left_of_a_rotation_cannot_end_yet() {
     let mut sim = committed(alternate(), one_consumer());
     sim.command(&Command::Abandon { reason: because(), author: author() });
     let refusal = sim.refused(&start(PlanKind::Retire, alternate()));
-    assert!(refusal.contains("generation 1 has not ended"), "{refusal}");
+    assert!(refusal.contains("these have to end first: generation 1"), "{refusal}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use crate::calls::{Effort, Tries};
 use crate::event::HoldReason;
 use crate::generation::{Exposure, Verified, Word};
+use crate::guard::Blocked;
 use crate::ids::{Author, Generation};
 use crate::state::{Hold, Secret};
 use crate::step::CallKind;
@@ -11,10 +12,10 @@ use crate::table::Verdict;
 impl Secret {
     pub(crate) fn held(&mut self, reason: HoldReason, detail: &str) -> Verdict {
         if self.hold.is_some() {
-            return Err("it is held already");
+            return Err("it is held already".into());
         }
         if self.rotation.is_none() {
-            return Err("no rotation runs");
+            return Err("no rotation runs".into());
         }
         if let Some(rotation) = self.rotation.as_mut() {
             rotation.wave.failed |= reason == HoldReason::WaveFailed;
@@ -43,7 +44,7 @@ impl Secret {
         }
         let stuck = self.efforts.values().any(|tries| tries.exhausted);
         if self.hold.is_none() && !stuck && self.setbacks == 0 {
-            return Err("nothing is held");
+            return Err("nothing is held".into());
         }
         self.hold = None;
         self.setbacks = 0;
@@ -94,19 +95,19 @@ impl Secret {
 
     pub(crate) fn freeze(&mut self, author: &Author) -> Verdict {
         if self.frozen.is_some() {
-            return Err("it is frozen already");
+            return Err("it is frozen already".into());
         }
         self.frozen = Some(author.clone());
         Ok(())
     }
 
     pub(crate) fn thaw(&mut self) -> Verdict {
-        self.frozen.take().map(drop).ok_or("it is not frozen")
+        self.frozen.take().map(drop).ok_or(Blocked::Unfit("it is not frozen"))
     }
 
-    pub(crate) const fn unmanage(&mut self) -> Verdict {
+    pub(crate) fn unmanage(&mut self) -> Verdict {
         if !self.managed {
-            return Err("it is unmanaged already");
+            return Err("it is unmanaged already".into());
         }
         self.managed = false;
         Ok(())

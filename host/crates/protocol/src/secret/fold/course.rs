@@ -2,12 +2,14 @@
 
 use crate::event::{Event, Minted, Pins};
 use crate::generation::{Credential, Liveness, Verified, Word};
-use crate::ids::{Author, Generation, Millis, Place, Slot};
-use crate::plan::{plan, unpinned};
-use crate::profile::{Overlap, Profile};
+use crate::guard::course::{may_commit, may_drain, may_revert, may_roll_back, may_stage};
+use crate::guard::start::{Start, may_start};
+use crate::guard::{STEPS, unhindered};
+use crate::ids::{Author, Generation, Place};
+use crate::plan::unpinned;
 use crate::rotation::{Moment, Rotation, Steps, Wave};
 use crate::state::Secret;
-use crate::step::{Ending, Phase, PlanKind, Step};
+use crate::step::{Ending, Phase, PlanKind};
 use crate::table::Verdict;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,9 +21,9 @@ impl Secret {
 
     pub(crate) fn started(&mut self, event: &Event) -> Verdict {
         let Event::Started { rotation, kind, generation, slot, cause, author, pins, plan } = event else {
-            return Err("it is not a start");
+            return Err("it is not a start".into());
         };
-        self.may_start(*kind, *generation, slot.as_ref(), pins)?;
+        may_start(self, &Start { kind: *kind, generation: *generation, slot: slot.as_ref(), pins })?;
         let pins = Arc::new(Pins::clone(pins));
         if *kind != PlanKind::Retire {
             let credential = Credential::new(*generation, slot.clone(), self.epoch, Arc::clone(&pins));
@@ -65,91 +67,15 @@ impl Secret {
         Ok(())
     }
 
-    /// Whether a rotation may start: the same question for `admit` and for the table.
-    pub(crate) fn may_start(
-        &self,
-        kind: PlanKind,
-        generation: Generation,
-        slot: Option<&Slot>,
-        pins: &Pins,
-    ) -> Verdict {
-        if self.restored.is_some() {
-            return Err("the secret was restored and has not been compared with its target");
-        }
-        if self.frozen.is_some() {
-            return Err("the secret is frozen");
-        }
-        if self.hold.is_some() {
-            return Err("the secret is held");
-        }
-        match (kind, self.current) {
-            (PlanKind::Issue | PlanKind::Adopt, Some(_)) => return Err("the secret has a credential already"),
-            (PlanKind::Rotate | PlanKind::Retire, None) => return Err("the secret has no credential yet"),
-            (PlanKind::Retire, Some(current)) if current != generation => return Err("another generation is current"),
-            (PlanKind::Issue | PlanKind::Adopt | PlanKind::Rotate, _) if generation != self.next => {
-                return Err("generation numbers count up");
-            }
-            _ => {}
-        }
-        if pins.places.is_empty() {
-            return Err("the target has no place");
-        }
-        match (&pins.profile.overlap, slot) {
-            (Overlap::Alternate(slots), Some(slot)) if slots.contains(slot) => {}
-            (Overlap::Alternate(_), None) if kind == PlanKind::Retire => {}
-            (Overlap::Alternate(_), _) => return Err("the slot is none of the target's"),
-            (_, Some(_)) => return Err("the target has no slots"),
-            (_, None) => {}
-        }
-        if slot.is_some_and(|slot| self.current_is_in(slot)) && self.current_lingers() {
-            return Err("the slot holds the current credential");
-        }
-        Ok(())
-    }
-
-    /// The steps of a rotation that starts now.
-    pub(crate) fn plan_of(&self, kind: PlanKind, pins: &Pins) -> Vec<Step> {
-        let old = self.current.and_then(|current| self.generations.get(&current));
-        let elsewhere = old.filter(|old| !old.pins.same_site(pins)).map(|old| &old.pins.profile);
-        plan(kind, &pins.profile, elsewhere)
-    }
-
-    /// Whether the current credential is in a slot of this name. One that was made without slots is in the slot that one
-    /// of its public fields names, such as the role that it logs in as.
-    fn current_is_in(&self, slot: &Slot) -> bool {
-        let Some(current) = self.current.and_then(|current| self.generations.get(&current)) else { return false };
-        let named = |minted: &Minted| minted.attributes.iter().any(|(_, value)| value == slot.as_str());
-        match &current.slot {
-            Some(used) => used == slot,
-            None => current.minted.as_ref().is_some_and(named),
-        }
-    }
-
-    fn current_lingers(&self) -> bool {
-        let current = self.current.and_then(|current| self.generations.get(&current));
-        current.is_some_and(|current| current.lingering().next().is_some())
-    }
-
-    /// The slot for the next generation: from the one after current's, in turn, the first that holds nothing.
-    pub(crate) fn next_slot(&self, profile: &Profile) -> Option<Slot> {
-        let Overlap::Alternate(slots) = &profile.overlap else { return None };
-        let first = slots.iter().position(|slot| self.current_is_in(slot)).map_or(0, |at| at + 1);
-        let order = (0..slots.len()).filter_map(|turn| slots.get((first + turn) % slots.len()));
-        let empty = |slot: &&Slot| {
-            !self.generations.values().any(|it| it.slot.as_ref() == Some(*slot) && it.lingering().next().is_some())
-        };
-        order.clone().find(empty).or_else(|| order.clone().next()).cloned()
-    }
-
     pub(crate) fn supplied(&mut self, generation: Generation, minted: &Minted) -> Verdict {
-        let Some(rotation) = &self.rotation else { return Err("no rotation runs") };
+        let Some(rotation) = &self.rotation else { return Err("no rotation runs".into()) };
         if rotation.kind != PlanKind::Adopt || rotation.made != generation {
-            return Err("only an import is supplied with a credential");
+            return Err("only an import is supplied with a credential".into());
         }
         let (places, slot) = (rotation.pins.places.clone(), self.slot_of(generation).map(|slot| slot.cloned()));
-        let Some(credential) = self.generations.get_mut(&generation) else { return Err("no such generation") };
+        let Some(credential) = self.generations.get_mut(&generation) else { return Err("no such generation".into()) };
         if credential.minted.is_some() {
-            return Err("it has been supplied already");
+            return Err("it has been supplied already".into());
         }
         credential.minted = Some(minted.clone());
         credential.imported = true;
@@ -166,15 +92,9 @@ impl Secret {
     }
 
     pub(crate) fn staged(&mut self) -> Verdict {
-        self.unhindered()?;
-        if self.step(self.clock) != Some(Step::Stage) {
-            return Err("the steps before have not been done");
-        }
+        may_stage(self, self.clock)?;
         let moment = self.moment();
         let rotation = self.rotation.as_mut().ok_or("no rotation runs")?;
-        if rotation.staged.is_some() {
-            return Err("pending is staged already");
-        }
         rotation.staged = Some(moment);
         rotation.patience = moment.steady;
         rotation.asked = moment.steady;
@@ -182,15 +102,8 @@ impl Secret {
     }
 
     pub(crate) fn committed(&mut self) -> Verdict {
-        self.unhindered()?;
-        if !self.replaying && self.step(self.clock) != Some(Step::Commit) {
-            return Err("the steps before have not been done, or the evidence is not there");
-        }
+        may_commit(self, self.clock)?;
         let made = self.pending().and_then(|made| self.generations.get(&made)).ok_or("nothing is pending")?;
-        // What the only slot holds already is committed all the same: the compromise is answered from there.
-        if made.compromised.is_some() && !self.overwriting() {
-            return Err("pending is compromised");
-        }
         let (number, excused) = (made.number, made.overridden.is_some());
         let moment = self.moment();
         let rotation = self.rotation.as_mut().ok_or("no rotation runs")?;
@@ -212,15 +125,15 @@ impl Secret {
     }
 
     pub(crate) fn wave_opened(&mut self, wave: u32) -> Verdict {
-        self.unhindered()?;
+        unhindered(STEPS, self)?;
         let now = self.clock;
         let rotation = self.rotation.as_ref().ok_or("no rotation runs")?;
         let last = !self.replaying && self.last_wave(rotation, now);
         if wave != rotation.wave.number + 1 || rotation.wave.failed || last {
-            return Err("it is not the next wave");
+            return Err("it is not the next wave".into());
         }
         if !self.replaying && !self.wave_missing(now).is_empty() && !self.excused() {
-            return Err("the wave before has not switched");
+            return Err("the wave before has not switched".into());
         }
         let steady = self.steady;
         let rotation = self.rotation.as_mut().ok_or("no rotation runs")?;
@@ -232,10 +145,7 @@ impl Secret {
     }
 
     pub(crate) fn draining(&mut self) -> Verdict {
-        self.unhindered()?;
-        if !self.replaying && !self.may_drain(self.clock) {
-            return Err("not everyone who must has switched");
-        }
+        may_drain(self, self.clock)?;
         let moment = self.moment();
         let rotation = self.rotation.as_mut().ok_or("no rotation runs")?;
         rotation.draining = Some(moment);
@@ -244,7 +154,7 @@ impl Secret {
     }
 
     pub(crate) fn rolling_back(&mut self, reason: &str, author: Option<&Author>) -> Verdict {
-        self.may_roll_back()?;
+        may_roll_back(self)?;
         let rotation = self.rotation.as_mut().ok_or("no rotation runs")?;
         rotation.phase = Phase::RollingBack;
         reason.clone_into(&mut rotation.reason);
@@ -258,20 +168,8 @@ impl Secret {
         Ok(())
     }
 
-    /// Whether pending can be given back: where it took the place of the current value, that has to be put in again.
-    pub(crate) fn may_roll_back(&self) -> Verdict {
-        let current = self.current.and_then(|current| self.generations.get(&current));
-        let Some(current) = current.filter(|_| self.overwriting()) else { return Ok(()) };
-        let reinstall = self.profile().is_some_and(|profile| profile.reinstall);
-        if reinstall && current.known() && !current.lost() {
-            Ok(())
-        } else {
-            Err("the target may hold pending already, and the current value cannot be put in again")
-        }
-    }
-
     pub(crate) fn reverting(&mut self, reason: &str) -> Verdict {
-        self.may_revert()?;
+        may_revert(self)?;
         let previous = self.previous.ok_or("there is no previous credential")?;
         self.recall(previous);
         let rotation = self.rotation.as_mut().ok_or("no rotation runs")?;
@@ -293,7 +191,7 @@ impl Secret {
         }
         let first = self.rotation.as_ref().is_some_and(Rotation::commits_first);
         if !first && !self.everywhere(|place| self.works_at(back, place)) {
-            return Err("previous is not proven at every place");
+            return Err("previous is not proven at every place".into());
         }
         let moment = self.moment();
         let rotation = self.rotation.as_mut().ok_or("no rotation runs")?;
@@ -315,7 +213,7 @@ impl Secret {
     /// A rotation was left in the middle of overwriting the only slot, and the login that works is the old one.
     fn turned_out(&mut self, back: Generation) -> Verdict {
         if !self.old_one_works() {
-            return Err("the previous credential was not seen to be the one that works");
+            return Err("the previous credential was not seen to be the one that works".into());
         }
         self.recall(back);
         if let Some(back) = self.generations.get_mut(&back) {
@@ -358,7 +256,7 @@ impl Secret {
             Ending::Reverted => through && rotation.reverted && self.ended_here(),
         };
         if !legal {
-            return Err("the rotation has not come to this end");
+            return Err("the rotation has not come to this end".into());
         }
         if ending == Ending::Completed {
             self.setbacks = 0;
@@ -395,37 +293,11 @@ impl Secret {
         }
     }
 
-    /// Nothing stops a step: neither a freeze, nor a hold, nor an unfinished restore.
-    pub(crate) const fn unhindered(&self) -> Verdict {
-        if self.restored.is_some() {
-            return Err("the secret was restored and has not been compared with its target");
-        }
-        if self.frozen.is_some() {
-            return Err("the secret is frozen");
-        }
-        if self.hold.is_some() {
-            return Err("the secret is held");
-        }
-        Ok(())
-    }
-
     /// The old generation may end without everyone's evidence: somebody answers for it.
     pub(crate) fn excused(&self) -> bool {
         self.ending()
             .and_then(|old| self.generations.get(&old))
             .is_some_and(|old| old.overridden.is_some() || old.compromised.is_some_and(|exposure| exposure.at_once))
-    }
-
-    /// Whether the overlap and the quiet time may begin to run.
-    pub(crate) fn may_drain(&self, now: Millis) -> bool {
-        let Some(rotation) = self.rotation.as_ref().filter(|rotation| rotation.draining.is_none()) else {
-            return false;
-        };
-        match (rotation.kind, self.ending()) {
-            (PlanKind::Retire, Some(current)) => self.excused() || self.released(current, now).open(),
-            (PlanKind::Rotate, Some(_)) => rotation.plan.contains(&Step::Drain) && self.step(now) == Some(Step::Drain),
-            _ => false,
-        }
     }
 
     /// Takes a credential back from its retirement, and makes everything about it to be tried again.
@@ -438,26 +310,5 @@ impl Secret {
             credential.overridden = credential.overridden.filter(|word| *word != Word::Policy);
             credential.places.values_mut().for_each(|standing| standing.verified = Verified::Untried);
         }
-    }
-
-    /// Whether previous can be put back, in the commit phase of a rotation.
-    pub(crate) fn may_revert(&self) -> Verdict {
-        let rotation = self.rotation.as_ref().ok_or("no rotation runs")?;
-        let previous = self.previous.and_then(|it| self.generations.get(&it));
-        let previous = previous.ok_or("there is no previous credential")?;
-        if rotation.kind != PlanKind::Rotate {
-            return Err("the secret ends: nothing has been committed");
-        }
-        if previous.destroying() {
-            return Err("a destroy of the previous credential has been intended");
-        }
-        if previous.compromised.is_some() {
-            return Err("the previous credential is compromised: nothing restores it");
-        }
-        let overwritten = self.rival(previous.number).is_some();
-        if overwritten && !(rotation.pins.profile.reinstall && previous.known()) {
-            return Err("the target forbids putting the previous value back, or the value is unknown");
-        }
-        Ok(())
     }
 }

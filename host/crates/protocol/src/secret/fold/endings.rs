@@ -33,7 +33,7 @@ impl Secret {
     ) -> Verdict {
         let job = Job { generation, place: place.clone(), orphan: orphan.cloned() };
         if self.retirements.contains_key(&job) {
-            return Err("a retirement of it is open already");
+            return Err("a retirement of it is open already".into());
         }
         let (rotation, pins) = if orphan.is_some() {
             self.loose.get(&job).cloned().ok_or("no call of ours made it")?
@@ -120,7 +120,7 @@ impl Secret {
     fn may_open(&self, generation: Generation, place: &Place, cause: RetireCause) -> Verdict {
         let credential = self.generations.get(&generation).ok_or("no such generation")?;
         if !credential.liveness(place).lingers() {
-            return Err("nothing of it is left there");
+            return Err("nothing of it is left there".into());
         }
         let phase = self.rotation.as_ref().map(|rotation| rotation.phase);
         let retires = self.rotation.as_ref().is_some_and(|rotation| rotation.kind == PlanKind::Retire);
@@ -139,7 +139,7 @@ impl Secret {
             RetireCause::Orphan => false,
             RetireCause::Compromised => credential.compromised.is_some() && role != Some(Role::Pending),
         };
-        if legal { Ok(()) } else { Err("it is not its turn to end") }
+        if legal { Ok(()) } else { Err("it is not its turn to end".into()) }
     }
 
     /// The running rotation has adopted and drained.
@@ -157,7 +157,7 @@ impl Secret {
     ) -> Verdict {
         let job = Job { generation, place: place.clone(), orphan: orphan.cloned() };
         if !self.may_close(&job, superseded) {
-            return Err("it has not ended, or is not known to have");
+            return Err("it has not ended, or is not known to have".into());
         }
         self.retirements.remove(&job);
         if superseded && let Some(standing) = self.generations.get_mut(&generation).map(|it| it.standing(place)) {
@@ -180,7 +180,7 @@ impl Secret {
             if newer.is_some_and(|newer| self.works_at(newer, &job.place)) {
                 return true;
             }
-            let may_end = || self.may_end(job.generation, retirement.cause, true, self.clock).open();
+            let may_end = || self.may_end(job.generation, retirement.cause, true, self.clock).is_ok();
             return self.not_there(job.generation, &job.place) && may_end();
         }
         let liveness = self.generations.get(&job.generation).map(|it| it.liveness(&job.place));
@@ -211,7 +211,7 @@ impl Secret {
 
     pub(crate) fn erased(&mut self, generation: Generation) -> Verdict {
         if !self.may_erase(generation, self.clock) {
-            return Err("it may still be live somewhere, or somebody may need its value");
+            return Err("it may still be live somewhere, or somebody may need its value".into());
         }
         self.generations.remove(&generation);
         self.slots.retain(|_, holder| *holder != generation);
@@ -250,7 +250,7 @@ impl Secret {
             Some(Role::Previous) => credential.removed() || self.previous_done(generation, now),
             Some(Role::Current) => {
                 let retires = self.rotation.as_ref().is_some_and(|rotation| rotation.kind == PlanKind::Retire);
-                retires && (credential.removed() || self.may_end(generation, RetireCause::Ended, true, now).open())
+                retires && (credential.removed() || self.may_end(generation, RetireCause::Ended, true, now).is_ok())
             }
             None => false,
         }
@@ -263,7 +263,7 @@ impl Secret {
             .as_ref()
             .is_some_and(|rotation| rotation.committing() && self.excused_or_switched(rotation, now));
         let idle = self.rotation.is_none();
-        (waiting || idle) && self.may_end(generation, RetireCause::Superseded, true, now).open()
+        (waiting || idle) && self.may_end(generation, RetireCause::Superseded, true, now).is_ok()
     }
 
     fn excused_or_switched(&self, rotation: &crate::rotation::Rotation, now: Millis) -> bool {

@@ -242,7 +242,7 @@ impl Secret {
     pub(crate) fn foreign_seen(&mut self, place: &Place, id: &TargetId) -> Verdict {
         let stranger = (place.clone(), id.clone());
         if !self.strangers.remove(&stranger) {
-            return Err("it was not seen, or is no stranger");
+            return Err("it was not seen, or is no stranger".into());
         }
         if let Some(restored) = self.restored.as_mut() {
             restored.strangers.insert(stranger.clone());

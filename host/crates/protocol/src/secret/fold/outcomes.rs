@@ -14,7 +14,7 @@ use crate::table::Verdict;
 impl Secret {
     pub(crate) fn answered(&mut self, call: CallId, ordinal: Ordinal, answer: HostAnswer) -> Verdict {
         if call >= self.next_call {
-            return Err("no such call was ever intended");
+            return Err("no such call was ever intended".into());
         }
         let Some(open) = self.calls.get_mut(&call) else { return Ok(()) };
         match answer {
@@ -41,12 +41,12 @@ impl Secret {
 
     pub(crate) fn ended(&mut self, call: CallId, outcome: &Outcome) -> Verdict {
         if call >= self.next_call {
-            return Err("no such call was ever intended");
+            return Err("no such call was ever intended".into());
         }
         // Long closed: an observation has told since then what became of it.
         let Some(open) = self.calls.get(&call).cloned() else { return Ok(()) };
         if !fits(open.kind, outcome) {
-            return Err("that is no outcome of such a call");
+            return Err("that is no outcome of such a call".into());
         }
         let late = open.state == CallState::Closed;
         if let Some(until) = self.left_in_doubt(&open, outcome).filter(|_| !late) {

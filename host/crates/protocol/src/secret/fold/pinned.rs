@@ -32,7 +32,7 @@ impl Secret {
     pub(crate) fn repolicied(&mut self, policy: &Policy) -> Verdict {
         let steady = self.steady;
         if self.rotation.is_none() && self.retirements.is_empty() {
-            return Err("no rotation runs, and nothing is ending");
+            return Err("no rotation runs, and nothing is ending".into());
         }
         if let Some(rotation) = self.rotation.as_mut() {
             Arc::make_mut(&mut rotation.pins).policy = policy.clone();
@@ -50,7 +50,7 @@ impl Secret {
     /// Other bytes of the same plugin, for what runs, for what is ending, and for what will end one day.
     pub(crate) fn repinned(&mut self, component: Digest) -> Verdict {
         if self.running_calls().next().is_some() {
-            return Err("a plugin call is under way");
+            return Err("a plugin call is under way".into());
         }
         let plugin = self.pins().ok_or("nothing has been pinned yet")?.plugin.clone();
         let own = |pins: &&mut Arc<Pins>| pins.plugin == plugin;
@@ -66,7 +66,7 @@ impl Secret {
 
     pub(crate) fn places_changed(&mut self, places: &[Place]) -> Verdict {
         if places.is_empty() {
-            return Err("the target has no place");
+            return Err("the target has no place".into());
         }
         let mut pins = self.pins().cloned().ok_or("nothing has been pinned yet")?;
         let gone = pins.places.iter().filter(|place| !places.contains(place)).map(|place| (place.clone(), false));
@@ -85,11 +85,13 @@ impl Secret {
         let mut pins = self.pins().cloned().ok_or("nothing has been pinned yet")?;
         let lingers = self.generations.values().any(|it| it.liveness(place).lingers());
         if !pins.places.contains(place) && !lingers {
-            return Err("the target has no such place");
+            return Err("the target has no such place".into());
         }
         let ends = self.rotation.as_ref().is_some_and(|rotation| rotation.kind == PlanKind::Retire);
         if pins.places.iter().all(|it| it == place) && self.current.is_some() && !ends {
-            return Err("it is the only place the credential in use is at: retire the secret, then scrap the place");
+            return Err(
+                "it is the only place the credential in use is at: retire the secret, then scrap the place".into()
+            );
         }
         for standing in self.generations.values_mut().filter_map(|it| it.places.get_mut(place)) {
             *standing = Standing { liveness: Liveness::Gone, ..Standing::default() };
@@ -129,7 +131,7 @@ impl Secret {
 
     pub(crate) fn consumer_added(&mut self, consumer: &ConsumerPolicy) -> Verdict {
         if self.consumers.contains_key(&consumer.name) {
-            return Err("the consumer is declared already");
+            return Err("the consumer is declared already".into());
         }
         self.consumers.insert(consumer.name.clone(), consumer.clone());
         self.consumers_changed();

@@ -19,7 +19,7 @@ impl Secret {
     /// A journal that begins in a later epoch than the first one takes that epoch at its start.
     pub(crate) fn begun(&mut self, epoch: Epoch) -> Verdict {
         if self.pins.is_some() || self.epoch != Epoch(0) {
-            return Err("the journal has begun already");
+            return Err("the journal has begun already".into());
         }
         self.epoch = epoch;
         Ok(())
@@ -28,7 +28,7 @@ impl Secret {
     /// Another epoch begins: what was said, seen or sent in the last one proves nothing now.
     pub(crate) fn restore(&mut self, epoch: Epoch, strict: bool) -> Verdict {
         if epoch <= self.epoch {
-            return Err("epochs count up");
+            return Err("epochs count up".into());
         }
         self.epoch = epoch;
         self.observations.clear();
@@ -156,7 +156,7 @@ impl Secret {
     pub(crate) fn reconciled(&mut self, next: Generation) -> Verdict {
         self.may_reconcile()?;
         if next < self.next {
-            return Err("generation numbers never go back");
+            return Err("generation numbers never go back".into());
         }
         self.next = next;
         self.compared();
@@ -201,11 +201,11 @@ impl Secret {
         self.restored.as_ref().ok_or("it was not restored")?;
         let Some(current) = self.current.and_then(|current| self.generations.get(&current)) else { return Ok(()) };
         if !self.everywhere(|place| self.seen_since_restore(place)) {
-            return Err("the target has not been observed at every place since the restore");
+            return Err("the target has not been observed at every place since the restore".into());
         }
         let works = [self.current, self.pending(), self.previous].into_iter().any(|it| self.works_since_restore(it));
         if current.known() && !works {
-            return Err("the current credential was not seen to work at every place since the restore");
+            return Err("the current credential was not seen to work at every place since the restore".into());
         }
         Ok(())
     }
@@ -215,7 +215,7 @@ impl Secret {
     pub(crate) fn lost(&mut self, next: Generation) -> Verdict {
         self.may_accept_lost()?;
         if next < self.next {
-            return Err("generation numbers never go back");
+            return Err("generation numbers never go back".into());
         }
         self.next = next;
         let listed = self.observations.iter().flat_map(|(place, seen)| {
@@ -248,7 +248,7 @@ impl Secret {
         let restored = self.restored.as_ref().ok_or("it was not restored")?;
         let current = self.current.ok_or("it has no current credential that could be lost")?;
         if restored.tried.values().any(|works| *works) {
-            return Err("a credential that the journal knows works at the target: it is not lost");
+            return Err("a credential that the journal knows works at the target: it is not lost".into());
         }
         let failed = |place: &Place| {
             [CallKind::Observe, CallKind::Verify].into_iter().any(|kind| {
@@ -257,7 +257,7 @@ impl Secret {
             })
         };
         if !self.everywhere(|place| restored.tried.contains_key(&(current, place.clone())) || failed(place)) {
-            return Err("the current credential has not been tried at every place since the restore");
+            return Err("the current credential has not been tried at every place since the restore".into());
         }
         Ok(())
     }

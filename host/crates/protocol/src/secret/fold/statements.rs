@@ -46,7 +46,7 @@ impl Secret {
         generation: Generation,
     ) -> Verdict {
         if !self.generations.contains_key(&generation) {
-            return Err("no such generation");
+            return Err("no such generation".into());
         }
         let steady = self.steady;
         let state = self.replica(consumer, replica, incarnation, true)?;
@@ -60,10 +60,10 @@ impl Secret {
     pub(crate) fn stated(&mut self, evidence: &Evidence) -> Verdict {
         let Evidence { consumer, replica, incarnation, generation, purpose, kind, reason, attested } = evidence;
         if !self.generations.contains_key(generation) {
-            return Err("no such generation");
+            return Err("no such generation".into());
         }
         if (*kind == EvidenceKind::Attested) != attested.is_some() {
-            return Err("a person's word needs a name, and only that");
+            return Err("a person's word needs a name, and only that".into());
         }
         let statement = Statement { kind: *kind, at: self.clock, reason: reason.clone(), attested: attested.clone() };
         let member = self.is_member(consumer, replica);
@@ -117,7 +117,7 @@ impl Secret {
         let steady = self.steady;
         let state = self.replicas.get_mut(&(consumer.clone(), replica.clone())).ok_or("no such replica")?;
         if !state.past.contains(incarnation) {
-            return Err("it is no former life of the replica");
+            return Err("it is no former life of the replica".into());
         }
         state.twice = Some(steady);
         self.settle_wave();
