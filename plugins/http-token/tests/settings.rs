@@ -18,7 +18,7 @@ fn the_profile_follows_from_the_settings() {
     assert_eq!(profile.minter, Minter::Target);
     assert_eq!(profile.usage.map(|usage| usage.resolution_ms), Some(30_000));
     assert_eq!(profile.claims, ["tokens:/hub/api/users/svc-app/tokens"], "nobody else mints into this list");
-    assert!(!profile.soft_disable && !profile.reinstall && !profile.clobbers_slot);
+    assert!(!profile.soft_disable && !profile.reinstall);
 }
 
 fn without(mut json: Value, pointer: &str, key: &str) -> Value {

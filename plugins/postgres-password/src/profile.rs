@@ -10,10 +10,9 @@ pub(crate) fn of(settings: &Settings) -> Profile {
     let profile = match &settings.strategy {
         // Sessions of one role cannot be told apart by the password they came in with: no account of use.
         Strategy::One { .. } => {
-            Profile { clobbers_slot: true, reinstall: true, ..Profile::new(Overlap::None, Minter::Host) }
+            Profile { reinstall: true, ..Profile::new(Overlap::None, Minter::Host) }
         }
         Strategy::Turns { roles, .. } => Profile {
-            clobbers_slot: true,
             soft_disable: true,
             reinstall: true,
             usage: Some(SESSIONS),

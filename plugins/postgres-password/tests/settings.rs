@@ -68,5 +68,5 @@ fn what_the_server_can_do_and_what_is_claimed_of_it_follows_from_the_settings() 
         let settings: Settings = serde_json::from_value(json).expect(word);
         assert_eq!(PostgresPassword::profile(&settings).unwrap().replaces, replaces, "{word}");
     }
-    assert!(turns.soft_disable && turns.clobbers_slot && turns.reinstall && turns.usage.is_some());
+    assert!(turns.soft_disable && turns.reinstall && turns.usage.is_some());
 }

@@ -106,8 +106,6 @@ pub struct Profile {
     pub overlap: Overlap,
     /// Who makes the bytes.
     pub minter: Minter,
-    /// The next use of a slot destroys what was in it.
-    pub clobbers_slot: bool,
     /// `disable` and `enable` are implemented.
     pub soft_disable: bool,
     /// A previous value can be installed again.
@@ -134,14 +132,13 @@ fn is_false(truth: &bool) -> bool {
 }
 
 impl Profile {
-    /// The least: nothing clobbered, nothing that can be switched off, put back or promoted, no account of use, nothing
+    /// The least: nothing that can be switched off, put back or promoted, no account of use, nothing
     /// replaced and nothing claimed.
     #[must_use]
     pub fn new(overlap: Overlap, minter: Minter) -> Self {
         Self {
             overlap,
             minter,
-            clobbers_slot: false,
             soft_disable: false,
             reinstall: false,
             promotes: false,

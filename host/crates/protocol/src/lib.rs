@@ -83,6 +83,8 @@ pub use read::offer::{Known, Offer, offer};
 pub use read::view::{Status, status};
 pub use read::{comparison, gate, guard, members, offer, view};
 pub(crate) use read::{progress, timers};
+pub(crate) use secret::draft;
+pub use secret::draft::Draft;
 pub use secret::state::{Secret, Stand};
 pub(crate) use secret::table;
 pub use secret::table::Illegal;

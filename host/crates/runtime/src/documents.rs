@@ -40,7 +40,9 @@ pub(crate) struct Described {
 struct ProfileText {
     overlap: OverlapText,
     minter: String,
-    clobbers_slot: bool,
+    /// Components of the first builds say so; it follows from `overlap`.
+    #[serde(default, rename = "clobbers-slot")]
+    _clobbers_slot: bool,
     soft_disable: bool,
     reinstall: bool,
     promotes: bool,
@@ -94,7 +96,6 @@ pub(crate) fn profile(text: &str) -> Result<Profiling, String> {
     let profile = Profile {
         overlap: overlap(text.overlap)?,
         minter: Minter::from_name(&text.minter).ok_or("minter is none of host, target, consumer")?,
-        clobbers_slot: text.clobbers_slot,
         soft_disable: text.soft_disable,
         reinstall: text.reinstall,
         promotes: text.promotes,
@@ -141,7 +142,7 @@ mod tests {
 
     fn sound() -> serde_json::Value {
         json!({
-            "overlap": { "kind": "alternate", "slots": ["a", "b"] }, "minter": "host", "clobbers-slot": true,
+            "overlap": { "kind": "alternate", "slots": ["a", "b"] }, "minter": "host",
             "soft-disable": true, "reinstall": true, "promotes": false, "usage": { "lag-ms": 0, "resolution-ms": 1000 },
             "settle-ms": 5,
         })

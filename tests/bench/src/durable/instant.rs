@@ -42,7 +42,6 @@ impl Rotator for Instant {
         let profile = Profile {
             overlap: Overlap::Alternate(slots.to_vec()),
             minter: Minter::Host,
-            clobbers_slot: true,
             soft_disable: true,
             reinstall: true,
             promotes: true,

@@ -39,7 +39,6 @@ const DESCRIBE: &str = r#"{
 const PROFILE: &str = r#"{
     "overlap": { "kind": "none" },
     "minter": "host",
-    "clobbers-slot": true,
     "soft-disable": false,
     "reinstall": true,
     "promotes": false,

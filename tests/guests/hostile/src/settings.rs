@@ -54,7 +54,6 @@ pub(crate) const DESCRIBE: &str = r#"{
 pub(crate) const PROFILE: &str = r#"{
     "overlap": { "kind": "none" },
     "minter": "host",
-    "clobbers-slot": true,
     "soft-disable": false,
     "reinstall": true,
     "promotes": false,

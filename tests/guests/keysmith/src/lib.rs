@@ -35,7 +35,6 @@ const DESCRIBE: &str = r#"{
 const PROFILE: &str = r#"{
     "overlap": { "kind": "replace" },
     "minter": "host",
-    "clobbers-slot": false,
     "soft-disable": false,
     "reinstall": true,
     "promotes": false,

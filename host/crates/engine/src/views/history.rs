@@ -66,7 +66,6 @@ fn describe(event: &Event) -> Line {
         | Event::Fetched { .. }
         | Event::Stated(_)
         | Event::SeenTwice { .. }
-        | Event::Withdrawn { .. }
         | Event::WaveOpened { .. }
         | Event::Draining => consumers(event),
         Event::ConsumerAdded { .. }
@@ -184,11 +183,6 @@ fn consumers(event: &Event) -> Line {
         .with("consumer", &consumer)
         .with("replica", &replica)
         .with("incarnation", &incarnation),
-        Event::Withdrawn { consumer, replica, why } => {
-            Line::new(format!("what {consumer}/{replica} said counts no longer: {why}"))
-                .with("consumer", &consumer)
-                .with("replica", &replica)
-        }
         Event::WaveOpened { wave } => Line::new(format!("wave {} may switch", wave + 1)).with("wave", &wave),
         Event::Draining => Line::new("everyone who must has adopted; the overlap runs"),
         other => Line::new(other.name()),

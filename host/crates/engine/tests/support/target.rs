@@ -201,7 +201,6 @@ pub fn profile(text: &str) -> Profile {
             other => panic!("no overlap {other}"),
         },
         minter: if mints(&settings) { Minter::Target } else { Minter::Host },
-        clobbers_slot: matches!(settings["overlap"].as_str(), Some("none" | "alternate")),
         soft_disable: flag(&settings, "soft_disable"),
         reinstall: !mints(&settings),
         promotes: flag(&settings, "promotes"),

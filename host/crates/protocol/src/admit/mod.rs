@@ -12,6 +12,7 @@ pub use operator::{BY_COMPROMISE, BY_OPERATOR};
 pub use refuse::{PlanProblem, refuse};
 
 use crate::command::Command;
+use crate::draft::Draft;
 use crate::event::Event;
 use crate::ids::Millis;
 use crate::state::Secret;
@@ -107,17 +108,13 @@ pub fn propose(secret: &Secret, command: &Command, now: Millis) -> Result<Vec<Ev
     }
 }
 
-/// Whatever the rules above say, the table has the last word. Tried on a copy: of several events, those before the one
+/// Whatever the rules above say, the table has the last word. Tried as a draft: of several events, those before the one
 /// that is refused would leave a trace.
 ///
 /// # Errors
 /// What the table refuses, in words.
 pub fn legal(secret: &Secret, events: &[Event], now: Millis) -> Result<(), Refusal> {
-    if events.is_empty() {
-        return Ok(());
-    }
-    let mut ahead = secret.clone();
-    events.iter().try_for_each(|event| ahead.record(now, event).map_err(Refusal::from))
+    Ok(Draft::new(secret).take(now, events)?)
 }
 
 impl From<Illegal> for Refusal {

@@ -12,6 +12,7 @@ mod retire;
 mod revert;
 
 use crate::action::{Action, Call, Waiting};
+use crate::draft::Draft;
 use crate::event::{Event, HoldReason};
 use crate::ids::Millis;
 use crate::state::Secret;
@@ -83,21 +84,18 @@ const ENDINGS: &[Rule] = &[
 /// The next thing to do for this secret, with all the bookkeeping that follows from it: one durable write.
 #[must_use]
 pub fn decide(secret: &Secret, now: Millis) -> Action {
-    let mut batch = Vec::new();
-    let mut ahead: Option<Secret> = None;
+    let mut draft = Draft::new(secret);
     loop {
-        match next(ahead.as_ref().unwrap_or(secret), now) {
-            Action::Record(events) if batch.len() < MAX_BATCH => {
-                let state = ahead.get_or_insert_with(|| secret.clone());
-                let at = now.max(state.clock());
-                let legal = events.iter().all(|event| state.record(at, event).is_ok());
-                if !legal {
-                    return Action::Record(if batch.is_empty() { events } else { batch });
+        match next(draft.secret(), now) {
+            Action::Record(events) if draft.events().len() < MAX_BATCH => {
+                let at = now.max(draft.secret().clock());
+                if draft.take(at, &events).is_err() {
+                    // Whoever appends it is told by the table.
+                    return Action::Record([draft.into_events(), events].concat());
                 }
-                batch.extend(events);
             }
-            action if batch.is_empty() => return action,
-            _ => return Action::Record(batch),
+            action if draft.events().is_empty() => return action,
+            _ => return Action::Record(draft.into_events()),
         }
     }
 }

@@ -2,6 +2,7 @@
 //! [`Secret::record`](crate::Secret::record) changes them.
 
 pub mod calls;
+pub(crate) mod draft;
 pub mod generation;
 pub mod membership;
 pub mod retirement;

@@ -116,7 +116,6 @@ impl Secret {
             }
             E::Stated(evidence) => self.stated(evidence),
             E::SeenTwice { consumer, replica, incarnation } => self.seen_twice(consumer, replica, incarnation),
-            E::Withdrawn { consumer, replica, .. } => self.withdrawn(consumer, replica),
             // Credentials that end, as jobs of their own.
             E::RetirementOpened { generation, place, cause, id } => {
                 self.retirement_opened(*generation, place, *cause, id.as_ref())

@@ -268,15 +268,6 @@ pub enum Event {
         /// The former life.
         incarnation: Incarnation,
     },
-    /// A replica restarted or is served an older generation: what it said counts no longer.
-    Withdrawn {
-        /// Whose.
-        consumer: ConsumerName,
-        /// Which instance.
-        replica: Replica,
-        /// Why.
-        why: String,
-    },
     /// Pending became current, current became previous.
     Committed,
     /// The next wave may switch.
@@ -455,7 +446,6 @@ impl Event {
             Self::Fetched { .. } => "fetched",
             Self::Stated(_) => "stated",
             Self::SeenTwice { .. } => "seen-twice",
-            Self::Withdrawn { .. } => "withdrawn",
             Self::Committed => "committed",
             Self::WaveOpened { .. } => "wave-opened",
             Self::Draining => "draining",

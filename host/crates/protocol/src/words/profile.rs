@@ -52,8 +52,6 @@ pub struct Profile {
     pub overlap: Overlap,
     /// Who makes the bytes.
     pub minter: Minter,
-    /// The next use of a slot destroys what was in it.
-    pub clobbers_slot: bool,
     /// `disable` and `enable` exist.
     pub soft_disable: bool,
     /// A previous value can be installed again.

@@ -57,7 +57,6 @@ pub(crate) fn profile(overlap: Overlap) -> Profile {
     let soft_disable = !matches!(overlap, Overlap::None | Overlap::Replace);
     Profile {
         minter: if matches!(overlap, Overlap::Native(_)) { Minter::Target } else { Minter::Host },
-        clobbers_slot: matches!(overlap, Overlap::None | Overlap::Alternate(_)),
         replaces: false,
         overlap,
         soft_disable,

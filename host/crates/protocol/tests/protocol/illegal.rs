@@ -367,8 +367,6 @@ fn statements_fit_declared_consumers_and_existing_generations() {
         generation: Generation(generation),
     };
     refused(&sim, &fetched(9), "no such generation");
-    let withdrawn = Event::Withdrawn { consumer: id("api"), replica: id("nobody"), why: String::new() };
-    refused(&sim, &withdrawn, "no such replica");
 }
 
 #[test]

@@ -39,9 +39,22 @@ fn every_kind_of_event_has_a_fixture_that_loads_and_means_the_same() {
         assert_eq!(loaded, expected, "`{kind}` means what it meant");
         for (body, event) in bodies.iter().zip(&loaded) {
             let written: Value = serde_json::from_slice(&record::encode_event(event)).unwrap();
-            assert_eq!(written, *body, "`{kind}` is written as it was");
+            assert_eq!(written, without_retired(body.clone()), "`{kind}` is written as it was");
         }
     }
+}
+
+/// What is read and written no longer.
+fn without_retired(mut body: Value) -> Value {
+    match &mut body {
+        Value::Object(fields) => {
+            fields.remove("clobbers_slot");
+            fields.values_mut().for_each(|field| *field = without_retired(field.take()));
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| *item = without_retired(item.take())),
+        _ => {}
+    }
+    body
 }
 
 #[test]

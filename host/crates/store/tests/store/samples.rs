@@ -66,7 +66,6 @@ pub(crate) fn pins(overlap: Overlap) -> Box<Pins> {
         profile: Profile {
             overlap,
             minter: Minter::Host,
-            clobbers_slot: true,
             replaces: false,
             soft_disable: true,
             reinstall: true,
@@ -221,7 +220,6 @@ fn consuming() -> Vec<Event> {
         stated(Purpose::Ready, EvidenceKind::Holder, None),
         stated(Purpose::Failed, EvidenceKind::Process, None),
         stated(Purpose::Adopted, EvidenceKind::Attested, Some(word)),
-        Event::Withdrawn { consumer: text("billing"), replica: text("pod-1"), why: "restarted".to_owned() },
         Event::Committed,
         Event::WaveOpened { wave: 1 },
         Event::Draining,

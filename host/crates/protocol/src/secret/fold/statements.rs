@@ -124,16 +124,6 @@ impl Secret {
         Ok(())
     }
 
-    pub(crate) fn withdrawn(&mut self, consumer: &ConsumerName, replica: &Replica) -> Verdict {
-        let state = self.replicas.get_mut(&(consumer.clone(), replica.clone())).ok_or("no such replica")?;
-        state.ready.clear();
-        state.adopted = None;
-        state.released.clear();
-        state.dropped.clear();
-        self.settle_wave();
-        Ok(())
-    }
-
     /// A required consumer cannot work with what it adopted: previous is to be there again, and adopt starts over.
     fn cried(&mut self, consumer: &ConsumerName, generation: Generation) {
         let required = self.consumers.get(consumer).is_some_and(|policy| policy.required);

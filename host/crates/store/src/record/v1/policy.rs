@@ -1,6 +1,7 @@
 //! What a rotation was pinned to: policy, profile, consumers. Holds no rule about them.
 
 use crate::record::mirror::{record_enum, record_struct};
+use crate::record::{RecordError, Stored};
 use keybaton_protocol::event::Pins;
 use keybaton_protocol::policy::{Attempts, ConsumerPolicy, Members, Policy, Quorum, Stragglers, WaveSize, Waves};
 use keybaton_protocol::profile::{Overlap, Profile, UsageSignal};
@@ -14,10 +15,14 @@ record_enum!(OverlapRecord => Overlap {
 
 record_struct!(UsageRecord => UsageSignal { lag_ms: u64, resolution_ms: u64 });
 
-record_struct!(ProfileRecord => Profile {
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ProfileRecord {
     overlap: OverlapRecord,
     minter: String,
-    clobbers_slot: bool,
+    /// Older hosts wrote it. It follows from `overlap`.
+    #[serde(default, skip_serializing, rename = "clobbers_slot")]
+    _clobbers_slot: bool,
     soft_disable: bool,
     reinstall: bool,
     promotes: bool,
@@ -25,7 +30,37 @@ record_struct!(ProfileRecord => Profile {
     settle_ms: u64,
     #[serde(default, skip_serializing_if = "is_false")]
     replaces: bool,
-});
+}
+
+impl Stored<Profile> for ProfileRecord {
+    fn store(model: &Profile) -> Self {
+        let Profile { overlap, minter, soft_disable, reinstall, promotes, usage, settle_ms, replaces } = model;
+        Self {
+            overlap: Stored::store(overlap),
+            minter: Stored::store(minter),
+            _clobbers_slot: false,
+            soft_disable: *soft_disable,
+            reinstall: *reinstall,
+            promotes: *promotes,
+            usage: Stored::store(usage),
+            settle_ms: *settle_ms,
+            replaces: *replaces,
+        }
+    }
+
+    fn load(self) -> Result<Profile, RecordError> {
+        Ok(Profile {
+            overlap: self.overlap.load()?,
+            minter: self.minter.load()?,
+            soft_disable: self.soft_disable,
+            reinstall: self.reinstall,
+            promotes: self.promotes,
+            usage: self.usage.load()?,
+            settle_ms: self.settle_ms,
+            replaces: self.replaces,
+        })
+    }
+}
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_false(truth: &bool) -> bool {
