@@ -32,6 +32,7 @@ pub(crate) fn written(spec: &Spec) -> String {
             "deadline": or_never(policy.stragglers.deadline_ms),
             "then": policy.stragglers.then.name(),
             "max_age": or_never(policy.stragglers.max_age_ms),
+            "before_expiry": shown(policy.stragglers.before_expiry_ms),
         },
         "limits": {
             "staged_lease": shown(policy.staged_lease_ms),
@@ -167,7 +168,7 @@ secrets:
       app: { members: [a, b], uses_every: 5m }
       ci: { kind: external, count: 1, required: false, adopted: target }
       jwt: { role: verifies, count: 3 }
-    stragglers: { quorum: 90%, deadline: 10m, then: rollback, max_age: 1d }
+    stragglers: { quorum: 90%, deadline: 10m, then: rollback, max_age: 1d, before_expiry: 6h }
     waves: { sizes: [1, 25%, rest], max_unavailable: 1, soak: 5m }
     limits: { staged_lease: 2h, call_timeout: 45s, attempts: { cap: 7, first_pause: 2s, longest_pause: 3m } }
   - name: payments/ca

@@ -109,7 +109,13 @@ pub(crate) fn policy(consumed: bool) -> Policy {
     };
     Policy {
         consumers: consumed.then(consumer).into_iter().collect(),
-        stragglers: Stragglers { quorum: Quorum::All, deadline_ms: None, then: AtDeadline::Hold, max_age_ms: None },
+        stragglers: Stragglers {
+            quorum: Quorum::All,
+            deadline_ms: None,
+            then: AtDeadline::Hold,
+            max_age_ms: None,
+            before_expiry_ms: 0,
+        },
         waves: Waves::default(),
         overlap_min_ms: 0,
         quiet_ms: 0,

@@ -327,7 +327,13 @@ fn policy(consumers: &[(&str, &[&str])]) -> Policy {
     };
     Policy {
         consumers: consumers.iter().map(consumer).collect(),
-        stragglers: Stragglers { quorum: Quorum::All, deadline_ms: None, then: AtDeadline::Hold, max_age_ms: None },
+        stragglers: Stragglers {
+            quorum: Quorum::All,
+            deadline_ms: None,
+            then: AtDeadline::Hold,
+            max_age_ms: None,
+            before_expiry_ms: 0,
+        },
         waves: Waves::default(),
         overlap_min_ms: 50,
         quiet_ms: 0,

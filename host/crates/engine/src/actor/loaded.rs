@@ -3,7 +3,6 @@
 use crate::board::Face;
 use crate::options::Options;
 use crate::ports::journal::{Journal, JournalError, Mark, Recorded};
-use crate::ports::rotator::EXPIRES_FACT;
 use crate::views::Standing;
 use keybaton_protocol::Illegal;
 use keybaton_protocol::event::{Event, Outcome};
@@ -124,17 +123,17 @@ impl Trail {
             }
             Event::Committed | Event::Reverted => {
                 self.rotated_at = Some(at);
-                self.expires_at = told_expiry(secret);
+                self.expires_at = current_expiry(secret);
             }
             // With one slot the target is told after the commit.
             Event::Ended { outcome: Outcome::Done(_), .. } => {
-                self.expires_at = self.expires_at.or_else(|| told_expiry(secret));
+                self.expires_at = self.expires_at.or_else(|| current_expiry(secret));
             }
             Event::Ended { outcome: Outcome::Observed { live, .. }, .. } => {
                 let expiry = secret.current().and_then(|current| {
                     let seen = live.iter().find(|one| is_current(secret, current, &one.id));
                     // The target's own account comes first; not every target gives one.
-                    seen.map(|one| one.expires_at.or_else(|| told_expiry(secret)))
+                    seen.map(|one| one.expires_at.or_else(|| current_expiry(secret)))
                 });
                 self.expires_at = expiry.unwrap_or(self.expires_at);
             }
@@ -162,11 +161,9 @@ impl Trail {
     }
 }
 
-/// When the current credential ends by itself, as `create` or `install` told.
-fn told_expiry(secret: &Secret) -> Option<Millis> {
-    let minted = secret.generation(secret.current()?)?.minted.as_ref()?;
-    let (_, unix) = minted.facts.iter().rev().find(|(name, _)| name == EXPIRES_FACT)?;
-    unix.parse::<u64>().ok().map(|seconds| Millis(seconds.saturating_mul(1_000)))
+/// When the current credential ends by itself, as far as that is known.
+fn current_expiry(secret: &Secret) -> Option<Millis> {
+    secret.expires_at(secret.current()?)
 }
 
 fn is_current(secret: &Secret, current: Generation, id: &TargetId) -> bool {

@@ -11,9 +11,7 @@ use keybaton_protocol::profile::Profile;
 use keybaton_protocol::step::CallKind;
 use std::sync::Arc;
 
-/// The fact by which `create` and `install` tell when the credential ends by itself: seconds since the Unix epoch, as
-/// text. Due times count from it until the target is observed.
-pub const EXPIRES_FACT: &str = "expires-unix";
+pub use keybaton_protocol::event::EXPIRES_FACT;
 
 /// A finding of `validate` or `preflight`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -101,7 +101,13 @@ pub fn consumer(name: &str, replicas: &[&str]) -> ConsumerPolicy {
 pub fn policy() -> Policy {
     Policy {
         consumers: vec![consumer("web", &["web-0", "web-1"])],
-        stragglers: Stragglers { quorum: Quorum::All, deadline_ms: None, then: AtDeadline::Hold, max_age_ms: None },
+        stragglers: Stragglers {
+            quorum: Quorum::All,
+            deadline_ms: None,
+            then: AtDeadline::Hold,
+            max_age_ms: None,
+            before_expiry_ms: 0,
+        },
         waves: Waves::default(),
         overlap_min_ms: 100,
         quiet_ms: 0,

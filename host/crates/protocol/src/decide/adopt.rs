@@ -2,7 +2,7 @@
 
 use super::Say;
 use super::build::{self, Sponsor};
-use super::prepare::{each, failure, hold, stragglers};
+use super::prepare::{each, ends_by_itself, failure, hold, stragglers};
 use super::revert::enable_at_all;
 use crate::action::Waiting;
 use crate::event::{Event, HoldReason};
@@ -131,15 +131,17 @@ pub(super) fn finish(secret: &Secret, now: Millis) -> Option<Say> {
     Some(Say::Record(vec![Event::Finished { ending, reason: rotation.reason.clone() }]))
 }
 
-/// A hold for stragglers is lifted by itself once they have answered.
+/// A hold for stragglers is lifted by itself once they have answered, or once what they are to leave expires.
 pub(super) fn lift(secret: &Secret, now: Millis) -> Option<Say> {
     secret.hold().filter(|hold| hold.reason == HoldReason::Stragglers)?;
     let rotation = secret.rotation()?;
-    let answered = match rotation.phase {
-        Phase::Prepare => rotation.staged.is_some() && secret.ready(rotation.aim, now).open(),
-        Phase::Commit if rotation.kind == PlanKind::Retire => secret.released(rotation.aim, now).open(),
-        Phase::Commit => secret.wave_missing(now).is_empty(),
-        Phase::RollingBack | Phase::Reverting => true,
-    };
+    let yields = secret.yields_at().is_some_and(|at| at <= now) || ends_by_itself(secret, now);
+    let answered = yields
+        || match rotation.phase {
+            Phase::Prepare => rotation.staged.is_some() && secret.ready(rotation.aim, now).open(),
+            Phase::Commit if rotation.kind == PlanKind::Retire => secret.released(rotation.aim, now).open(),
+            Phase::Commit => secret.wave_missing(now).is_empty(),
+            Phase::RollingBack | Phase::Reverting => true,
+        };
     answered.then(|| Say::Record(vec![Event::Released { author: Author::host() }]))
 }

@@ -6,6 +6,7 @@ mod build;
 mod clean;
 mod doubt;
 mod emergency;
+mod expire;
 mod level;
 mod prepare;
 mod retire;
@@ -47,6 +48,7 @@ const ALWAYS: &[Rule] = &[
 const COURSE: &[Rule] = &[
     emergency::give_up_compromised_pending,
     emergency::leave_compromised_current,
+    expire::yield_to_expiry,
     prepare::quarantine,
     prepare::create,
     prepare::install,

@@ -312,22 +312,41 @@ pub(super) fn stragglers(
     missing: Vec<(crate::ids::ConsumerName, crate::ids::Replica)>,
     excuse: Generation,
 ) -> Say {
+    let names: Vec<_> = missing.iter().map(|(name, replica)| format!("{name} {replica}")).collect();
+    let names = names.join(", ");
+    let force = |reason| Say::Record(vec![Event::Overridden { generation: excuse, reason, author: Author::policy() }]);
+    let yields_at = secret.yields_at();
+    if yields_at.is_some_and(|at| at <= now) {
+        return force(format!("{step}: the credential in use expires; nobody is waited for any more: {names}"));
+    }
     let rotation = secret.rotation();
     let policy = rotation.map(|rotation| (&rotation.pins.policy.stragglers, rotation.patience));
     let due = policy.filter(|(stragglers, since)| {
         stragglers.deadline_ms.is_some_and(|deadline_ms| Timer::new(*since, deadline_ms).over(secret.steady_at(now)))
     });
-    let Some((stragglers, _)) = due else { return Say::Wait(None, Waiting::Consumers { step, missing }) };
-    let names: Vec<_> = missing.iter().map(|(name, replica)| format!("{name} {replica}")).collect();
-    let detail = format!("{step}: no answer in time from {}", names.join(", "));
+    let wait = |missing| Say::Wait(yields_at, Waiting::Consumers { step, missing });
+    let Some((stragglers, _)) = due else { return wait(missing) };
+    let detail = format!("{step}: no answer in time from {names}");
     let prepares = rotation.is_some_and(|rotation| rotation.preparing());
     match stragglers.then {
-        AtDeadline::Force => {
-            Say::Record(vec![Event::Overridden { generation: excuse, reason: detail, author: Author::policy() }])
-        }
+        AtDeadline::Force => force(detail),
         AtDeadline::Rollback if prepares => Say::Record(vec![Event::RollingBack { reason: detail, author: None }]),
+        // Old and new do not know of each other, and the old one ends by itself: nobody has to come and see to it.
+        AtDeadline::Hold if prepares && replaces(secret) => force(detail),
+        AtDeadline::Rollback | AtDeadline::Hold if replaces(secret) => wait(missing),
+        AtDeadline::Rollback | AtDeadline::Hold if ends_by_itself(secret, now) => wait(missing),
         AtDeadline::Rollback | AtDeadline::Hold => hold(HoldReason::Stragglers, detail),
     }
+}
+
+/// Whether the target keeps old and new side by side, so that neither stands in the other's way.
+fn replaces(secret: &Secret) -> bool {
+    secret.profile().is_some_and(|profile| profile.overlap == Overlap::Replace)
+}
+
+/// Whether what consumers are to leave should have expired by now: it is tried until it has.
+pub(super) fn ends_by_itself(secret: &Secret, now: Millis) -> bool {
+    secret.awaited_for(now).is_some_and(|(old, _)| secret.past_expiry(old, now))
 }
 
 /// Pending becomes current: one durable write.

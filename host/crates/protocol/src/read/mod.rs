@@ -2,6 +2,7 @@
 //! are shown. Reads the state and never changes it.
 
 pub mod comparison;
+mod expiry;
 pub mod gate;
 pub mod guard;
 pub mod members;

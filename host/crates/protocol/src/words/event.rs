@@ -46,6 +46,10 @@ pub struct Minted {
     pub fields: Vec<(String, SealLabel)>,
 }
 
+/// The fact by which a call tells when a credential ends by itself: seconds since the Unix epoch, as text. It counts
+/// until the target is observed.
+pub const EXPIRES_FACT: &str = "expires-unix";
+
 /// Why a credential is being ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum RetireCause {

@@ -91,6 +91,9 @@ pub struct Stragglers {
     pub then: AtDeadline,
     /// After how long a hold escalates, in milliseconds.
     pub max_age_ms: Option<u64>,
+    /// How long before the credential in use expires nobody is waited for any more who has not tried the new one, in
+    /// milliseconds. Not where the new one overwrites it.
+    pub before_expiry_ms: u64,
 }
 
 /// How many answers suffice.

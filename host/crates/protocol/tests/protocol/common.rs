@@ -4,7 +4,7 @@
 use keybaton_protocol::action::{Action, Call, Waiting};
 use keybaton_protocol::command::Command;
 use keybaton_protocol::decide::{MAX_BATCH, next};
-use keybaton_protocol::event::{Event, Minted, Outcome, Pins};
+use keybaton_protocol::event::{EXPIRES_FACT, Event, Minted, Outcome, Pins};
 use keybaton_protocol::evidence::{Evidence, EvidenceKind, Purpose};
 use keybaton_protocol::fault::{Blame, FailureClass, Fault};
 use keybaton_protocol::ids::{Author, CallId, Digest, Generation, Millis, OperationId, Place, RotationId};
@@ -41,7 +41,13 @@ pub(crate) fn verifier(name: &str, replicas: &[&str]) -> ConsumerPolicy {
 pub(crate) fn policy(consumers: Vec<ConsumerPolicy>) -> Policy {
     Policy {
         consumers,
-        stragglers: Stragglers { quorum: Quorum::All, deadline_ms: None, then: AtDeadline::Hold, max_age_ms: None },
+        stragglers: Stragglers {
+            quorum: Quorum::All,
+            deadline_ms: None,
+            then: AtDeadline::Hold,
+            max_age_ms: None,
+            before_expiry_ms: 0,
+        },
         waves: Waves::default(),
         overlap_min_ms: 0,
         quiet_ms: 0,
@@ -132,6 +138,8 @@ pub(crate) struct Sim {
     pub(crate) refuses: &'static [u32],
     /// The target does not answer.
     pub(crate) silent: bool,
+    /// How long what is made now lives by itself, in seconds.
+    pub(crate) life_s: Option<u64>,
 }
 
 impl Sim {
@@ -153,6 +161,7 @@ impl Sim {
             live: Vec::new(),
             refuses: &[],
             silent: false,
+            life_s: None,
         }
     }
 
@@ -305,7 +314,10 @@ impl Sim {
                 if mints {
                     self.live.push(live(&name, self.now));
                 }
-                Outcome::Created(minted(number, mints.then_some(name.as_str())))
+                let expires =
+                    self.life_s.map(|life_s| (EXPIRES_FACT.to_owned(), (self.now.0 / 1_000 + life_s).to_string()));
+                let minted = minted(number, mints.then_some(name.as_str()));
+                Outcome::Created(Minted { facts: expires.into_iter().collect(), ..minted })
             }
             CallKind::Verify if self.refuses.contains(&number) => Outcome::Refused("login refused".to_owned()),
             CallKind::Verify => Outcome::Works,

@@ -212,7 +212,8 @@ fn policy_ends_the_waiting_at_the_deadline() {
     for (then, over) in [(AtDeadline::Force, true), (AtDeadline::Hold, false)] {
         let mut strict = leased(vec![counted("api", 2)]);
         strict.staged_lease_ms = 100 * LEASE_MS;
-        strict.stragglers = Stragglers { quorum: Quorum::All, deadline_ms: Some(20_000), then, max_age_ms: None };
+        strict.stragglers =
+            Stragglers { quorum: Quorum::All, deadline_ms: Some(20_000), then, max_age_ms: None, before_expiry_ms: 0 };
         let mut sim = third_is_silent(strict);
         let waiting = sim.run_for(60_000);
         assert_eq!((sim.rotation_over(), ended(&sim, 1)), (over, over), "{then}: {waiting:?}");
@@ -230,7 +231,8 @@ fn policy_ends_the_waiting_at_the_deadline() {
 fn a_hold_for_a_replica_ends_with_its_lease() {
     let mut strict = leased(vec![counted("api", 2)]);
     let then = AtDeadline::Hold;
-    strict.stragglers = Stragglers { quorum: Quorum::All, deadline_ms: Some(20_000), then, max_age_ms: None };
+    strict.stragglers =
+        Stragglers { quorum: Quorum::All, deadline_ms: Some(20_000), then, max_age_ms: None, before_expiry_ms: 0 };
     let mut sim = third_is_silent(strict);
     run_with(&mut sim, &["a", "b"], LEASE_MS - 10_000);
     assert_eq!(sim.run(), Waiting::Held(HoldReason::Stragglers));

@@ -7,6 +7,7 @@ mod decisions;
 mod doubt;
 mod endings;
 mod evidence;
+mod expiry;
 mod facts;
 mod first;
 mod gates;

@@ -97,6 +97,9 @@ fn policy(policy: &Policy, keys: &mut Keys) {
     put("stragglers.deadline", never(policy.stragglers.deadline_ms));
     put("stragglers.then", policy.stragglers.then.to_string());
     put("stragglers.max_age", never(policy.stragglers.max_age_ms));
+    if policy.stragglers.before_expiry_ms > 0 {
+        put("stragglers.before_expiry", shown(policy.stragglers.before_expiry_ms));
+    }
     if !policy.waves.sizes.is_empty() {
         let size = |size: &WaveSize| match size {
             WaveSize::Count(count) => count.to_string(),

@@ -53,6 +53,8 @@ fn stragglers(old: &Policy, new: &Policy, found: &mut Weakened) {
     let sooner = shorter(new.deadline_ms, old.deadline_ms);
     note(forces && sooner, "stragglers.deadline", "goes on sooner without those that did not answer");
     note(shorter(old.max_age_ms, new.max_age_ms), "stragglers.max_age", "a held rotation escalates later");
+    let earlier = new.before_expiry_ms > old.before_expiry_ms;
+    note(earlier, "stragglers.before_expiry", "before an expiry, goes on sooner without those that did not answer");
 }
 
 /// Whether one time ends before another; none is without end.

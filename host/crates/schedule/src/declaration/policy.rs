@@ -8,7 +8,7 @@ use keybaton_protocol::policy::{AtDeadline, Attempts, ConsumerPolicy, Policy, Qu
 /// Keys of `overlap`.
 pub(super) const OVERLAP_KEYS: &[&str] = &["minimum", "quiet", "soak", "accept_gap"];
 /// Keys of `stragglers`.
-pub(super) const STRAGGLERS_KEYS: &[&str] = &["quorum", "deadline", "then", "max_age"];
+pub(super) const STRAGGLERS_KEYS: &[&str] = &["quorum", "deadline", "then", "max_age", "before_expiry"];
 /// Keys of `waves`.
 pub(super) const WAVES_KEYS: &[&str] = &["sizes", "max_unavailable", "soak"];
 /// Keys of `limits`.
@@ -32,6 +32,7 @@ pub fn default_policy(consumers: Vec<ConsumerPolicy>) -> Policy {
             deadline_ms: Some(HOUR),
             then: AtDeadline::Hold,
             max_age_ms: Some(DAY),
+            before_expiry_ms: 0,
         },
         waves: Waves::default(),
         overlap_min_ms: HOUR,
@@ -108,6 +109,8 @@ fn stragglers(reader: &mut Reader<'_>, node: &Node, out: &mut Stragglers) {
     set(&mut out.then, fields.get("then").map(|node| reader.choice(node, "`then`", THEN)));
     let max_age = fields.get("max_age").map(|n| reader.duration_or_never(n, "`max_age`", SECOND..=LONGEST));
     set(&mut out.max_age_ms, max_age);
+    let before = fields.get("before_expiry").map(|n| reader.duration(n, "`before_expiry`", 0..=LONGEST));
+    set(&mut out.before_expiry_ms, before);
     if let (None, Some(then)) = (out.deadline_ms, fields.get("then")) {
         let problem = Diagnostic::new("conflict", then.span, "`then` has no effect without a deadline");
         reader.push(problem.also(fields.at("deadline"), "never"));

@@ -206,6 +206,9 @@ pub struct StragglersFields {
     pub then: Option<ThenWord>,
     /// After how long a hold escalates. Default: 1d.
     pub max_age: Option<DurationOrNever>,
+    /// How long before the credential in use expires nobody is waited for any more who has not tried the new one.
+    /// Default: 0s.
+    pub before_expiry: Option<Duration>,
 }
 
 /// What happens at the deadline.

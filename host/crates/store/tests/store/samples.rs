@@ -38,6 +38,7 @@ pub(crate) fn policy() -> Policy {
             deadline_ms: Some(600_000),
             then: AtDeadline::Rollback,
             max_age_ms: None,
+            before_expiry_ms: 0,
         },
         waves: Waves {
             sizes: vec![WaveSize::Count(1), WaveSize::Percent(25), WaveSize::Rest],

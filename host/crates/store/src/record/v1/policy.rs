@@ -63,6 +63,11 @@ impl Stored<Profile> for ProfileRecord {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_none(length_ms: &u64) -> bool {
+    *length_ms == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_false(truth: &bool) -> bool {
     !*truth
 }
@@ -92,6 +97,8 @@ record_struct!(StragglersRecord => Stragglers {
     deadline_ms: Option<u64>,
     then: String,
     max_age_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "is_none")]
+    before_expiry_ms: u64,
 });
 
 record_enum!(WaveSizeRecord => WaveSize {
