@@ -125,27 +125,26 @@ fn waves(spec: &Spec) -> Option<Value> {
 }
 
 fn consumers(spec: &Spec) -> Value {
-    let one =
-        |(consumer, kind): (&keybaton_protocol::policy::ConsumerPolicy, keybaton_schedule::spec::ConsumerKind)| {
-            let mut fields = json!({
-                "kind": kind.as_str(),
-                "role": consumer.role.name(),
-                "required": consumer.required,
-                "ready": consumer.ready.name(),
-                "adopted": consumer.adopted.name(),
-            });
-            match &consumer.members {
-                Members::Listed(replicas) => {
-                    fields["members"] = replicas.iter().map(|replica| replica.as_str()).collect();
-                }
-                Members::Count(count) => fields["count"] = (*count).into(),
+    let one = |consumer: &keybaton_protocol::policy::ConsumerPolicy| {
+        let mut fields = json!({
+            "kind": consumer.kind.name(),
+            "role": consumer.role.name(),
+            "required": consumer.required,
+            "ready": consumer.ready.name(),
+            "adopted": consumer.adopted.name(),
+        });
+        match &consumer.members {
+            Members::Listed(replicas) => {
+                fields["members"] = replicas.iter().map(|replica| replica.as_str()).collect();
             }
-            if let Some(ms) = consumer.uses_every_ms {
-                fields["uses_every"] = shown(ms).into();
-            }
-            (consumer.name.to_string(), fields)
-        };
-    Value::Object(spec.consumers().map(one).collect())
+            Members::Count(count) => fields["count"] = (*count).into(),
+        }
+        if let Some(ms) = consumer.uses_every_ms {
+            fields["uses_every"] = shown(ms).into();
+        }
+        (consumer.name.to_string(), fields)
+    };
+    Value::Object(spec.policy.consumers.iter().map(one).collect())
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use keybaton_engine::{Engine, Options, Parts};
 use keybaton_protocol::evidence::EvidenceKind;
 use keybaton_protocol::ids::{Author, Digest, Millis, Place, SecretName};
 use keybaton_protocol::policy::{
-    AtDeadline, Attempts, ConsumerPolicy, ConsumerRole, Members, Policy, Quorum, Stragglers, Waves,
+    AtDeadline, Attempts, ConsumerKind, ConsumerPolicy, ConsumerRole, Members, Policy, Quorum, Stragglers, Waves,
 };
 use keybaton_store::{Kek, Store};
 use std::path::{Path, PathBuf};
@@ -100,6 +100,7 @@ pub(crate) async fn engine(
 pub(crate) fn policy(consumed: bool) -> Policy {
     let consumer = || ConsumerPolicy {
         name: CONSUMER.parse().expect("a label"),
+        kind: ConsumerKind::Client,
         role: ConsumerRole::Uses,
         required: true,
         members: Members::Listed(vec![REPLICA.parse().expect("printable")]),

@@ -11,7 +11,7 @@ use keybaton_engine::{Engine, Options, Parts};
 use keybaton_protocol::evidence::EvidenceKind;
 use keybaton_protocol::ids::{Digest, Millis, Place, SecretName};
 use keybaton_protocol::policy::{
-    AtDeadline, Attempts, ConsumerPolicy, ConsumerRole, Members, Policy, Quorum, Stragglers, Waves,
+    AtDeadline, Attempts, ConsumerKind, ConsumerPolicy, ConsumerRole, Members, Policy, Quorum, Stragglers, Waves,
 };
 use keybaton_runtime::Runtime;
 use keybaton_runtime::cache::Cache;
@@ -159,6 +159,7 @@ pub(crate) fn policy(quiet_ms: u64) -> Policy {
     Policy {
         consumers: vec![ConsumerPolicy {
             name: "web".parse().unwrap(),
+            kind: ConsumerKind::Client,
             role: ConsumerRole::Uses,
             required: true,
             members: Members::Listed(vec!["web-0".parse().unwrap()]),

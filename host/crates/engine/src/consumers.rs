@@ -139,6 +139,7 @@ pub(crate) async fn acknowledge(shared: &Arc<Shared>, said: Acknowledgement) -> 
         kind: said.kind,
         reason,
         attested: None,
+        witnessed: false,
     };
     let seq = ask(shared, id, Command::Acknowledge { rotation, evidence }, Vec::new(), None).await?;
     Ok(Accepted { seq })

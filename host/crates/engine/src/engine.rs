@@ -47,7 +47,7 @@ pub struct Parts {
 /// A running engine. Cheap to clone; all clones are the same one.
 #[derive(Clone)]
 pub struct Engine {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 /// A credential that exists, to be taken over.

@@ -33,9 +33,11 @@ mod scrub;
 mod shared;
 mod tasks;
 pub mod views;
+mod witness;
 
 pub use declared::{Anchor, Cadence, Declared, Stagger};
 pub use engine::{Engine, Import, ListQuery, Parts};
 pub use error::EngineError;
 pub use options::Options;
 pub use people::{Change, Proposal, Word};
+pub use witness::Witness;

@@ -161,6 +161,7 @@ fn evidence(secret: &Secret, word: Word) -> Result<Evidence, (&'static str, Stri
         kind: EvidenceKind::Attested,
         reason: word.reason,
         attested: Some(Attestation { author: word.author, approver: word.approver, expires_at: word.expires_at }),
+        witnessed: false,
     })
 }
 

@@ -6,18 +6,18 @@ mod support;
 
 use keybaton_engine::harness::{Consumers, Plan, Temper};
 use keybaton_engine::views::StatusView;
-use keybaton_engine::{Change, Declared, EngineError, Word};
+use keybaton_engine::{Change, Declared, EngineError, Witness, Word};
 use keybaton_protocol::command::Command;
 use keybaton_protocol::event::Event;
 use keybaton_protocol::evidence::{EvidenceKind, Purpose};
 use keybaton_protocol::generation::Liveness;
 use keybaton_protocol::ids::{Digest, Generation, Place};
-use keybaton_protocol::policy::{AtDeadline, Policy, Stragglers};
+use keybaton_protocol::policy::{AtDeadline, ConsumerKind, ConsumerPolicy, Policy, Stragglers};
 use keybaton_protocol::state::Secret;
 use keybaton_protocol::step::{Ending, PlanKind};
 use std::sync::Arc;
 use std::time::Duration;
-use support::bench::{Bench, author, policy};
+use support::bench::{Bench, author, consumer, policy};
 
 const ALTERNATE: &str = r#"{"overlap":"alternate","slots":["a","b"],"soft_disable":true}"#;
 
@@ -326,4 +326,31 @@ async fn a_changed_declaration_holds_for_what_is_still_ending() {
     assert_eq!(status(&bench).await.retirements[0].missing, ["web/web-0"], "its own word is no longer enough");
     let by = |event: &Event| matches!(event, Event::ConsumerChanged { author: by, .. } if *by == author());
     assert!(bench.journal.events(&bench.secret()).iter().any(|it| by(&it.event)), "who changed it is on record");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_host_sees_of_a_consumer_that_cannot_answer_counts_and_what_it_cannot_see_is_refused() {
+    let mut watched = policy();
+    watched.consumers = vec![ConsumerPolicy { kind: ConsumerKind::Endpoint, ..consumer("web", &["web-0"]) }];
+    let mut bench = Bench::new(ALTERNATE).await;
+    bench.declared.policy = Arc::new(watched);
+    bench.engine.declare(vec![bench.declared.clone()], author()).await.unwrap();
+    bench.consumers = Consumers::new(bench.secret());
+    bench.begin(PlanKind::Issue).await;
+    bench.rest().await;
+    bench.begin(PlanKind::Rotate).await;
+    waits(&mut bench, "for adopt: web/web-0").await;
+    let seen = |kind| Witness {
+        consumer: "web".parse().unwrap(),
+        replica: "web-0".parse().unwrap(),
+        generation: Generation(2),
+        purpose: Purpose::Adopted,
+        kind,
+        reason: String::new(),
+    };
+    let refused = bench.engine.witness(&bench.secret(), seen(EvidenceKind::Holder)).await.unwrap_err();
+    assert!(refused.to_string().contains("cannot show `holder`"), "{refused}");
+    bench.engine.witness(&bench.secret(), seen(EvidenceKind::Process)).await.unwrap();
+    bench.rest().await;
+    assert_eq!(ending(&bench), Some(Ending::Completed));
 }

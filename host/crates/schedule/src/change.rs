@@ -91,8 +91,8 @@ fn changed(old: &Spec, new: &Spec) -> Option<Change> {
 fn weaker_than_default(new: &Spec) -> Vec<KeyChange> {
     let mut usual = new.clone();
     let mut policy = crate::declaration::default_policy(new.policy.consumers.clone());
-    for (consumer, kind) in policy.consumers.iter_mut().zip(new.kinds.iter()) {
-        (consumer.required, consumer.ready, consumer.adopted) = crate::declaration::usual_evidence(*kind);
+    for consumer in &mut policy.consumers {
+        (consumer.required, consumer.ready, consumer.adopted) = crate::declaration::usual_evidence(consumer.kind);
     }
     policy.waves = new.policy.waves.clone();
     usual.policy = policy.into();

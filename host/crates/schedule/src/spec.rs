@@ -6,7 +6,7 @@
 use crate::diagnostic::Span;
 use crate::time::{Cron, Window};
 use keybaton_protocol::ids::{ConnectionName, PluginName, SecretName};
-use keybaton_protocol::policy::{ConsumerPolicy, Policy};
+use keybaton_protocol::policy::Policy;
 use std::fmt;
 use std::sync::Arc;
 
@@ -29,17 +29,8 @@ pub struct Spec {
     pub after: Box<[SecretName]>,
     /// How a rotation proceeds.
     pub policy: Arc<Policy>,
-    /// Kinds of the consumers, in the order of `policy.consumers`.
-    pub kinds: Arc<[ConsumerKind]>,
     /// Where it is declared.
     pub origin: Span,
-}
-
-impl Spec {
-    /// The consumers with their kinds, by name.
-    pub fn consumers(&self) -> impl Iterator<Item = (&ConsumerPolicy, ConsumerKind)> {
-        self.policy.consumers.iter().zip(self.kinds.iter().copied())
-    }
 }
 
 /// A plugin's settings: JSON with sorted keys and no spaces, so that equal settings are equal text.
@@ -99,24 +90,4 @@ pub struct Stagger {
     pub at_least_ms: u64,
     /// Most rotations of the group that are under way together.
     pub at_once: u32,
-}
-
-/// How a consumer hears of a new credential and answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum ConsumerKind {
-    /// Fetches, watches and acknowledges by the host's API, with the SDK or plain HTTPS.
-    Client,
-    /// Cannot answer; adoption is seen at the target or attested by a person.
-    External,
-}
-
-impl ConsumerKind {
-    /// As it is written in a declaration.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Client => "client",
-            Self::External => "external",
-        }
-    }
 }

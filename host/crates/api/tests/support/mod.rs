@@ -23,7 +23,7 @@ use keybaton_engine::{Engine, Options};
 use keybaton_protocol::evidence::EvidenceKind;
 use keybaton_protocol::ids::{Author, Digest, Place, SecretName};
 use keybaton_protocol::policy::{
-    AtDeadline, Attempts, ConsumerPolicy, ConsumerRole, Members, Policy, Quorum, Stragglers, Waves,
+    AtDeadline, Attempts, ConsumerKind, ConsumerPolicy, ConsumerRole, Members, Policy, Quorum, Stragglers, Waves,
 };
 use keybaton_protocol::step::PlanKind;
 use memory::MemoryJournal;
@@ -318,6 +318,7 @@ pub fn declared(secret: &str, settings: &str, consumers: &[(&str, &[&str])]) -> 
 fn policy(consumers: &[(&str, &[&str])]) -> Policy {
     let consumer = |(name, replicas): &(&str, &[&str])| ConsumerPolicy {
         name: name.parse().unwrap(),
+        kind: ConsumerKind::Client,
         role: ConsumerRole::Uses,
         required: true,
         members: Members::Listed(replicas.iter().map(|it| it.parse().unwrap()).collect()),

@@ -17,7 +17,7 @@ use keybaton_protocol::decide::decide;
 use keybaton_protocol::evidence::EvidenceKind;
 use keybaton_protocol::ids::{Author, Digest, Millis, Place, SecretName};
 use keybaton_protocol::policy::{
-    AtDeadline, Attempts, ConsumerPolicy, ConsumerRole, Members, Policy, Quorum, Stragglers, Waves,
+    AtDeadline, Attempts, ConsumerKind, ConsumerPolicy, ConsumerRole, Members, Policy, Quorum, Stragglers, Waves,
 };
 use keybaton_protocol::state::Secret;
 use keybaton_protocol::step::PlanKind;
@@ -89,6 +89,7 @@ pub fn author() -> Author {
 pub fn consumer(name: &str, replicas: &[&str]) -> ConsumerPolicy {
     ConsumerPolicy {
         name: name.parse().unwrap(),
+        kind: ConsumerKind::Client,
         role: ConsumerRole::Uses,
         required: true,
         members: Members::Listed(replicas.iter().map(|it| it.parse().unwrap()).collect()),

@@ -119,6 +119,7 @@ pub(super) fn state(secret: &Secret, evidence: &Evidence, now: Millis) -> Answer
     life(secret, &evidence.consumer, &evidence.replica, &evidence.incarnation)?;
     weight(evidence)?;
     word(evidence, now)?;
+    giver(secret, evidence)?;
     let generation = evidence.generation;
     if !secret.generations().contains_key(&generation) {
         return Err(Refusal::new("gone", format!("{generation} does not exist"), "fetch what is offered now"));
@@ -140,6 +141,15 @@ fn weight(evidence: &Evidence) -> Result<(), Refusal> {
     }
     let why = format!("`{kind}` evidence does not show `{purpose}`");
     Err(Refusal::new("weak", why, "have the replica that holds it say so itself, by `holder` or `process`"))
+}
+
+/// Evidence is for the one who gives it to give.
+fn giver(secret: &Secret, evidence: &Evidence) -> Result<(), Refusal> {
+    let Err(blocked) = secret.may_say(evidence) else { return Ok(()) };
+    let consumer = secret.consumers().get(&evidence.consumer);
+    let kind = consumer.map_or_else(String::new, |consumer| format!(" of kind `{}`", consumer.kind));
+    let why = format!("{}{kind} cannot show `{}` of itself: {blocked}", evidence.consumer, evidence.kind);
+    Err(Refusal::new("weak", why, "have the workload itself show it, or the host see it"))
 }
 
 /// A person's word names who gives it, who approved it, why, and until when.

@@ -6,12 +6,12 @@
 //! more than that, and until it expires. [`weighs`] is the one table of it.
 
 use crate::event::RetireCause;
-use crate::evidence::{EvidenceKind, Purpose};
+use crate::evidence::{Evidence, EvidenceKind, Purpose};
 use crate::generation::{Liveness, Role, Verified};
 use crate::guard::{Blocked, holds};
 use crate::ids::{ConsumerName, Generation, Millis, Place, Replica};
 use crate::membership::{ReplicaState, Statement};
-use crate::policy::{ConsumerPolicy, ConsumerRole, Members, Quorum};
+use crate::policy::{ConsumerKind, ConsumerPolicy, ConsumerRole, Members, Quorum};
 use crate::state::Secret;
 use crate::step::{Phase, PlanKind};
 
@@ -54,7 +54,43 @@ pub const fn weighs(purpose: Purpose, least: EvidenceKind, kind: EvidenceKind) -
     }
 }
 
+/// Whether a consumer of this kind may show this of itself. What the target's account says, the host tells; a person's
+/// word has a name.
+#[must_use]
+pub const fn gives(consumer: ConsumerKind, evidence: EvidenceKind) -> bool {
+    use ConsumerKind as C;
+    use EvidenceKind as K;
+    match (consumer, evidence) {
+        // The workload speaks for itself.
+        (C::Client, K::Store | K::Holder | K::Process) => true,
+        // What is beside the workload, or in front of it, holds what the workload need not use.
+        (C::Agent | C::Webhook, K::Store | K::Holder) => true,
+        (C::Agent | C::Webhook, K::Process) => false,
+        // They do not speak.
+        (C::Endpoint | C::Sink | C::External, K::Store | K::Holder | K::Process) => false,
+        (_, K::Target | K::Attested) => false,
+    }
+}
+
+/// What the host itself can see: what it wrote and read back, what is served, what the target accounts for.
+#[must_use]
+pub const fn sees(evidence: EvidenceKind) -> bool {
+    matches!(evidence, EvidenceKind::Store | EvidenceKind::Process | EvidenceKind::Target)
+}
+
 impl Secret {
+    /// Whether such evidence may be put on record: it is for the one who gives it to give.
+    pub(crate) fn may_say(&self, evidence: &Evidence) -> Result<(), Blocked> {
+        let kind = self.consumers().get(&evidence.consumer).map(|consumer| consumer.kind);
+        let fits = match (&evidence.attested, evidence.witnessed) {
+            (Some(_), false) => evidence.kind == EvidenceKind::Attested,
+            (Some(_), true) => false,
+            (None, true) => sees(evidence.kind),
+            (None, false) => kind.is_none_or(|kind| gives(kind, evidence.kind)),
+        };
+        holds(self.replaying() || fits, "such evidence is not for the one who gives it to give")
+    }
+
     /// May pending become current: every required consumer has tried it, every verifier accepts both.
     #[must_use]
     pub fn ready(&self, generation: Generation, now: Millis) -> Missing {
@@ -329,9 +365,9 @@ pub(crate) fn uses(consumer: &ConsumerPolicy) -> bool {
     consumer.role != ConsumerRole::Verifies
 }
 
-/// Can try a credential that is only staged.
+/// Can try a credential that is only staged. What is served, or stored, is so once it has been committed.
 pub(crate) fn tries(consumer: &ConsumerPolicy) -> bool {
-    consumer.role != ConsumerRole::Depends
+    consumer.role != ConsumerRole::Depends && !matches!(consumer.kind, ConsumerKind::Endpoint | ConsumerKind::Sink)
 }
 
 /// Whether a consumer's word that it switched is weighty enough, and still counts.

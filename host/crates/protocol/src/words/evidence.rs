@@ -55,6 +55,8 @@ pub struct Evidence {
     pub reason: String,
     /// For `attested`: whose word it is.
     pub attested: Option<Attestation>,
+    /// The host itself saw it: by a probe, by reading back, in the target's account. Else the replica said it.
+    pub witnessed: bool,
 }
 
 /// A person's word in place of a machine's evidence. Counts until it expires.

@@ -45,6 +45,8 @@ impl Policy {
 pub struct ConsumerPolicy {
     /// Its name in the secret's namespace.
     pub name: ConsumerName,
+    /// How it hears of a new credential and answers: what it may say of itself follows from it.
+    pub kind: ConsumerKind,
     /// Uses the secret, or verifies what others present.
     pub role: ConsumerRole,
     /// Whether the rotation waits for it.
@@ -57,6 +59,24 @@ pub struct ConsumerPolicy {
     pub adopted: EvidenceKind,
     /// Longest time between two uses, in milliseconds, if the consumer uses the secret only now and then.
     pub uses_every_ms: Option<u64>,
+}
+
+/// How a consumer hears of a new credential and answers. [`crate::gate::gives`] says what each may show of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub enum ConsumerKind {
+    /// The workload itself: it fetches, watches and acknowledges by the host's API.
+    #[default]
+    Client,
+    /// A process beside the workload, which delivers to it.
+    Agent,
+    /// An address that is told, and answers by the host's API.
+    Webhook,
+    /// What serves the credential: the host looks at each replica.
+    Endpoint,
+    /// Another store: the host writes there and reads back.
+    Sink,
+    /// It cannot answer: adoption is seen at the target, or a person vouches for it.
+    External,
 }
 
 /// What a consumer does with the secret.
@@ -158,5 +178,9 @@ impl Attempts {
     }
 }
 
+names!(ConsumerKind {
+    Client => "client", Agent => "agent", Webhook => "webhook", Endpoint => "endpoint", Sink => "sink",
+    External => "external",
+});
 names!(ConsumerRole { Uses => "uses", Verifies => "verifies", Depends => "depends" });
 names!(AtDeadline { Hold => "hold", Rollback => "rollback", Force => "force" });

@@ -9,7 +9,7 @@ use keybaton_protocol::evidence::{Evidence, EvidenceKind, Purpose};
 use keybaton_protocol::fault::{Blame, FailureClass, Fault};
 use keybaton_protocol::ids::{Author, CallId, Digest, Generation, Millis, OperationId, Place, RotationId};
 use keybaton_protocol::policy::{
-    AtDeadline, Attempts, ConsumerPolicy, ConsumerRole, Members, Policy, Quorum, Stragglers, Waves,
+    AtDeadline, Attempts, ConsumerKind, ConsumerPolicy, ConsumerRole, Members, Policy, Quorum, Stragglers, Waves,
 };
 use keybaton_protocol::profile::{Minter, Overlap, Profile};
 use keybaton_protocol::step::{CallKind, PlanKind, Step};
@@ -25,6 +25,7 @@ where
 pub(crate) fn consumer(name: &str, replicas: &[&str]) -> ConsumerPolicy {
     ConsumerPolicy {
         name: id(name),
+        kind: ConsumerKind::Client,
         role: ConsumerRole::Uses,
         required: true,
         members: Members::Listed(replicas.iter().map(|replica| id(replica)).collect()),
@@ -419,6 +420,7 @@ pub(crate) fn evidence(
         kind,
         reason: String::new(),
         attested: None,
+        witnessed: kind == EvidenceKind::Target,
     }
 }
 

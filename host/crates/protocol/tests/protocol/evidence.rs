@@ -3,6 +3,7 @@
 use crate::common::{Sim, alternate, author, consumer, evidence, id, one_slot, policy, replace, verifier};
 use keybaton_protocol::action::Waiting;
 use keybaton_protocol::command::Command;
+use keybaton_protocol::event::Event;
 use keybaton_protocol::evidence::{Attestation, Evidence, EvidenceKind, Purpose};
 use keybaton_protocol::gate::weighs;
 use keybaton_protocol::ids::{Generation, Millis};
@@ -402,4 +403,42 @@ fn the_same_statement_twice_is_no_news_and_a_better_one_is() {
     assert_eq!(events(&mut sim, word(later)), 0, "said already");
     assert_eq!(events(&mut sim, word(later.plus(1))), 1, "it counts for longer");
     assert_eq!(events(&mut sim, Sim::life(2, "api", "one", Purpose::Ready, 2)), 1, "of another life");
+}
+
+#[test]
+fn each_kind_of_consumer_shows_of_itself_what_is_its_own_to_show_and_the_host_shows_what_it_can_see() {
+    use keybaton_protocol::gate::{gives, sees};
+    use keybaton_protocol::policy::ConsumerKind as C;
+    let all = [Store, Holder, Process, Target, Attested];
+    let table: [(C, &[EvidenceKind]); 6] = [
+        (C::Client, &[Store, Holder, Process]),
+        (C::Agent, &[Store, Holder]),
+        (C::Webhook, &[Store, Holder]),
+        (C::Endpoint, &[]),
+        (C::Sink, &[]),
+        (C::External, &[]),
+    ];
+    for (consumer, own) in table {
+        for kind in all {
+            assert_eq!(gives(consumer, kind), own.contains(&kind), "{consumer} {kind}");
+        }
+    }
+    assert_eq!(all.map(sees), [true, false, true, true, false]);
+}
+
+#[test]
+fn an_agents_own_word_is_never_the_workloads() {
+    let mut beside = consumer("api", &["one"]);
+    beside.kind = keybaton_protocol::policy::ConsumerKind::Agent;
+    let mut sim = Sim::rotating(alternate(), policy(vec![beside]));
+    sim.run();
+    sim.command(&Command::State(evidence("api", "one", Purpose::Ready, 2, Holder)));
+    sim.run();
+    let claimed = evidence("api", "one", Purpose::Adopted, 2, Process);
+    let refusal = sim.refused(&Command::State(claimed.clone()));
+    assert!(refusal.contains("of kind `agent` cannot show `process` of itself"), "{refusal}");
+    assert!(sim.secret.clone().record(sim.now, &Event::Stated(claimed.clone())).is_err(), "the table holds it too");
+    sim.command(&Command::State(Evidence { witnessed: true, ..claimed }));
+    sim.run();
+    assert!(sim.rotation_over());
 }

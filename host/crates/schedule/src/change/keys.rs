@@ -120,9 +120,9 @@ fn policy(policy: &Policy, keys: &mut Keys) {
 }
 
 fn consumers(spec: &Spec, keys: &mut Keys) {
-    for (consumer, kind) in spec.consumers() {
+    for consumer in &spec.policy.consumers {
         let mut put = |key: &str, value: String| keys.insert(format!("consumers.{}.{key}", consumer.name), value);
-        put("kind", kind.as_str().to_owned());
+        put("kind", consumer.kind.to_string());
         put("role", consumer.role.to_string());
         put("required", consumer.required.to_string());
         match &consumer.members {

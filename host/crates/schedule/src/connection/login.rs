@@ -4,7 +4,7 @@
 use super::{Connection, Source};
 use keybaton_protocol::evidence::EvidenceKind;
 use keybaton_protocol::ids::{ConnectionName, ConsumerName, Replica, SecretName};
-use keybaton_protocol::policy::{ConsumerPolicy, ConsumerRole, Members, Policy};
+use keybaton_protocol::policy::{ConsumerKind, ConsumerPolicy, ConsumerRole, Members, Policy};
 use std::sync::Arc;
 
 /// The consumer that stands for them in every namespace; each connection is a replica of it. No declaration may use the
@@ -47,6 +47,7 @@ pub fn with_logins(policy: &Arc<Policy>, secret: &SecretName, connections: &[Con
     let mut policy = (**policy).clone();
     policy.consumers.push(ConsumerPolicy {
         name: consumer(),
+        kind: ConsumerKind::Client,
         role: ConsumerRole::Uses,
         required: true,
         members: Members::Listed(members),

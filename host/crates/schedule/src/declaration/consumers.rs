@@ -2,12 +2,11 @@
 
 use crate::connection::login;
 use crate::diagnostic::Diagnostic;
-use crate::spec::ConsumerKind;
 use crate::units::LONGEST;
 use crate::yaml::{Fields, Key, Kind, Node, Reader};
 use keybaton_protocol::evidence::EvidenceKind;
 use keybaton_protocol::ids::{ConsumerName, NameError, Replica};
-use keybaton_protocol::policy::{ConsumerPolicy, ConsumerRole, Members};
+use keybaton_protocol::policy::{ConsumerKind, ConsumerPolicy, ConsumerRole, Members};
 
 /// Keys of a consumer.
 pub(super) const CONSUMER_KEYS: &[&str] =
@@ -35,15 +34,13 @@ const ADOPTED: &[(&str, EvidenceKind)] =
 /// What is asked of a consumer that says nothing: whether it is required, and the evidence for ready and adopted.
 pub(crate) fn usual_evidence(kind: ConsumerKind) -> (bool, EvidenceKind, EvidenceKind) {
     match kind {
-        ConsumerKind::Client => (true, EvidenceKind::Holder, EvidenceKind::Process),
         ConsumerKind::External => (true, EvidenceKind::Attested, EvidenceKind::Target),
+        _ => (true, EvidenceKind::Holder, EvidenceKind::Process),
     }
 }
 
-/// The consumers by name, and their kinds in the same order.
-pub(super) type Consumers = (Vec<ConsumerPolicy>, Vec<ConsumerKind>);
-
-pub(super) fn read(reader: &mut Reader<'_>, node: &Node) -> Option<Consumers> {
+/// The consumers by name.
+pub(super) fn read(reader: &mut Reader<'_>, node: &Node) -> Option<Vec<ConsumerPolicy>> {
     let Kind::Map(entries) = &node.kind else {
         reader.wrong(node, "`consumers`", "a mapping from each consumer's name to what it needs, or {} for nobody");
         return None;
@@ -54,11 +51,11 @@ pub(super) fn read(reader: &mut Reader<'_>, node: &Node) -> Option<Consumers> {
         return None;
     }
     let mut consumers: Vec<_> = entries.iter().filter_map(|(key, node)| consumer(reader, key, node)).collect();
-    consumers.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
-    Some(consumers.into_iter().unzip())
+    consumers.sort_by(|a, b| a.name.cmp(&b.name));
+    Some(consumers)
 }
 
-fn consumer(reader: &mut Reader<'_>, key: &Key, node: &Node) -> Option<(ConsumerPolicy, ConsumerKind)> {
+fn consumer(reader: &mut Reader<'_>, key: &Key, node: &Node) -> Option<ConsumerPolicy> {
     let name = reader.key_name(key, "a consumer's name").filter(|name| free(reader, key, name));
     let fields = reader.fields(node, "the consumer", CONSUMER_KEYS)?;
     let kind = fields.get("kind").map_or(Some(ConsumerKind::Client), |node| kind(reader, node));
@@ -70,22 +67,21 @@ fn consumer(reader: &mut Reader<'_>, key: &Key, node: &Node) -> Option<(Consumer
     let ready = fields.get("ready").map_or(Some(usual_ready), |node| evidence(reader, node, "`ready`", READY));
     let adopted = fields.get("adopted").map_or(Some(usual_adopted), |n| evidence(reader, n, "`adopted`", ADOPTED));
     let uses_every = fields.get("uses_every").map(|node| reader.duration(node, "`uses_every`", 1..=LONGEST));
-    let kind = kind?;
     if external {
         for (what, given) in [("ready", ready), ("adopted", adopted)] {
             silent(reader, &fields, what, given);
         }
     }
-    let policy = ConsumerPolicy {
+    Some(ConsumerPolicy {
         name: name?,
+        kind: kind?,
         role: role?,
         required: required?,
         members: members?,
         ready: ready?,
         adopted: adopted?,
         uses_every_ms: uses_every.map_or(Some(None), |every| every.map(Some))?,
-    };
-    Some((policy, kind))
+    })
 }
 
 /// Connections that log in with the secret are a consumer already, by the host's own word.

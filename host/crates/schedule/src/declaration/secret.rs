@@ -53,7 +53,7 @@ pub(super) fn read(reader: &mut Reader<'_>, shared: &mut Shared, catalog: &Catal
     let stagger = fields.get("stagger").map(|node| (stagger(reader, node), node.get("at_least").unwrap_or(node).span));
     let after = fields.get("after").map_or_else(Vec::new, |node| after(reader, node));
     let consumers = reader.need(&fields, "consumers").and_then(|node| consumers::read(reader, node));
-    let (consumers, kinds) = consumers.unwrap_or_default();
+    let consumers = consumers.unwrap_or_default();
     let policy = policy::read(reader, &fields, consumers);
 
     let name = name?;
@@ -70,7 +70,6 @@ pub(super) fn read(reader: &mut Reader<'_>, shared: &mut Shared, catalog: &Catal
             stagger: stagger.as_ref().map(|(stagger, _)| Arc::clone(stagger)),
             after: names.into(),
             policy: shared.policies.one(policy),
-            kinds: shared.kinds(kinds),
             origin: node.span,
         })
     };

@@ -1,6 +1,6 @@
 //! Keeps one copy of what many declarations have in common. Lives as long as one reading.
 
-use crate::spec::{Cadence, ConsumerKind, Stagger};
+use crate::spec::{Cadence, Stagger};
 use crate::time::{Cron, CronError, Tz};
 use keybaton_protocol::ids::{ConnectionName, PluginName};
 use keybaton_protocol::policy::Policy;
@@ -16,7 +16,6 @@ pub(super) struct Shared {
     pub(super) cadences: Pool<Cadence>,
     pub(super) staggers: Pool<Stagger>,
     pub(super) policies: Pool<Policy>,
-    kinds: HashSet<Arc<[ConsumerKind]>>,
     crons: HashMap<(String, &'static str), Arc<Cron>>,
 }
 
@@ -30,15 +29,6 @@ impl Shared {
         let cron = Arc::new(Cron::parse(text, zone)?);
         self.crons.insert(key, Arc::clone(&cron));
         Ok(cron)
-    }
-
-    pub(super) fn kinds(&mut self, kinds: Vec<ConsumerKind>) -> Arc<[ConsumerKind]> {
-        if let Some(known) = self.kinds.get(kinds.as_slice()) {
-            return Arc::clone(known);
-        }
-        let kinds: Arc<[ConsumerKind]> = kinds.into();
-        self.kinds.insert(Arc::clone(&kinds));
-        kinds
     }
 }
 

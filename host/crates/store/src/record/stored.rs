@@ -7,7 +7,7 @@ use keybaton_protocol::ids::{
     Author, CallId, ConsumerName, Digest, Epoch, Generation, Incarnation, Millis, OperationId, Ordinal, Place,
     PluginName, Replica, RotationId, SealLabel, Seq, Slot, TargetId,
 };
-use keybaton_protocol::policy::{AtDeadline, ConsumerRole};
+use keybaton_protocol::policy::{AtDeadline, ConsumerKind, ConsumerRole};
 use keybaton_protocol::profile::Minter;
 use keybaton_protocol::step::{CallKind, Ending, PlanKind, Step};
 
@@ -73,7 +73,20 @@ macro_rules! named {
         }
     )* };
 }
-named!(AtDeadline, Blame, CallKind, ConsumerRole, Ending, EvidenceKind, FailureClass, Minter, PlanKind, Purpose, Step);
+named!(
+    AtDeadline,
+    Blame,
+    CallKind,
+    ConsumerKind,
+    ConsumerRole,
+    Ending,
+    EvidenceKind,
+    FailureClass,
+    Minter,
+    PlanKind,
+    Purpose,
+    Step
+);
 
 impl<M, S: Stored<M>> Stored<Option<M>> for Option<S> {
     fn store(model: &Option<M>) -> Self {

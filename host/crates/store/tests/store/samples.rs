@@ -5,7 +5,8 @@ use keybaton_protocol::evidence::{Attestation, Evidence, EvidenceKind, Purpose};
 use keybaton_protocol::fault::{Blame, FailureClass, Fault};
 use keybaton_protocol::ids::{CallId, Digest, Epoch, Generation, Millis, Ordinal, Place};
 use keybaton_protocol::policy::{
-    AtDeadline, Attempts, ConsumerPolicy, ConsumerRole, Members, Policy, Quorum, Stragglers, WaveSize, Waves,
+    AtDeadline, Attempts, ConsumerKind, ConsumerPolicy, ConsumerRole, Members, Policy, Quorum, Stragglers, WaveSize,
+    Waves,
 };
 use keybaton_protocol::profile::{Minter, Overlap, Profile, UsageSignal};
 use keybaton_protocol::step::{CallKind, Ending, PlanKind, Step};
@@ -18,6 +19,7 @@ pub(crate) fn text<T: FromStr>(text: &str) -> T {
 pub(crate) fn consumer(members: Members, role: ConsumerRole) -> ConsumerPolicy {
     ConsumerPolicy {
         name: text("billing"),
+        kind: ConsumerKind::Client,
         role,
         required: role == ConsumerRole::Uses,
         members,
@@ -130,6 +132,7 @@ fn stated(purpose: Purpose, kind: EvidenceKind, attested: Option<Attestation>) -
         kind,
         reason: if purpose == Purpose::Failed { "refused: \"28P01\"".to_owned() } else { String::new() },
         attested,
+        witnessed: false,
     })
 }
 

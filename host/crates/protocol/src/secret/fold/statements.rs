@@ -58,7 +58,9 @@ impl Secret {
     }
 
     pub(crate) fn stated(&mut self, evidence: &Evidence) -> Verdict {
-        let Evidence { consumer, replica, incarnation, generation, purpose, kind, reason, attested } = evidence;
+        let Evidence { consumer, replica, incarnation, generation, purpose, kind, reason, attested, witnessed: _ } =
+            evidence;
+        self.may_say(evidence)?;
         if !self.generations.contains_key(generation) {
             return Err("no such generation".into());
         }

@@ -1,6 +1,7 @@
 //! How calls ended, and what consumers said. Secrets appear only as the labels they are sealed under.
 
 use crate::record::mirror::{record_enum, record_struct};
+use crate::record::v1::policy::is_false;
 use keybaton_protocol::event::{HoldReason, HostAnswer, Live, Minted, Outcome, RetireCause};
 use keybaton_protocol::evidence::{Attestation, Evidence};
 use keybaton_protocol::fault::Fault;
@@ -58,4 +59,6 @@ record_struct!(EvidenceRecord => Evidence {
     kind: String,
     reason: String,
     attested: Option<AttestationRecord>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    witnessed: bool,
 });

@@ -3,7 +3,9 @@
 use crate::record::mirror::{record_enum, record_struct};
 use crate::record::{RecordError, Stored};
 use keybaton_protocol::event::Pins;
-use keybaton_protocol::policy::{Attempts, ConsumerPolicy, Members, Policy, Quorum, Stragglers, WaveSize, Waves};
+use keybaton_protocol::policy::{
+    Attempts, ConsumerKind, ConsumerPolicy, Members, Policy, Quorum, Stragglers, WaveSize, Waves,
+};
 use keybaton_protocol::profile::{Overlap, Profile, UsageSignal};
 
 record_enum!(OverlapRecord => Overlap {
@@ -68,7 +70,7 @@ fn is_none(length_ms: &u64) -> bool {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn is_false(truth: &bool) -> bool {
+pub(super) fn is_false(truth: &bool) -> bool {
     !*truth
 }
 
@@ -77,8 +79,18 @@ record_enum!(MembersRecord => Members {
     Count(replicas: u32),
 });
 
+fn client() -> String {
+    ConsumerKind::Client.name().to_owned()
+}
+
+fn is_client(kind: &str) -> bool {
+    kind == ConsumerKind::Client.name()
+}
+
 record_struct!(ConsumerRecord => ConsumerPolicy {
     name: String,
+    #[serde(default = "client", skip_serializing_if = "is_client")]
+    kind: String,
     role: String,
     required: bool,
     members: MembersRecord,
