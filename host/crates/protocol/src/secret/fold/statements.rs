@@ -60,13 +60,13 @@ impl Secret {
     pub(crate) fn stated(&mut self, evidence: &Evidence) -> Verdict {
         let Evidence { consumer, replica, incarnation, generation, purpose, kind, reason, attested, witnessed: _ } =
             evidence;
-        self.may_say(evidence)?;
         if !self.generations.contains_key(generation) {
             return Err("no such generation".into());
         }
         if (*kind == EvidenceKind::Attested) != attested.is_some() {
             return Err("a person's word needs a name, and only that".into());
         }
+        self.may_say(evidence)?;
         let statement = Statement { kind: *kind, at: self.clock, reason: reason.clone(), attested: attested.clone() };
         let member = self.is_member(consumer, replica);
         let state = self.replica(consumer, replica, incarnation, *kind != EvidenceKind::Attested)?;
