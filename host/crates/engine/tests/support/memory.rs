@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use keybaton_engine::ports::journal::{
-    Append, Changes, Cursor, Freeze, Indexed, Journal, JournalError, Lease, Mark, Opened, Recorded, Reply, Scope,
+    Append, Changes, Cursor, Freeze, Indexed, Journal, JournalError, Lease, Mark, Opened, Part, Recorded, Reply, Scope,
     Wanted,
 };
 use keybaton_engine::ports::secret::SecretBytes;
@@ -163,6 +163,25 @@ impl Journal for MemoryJournal {
         }
         let after = usize::try_from(after.0).unwrap();
         Ok(self.events(secret).into_iter().skip(after).collect())
+    }
+
+    async fn read_settled(&self, secret: &SecretName) -> Result<Vec<Recorded>, JournalError> {
+        let mut all = self.read(secret, Seq(0)).await?;
+        let newest = all.iter().rposition(|recorded| matches!(recorded.event, Event::Settled(_)));
+        Ok(all.split_off(newest.unwrap_or(0)))
+    }
+
+    async fn page(&self, secret: &SecretName, part: Part, limit: usize) -> Result<Vec<Recorded>, JournalError> {
+        let mut all = self.read(secret, Seq(0)).await?;
+        match part {
+            Part::After(after) => all.retain(|recorded| recorded.seq > after),
+            Part::Before(before) => {
+                all.retain(|recorded| before.is_none_or(|before| recorded.seq < before));
+                all.drain(..all.len().saturating_sub(limit));
+            }
+        }
+        all.truncate(limit);
+        Ok(all)
     }
 
     async fn index(&self) -> Result<Vec<Indexed>, JournalError> {

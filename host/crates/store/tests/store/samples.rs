@@ -94,7 +94,7 @@ fn started(overlap: Overlap, slot: Option<&str>, plan: Option<Vec<Step>>) -> Eve
     }
 }
 
-fn minted() -> Minted {
+pub(crate) fn minted() -> Minted {
     Minted {
         id: Some(text("AKIAEXAMPLE")),
         attributes: vec![("user".to_owned(), "app_a".to_owned())],
@@ -107,7 +107,7 @@ pub(crate) fn ended(outcome: Outcome) -> Event {
     Event::Ended { call: CallId(3), outcome }
 }
 
-fn live(id: &str, known: bool) -> Live {
+pub(crate) fn live(id: &str, known: bool) -> Live {
     let at = |at| known.then_some(Millis(at));
     Live {
         id: text(id),
@@ -139,6 +139,7 @@ pub(crate) fn events() -> Vec<Event> {
     all.extend(calling());
     all.extend(consuming());
     all.extend(ending());
+    all.extend(crate::rest::events());
     all
 }
 
