@@ -37,6 +37,8 @@ struct Inner {
     shared: bool,
     /// Whose journals grew, in order.
     moved: Vec<SecretName>,
+    /// How many events the last load was given.
+    loaded: usize,
 }
 
 /// The journal.
@@ -117,6 +119,11 @@ impl MemoryJournal {
         inner.books.values().flat_map(|book| book.seals.values().cloned()).collect()
     }
 
+    /// How many events the last load of a secret was given.
+    pub fn loaded(&self) -> usize {
+        self.0.lock().unwrap().loaded
+    }
+
     pub fn mark(&self, secret: &SecretName) -> Mark {
         self.0.lock().unwrap().books[secret].mark
     }
@@ -168,7 +175,9 @@ impl Journal for MemoryJournal {
     async fn read_settled(&self, secret: &SecretName) -> Result<Vec<Recorded>, JournalError> {
         let mut all = self.read(secret, Seq(0)).await?;
         let newest = all.iter().rposition(|recorded| matches!(recorded.event, Event::Settled(_)));
-        Ok(all.split_off(newest.unwrap_or(0)))
+        let read = all.split_off(newest.unwrap_or(0));
+        self.0.lock().unwrap().loaded = read.len();
+        Ok(read)
     }
 
     async fn page(&self, secret: &SecretName, part: Part, limit: usize) -> Result<Vec<Recorded>, JournalError> {
