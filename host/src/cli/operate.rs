@@ -118,14 +118,21 @@ pub(crate) struct Watch {
 /// `history`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  keybaton history payments/db             rotation by rotation, each plugin call on one line
-  keybaton history payments/db --all       every record of the journal")]
+  keybaton history payments/db                   rotation by rotation, each plugin call on one line
+  keybaton history payments/db --all             every record of the journal
+  keybaton history payments/db --before 5120     what came before that record")]
 pub(crate) struct History {
     /// `namespace/name`.
     pub(crate) secret: String,
     /// Every record on a line of its own, each host call too.
     #[arg(long)]
     pub(crate) all: bool,
+    /// The newest so many records.
+    #[arg(long, value_name = "RECORDS", default_value_t = 1_000)]
+    pub(crate) limit: u64,
+    /// Only records before this one.
+    #[arg(long, value_name = "RECORD")]
+    pub(crate) before: Option<u64>,
 }
 
 /// `compromise`.

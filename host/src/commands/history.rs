@@ -10,6 +10,8 @@ use crate::output::{Output, Tone, paint};
 use keybaton_api::model::{History, HistoryEvent};
 use std::collections::BTreeMap;
 
+/// Most records in one answer.
+const PAGE: u64 = 1_000;
 /// Most pages that are read, so that a broken `next` cannot loop.
 const PAGES_MAX: usize = 10_000;
 /// Where the time of day begins in an instant's text.
@@ -17,19 +19,56 @@ const CLOCK: usize = 11;
 /// Authors that are no person: the host, its scheduler, and what an operator wrote down as policy.
 const NOBODY: &[&str] = &["keybaton", "keybaton-scheduler"];
 
-/// Everything that happened to a secret.
+/// What happened to a secret: its newest records, or those before one.
 pub(crate) async fn run(common: &Common, output: &Output, asked: Asked) -> Result<Exit, Failure> {
     let client = Client::new(common)?;
-    let all = read(&client, &path_of(&asked.secret)?, 0).await?;
+    let told = back(&client, &path_of(&asked.secret)?, asked.before, asked.limit).await?;
     let mut story = Story::new(asked.all);
-    output.result(&all, |output, all| all.events.iter().flat_map(|it| story.tell(it)).for_each(|it| output.line(it)));
+    output
+        .result(&told, |output, told| told.events.iter().flat_map(|it| story.tell(it)).for_each(|it| output.line(it)));
+    if let Some(earlier) = told.earlier {
+        output.note(format!("\nthere is more: keybaton history {} --before {earlier}", asked.secret));
+    }
     Ok(Exit::Done)
+}
+
+/// The last so many records before a position, or at the end, oldest first.
+async fn back(client: &Client, path: &str, before: Option<u64>, limit: u64) -> Result<History, Failure> {
+    let mut whole = History { secret: String::new(), events: Vec::new(), next: None, earlier: None };
+    let mut earlier = before.or(Some(0));
+    while let Some(before) = earlier {
+        let left = limit.saturating_sub(whole.events.len() as u64);
+        if left == 0 {
+            whole.earlier = Some(before).filter(|before| *before > 0);
+            break;
+        }
+        let limit = left.min(PAGE);
+        let mut page: History = client.get(&format!("{path}/history?before={before}&limit={limit}")).await?;
+        whole.secret = page.secret;
+        page.events.append(&mut whole.events);
+        whole.events = page.events;
+        earlier = page.earlier.filter(|earlier| before == 0 || *earlier < before);
+    }
+    Ok(whole)
+}
+
+/// The position before the newest rotation's start; 0 where none has started.
+pub(super) async fn newest_rotation(client: &Client, path: &str) -> Result<u64, Failure> {
+    let mut earlier = Some(0);
+    while let Some(before) = earlier {
+        let page: History = client.get(&format!("{path}/history?before={before}&limit={PAGE}")).await?;
+        if let Some(started) = page.events.iter().rev().find(|event| event.event == "started") {
+            return Ok(started.seq.saturating_sub(1));
+        }
+        earlier = page.earlier.filter(|earlier| before == 0 || *earlier < before);
+    }
+    Ok(0)
 }
 
 /// The journal after a position.
 pub(super) async fn read(client: &Client, path: &str, after: u64) -> Result<History, Failure> {
     let mut next = Some(after);
-    let mut whole = History { secret: String::new(), events: Vec::new(), next: None };
+    let mut whole = History { secret: String::new(), events: Vec::new(), next: None, earlier: None };
     for _ in 0..PAGES_MAX {
         let Some(after) = next else { break };
         let page: History = client.get(&format!("{path}/history?after={after}")).await?;
@@ -102,7 +141,7 @@ impl Story {
                 let what = self.calls.get(&number).map(|call| format!("{}: ", call.export)).unwrap_or_default();
                 Some(line(event, &format!("{what}{}", event.text)))
             }
-            "ticked" | "started" => None,
+            "ticked" | "settled" | "started" => None,
             _ => Some(line(event, &event.text)),
         }
     }

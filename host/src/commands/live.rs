@@ -18,7 +18,7 @@ const TRIES: u32 = 60;
 pub(crate) async fn watch(common: &Common, output: &Output, asked: Watch) -> Result<Exit, Failure> {
     let client = Client::new(common)?;
     let path = path_of(&asked.secret)?;
-    let mut seen = if asked.all { 0 } else { newest_rotation(&client, &path).await? };
+    let mut seen = if asked.all { 0 } else { history::newest_rotation(&client, &path).await? };
     let mut shown = None;
     let mut story = Story::new(asked.all);
     let mut tries = 0;
@@ -39,13 +39,6 @@ pub(crate) async fn watch(common: &Common, output: &Output, asked: Watch) -> Res
         // Timers change what is waited for without an event: look again now and then in any case.
         let _ended = tokio::time::timeout(AGAIN * 4, one).await;
     }
-}
-
-/// The position before the newest rotation: what came earlier is history.
-async fn newest_rotation(client: &Client, path: &str) -> Result<u64, Failure> {
-    let all = history::read(client, path, 0).await?;
-    let started = all.events.iter().rev().find(|event| event.event == "started");
-    Ok(started.map_or(0, |event| event.seq.saturating_sub(1)))
 }
 
 /// Prints the events that are new, and the standing if it changed.

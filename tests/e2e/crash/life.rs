@@ -7,6 +7,7 @@ use super::order::{Kill, LINE, Orders};
 use crate::site::{self, Course, Watch};
 use keybaton_engine::Engine;
 use keybaton_engine::harness::Consumers;
+use keybaton_engine::ports::journal::Part;
 use keybaton_engine::views::{HistoryEntry, StatusView};
 use keybaton_protocol::ids::{SecretName, Seq};
 use keybaton_protocol::step::PlanKind;
@@ -69,7 +70,7 @@ impl Life {
     }
 
     async fn history(&self) -> Vec<HistoryEntry> {
-        self.engine.history(&self.secret, Seq(0)).await.unwrap()
+        self.engine.history(&self.secret, Part::After(Seq(0)), usize::MAX).await.unwrap()
     }
 
     async fn begin(&self, kind: PlanKind) {

@@ -6,6 +6,7 @@ use crate::site::{self, Census, Course, Server, Target, Watch, World};
 use keybaton_engine::Engine;
 use keybaton_engine::declared::Declared;
 use keybaton_engine::harness::{Consumers, Plan, Trace};
+use keybaton_engine::ports::journal::Part;
 use keybaton_engine::views::{HistoryEntry, StatusView};
 use keybaton_protocol::command::Command;
 use keybaton_protocol::ids::{SecretName, Seq};
@@ -176,7 +177,7 @@ impl Case {
     }
 
     pub(super) async fn history(&self) -> Vec<HistoryEntry> {
-        self.fleet.engine.history(&self.secret, Seq(0)).await.unwrap()
+        self.fleet.engine.history(&self.secret, Part::After(Seq(0)), usize::MAX).await.unwrap()
     }
 
     /// The newest lines of its journal, the newest first.

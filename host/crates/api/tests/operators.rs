@@ -194,18 +194,27 @@ async fn history_comes_in_pages() {
         pages.extend(seqs);
     }
     assert_eq!(pages, whole);
+    let (mut pages, mut before) = (Vec::new(), Some(0));
+    while let Some(end) = before {
+        let page = fixture.get(&format!("{DB}/history?limit=2&before={end}"), &fixture.operator).await.json();
+        let seqs = page["events"].as_array().unwrap().iter().map(|it| it["seq"].as_u64().unwrap());
+        pages.splice(0..0, seqs.take(2));
+        before = page["earlier"].as_u64();
+    }
+    assert_eq!(pages, whole, "and backwards from the end");
 }
 
 #[tokio::test]
 async fn what_is_wrong_is_said_as_a_problem() {
     let fixture = Fixture::new(ALTERNATE).await;
     type Case = (&'static str, Method, &'static str, Option<Value>, u16, &'static str);
-    let cases: [Case; 10] = [
+    let cases: [Case; 11] = [
         ("an unknown secret", Method::GET, "/v1/secrets/payments/nothing", None, 404, "not-found"),
         ("a name that is none", Method::GET, "/v1/secrets/payments/NO", None, 422, "invalid"),
         ("an unknown query", Method::GET, "/v1/secrets?name=x", None, 400, "malformed"),
         ("a limit that is none", Method::GET, "/v1/secrets?limit=many", None, 400, "malformed"),
         ("an unknown route", Method::GET, "/v1/secret", None, 404, "no-route"),
+        ("a page on both sides", Method::GET, "/v1/secrets/payments/db/history?after=1&before=3", None, 422, "invalid"),
         ("another method", Method::PUT, "/v1/secrets", None, 405, "method-not-allowed"),
         ("an unknown key", Method::POST, "/v1/secrets/payments/db/rotate", Some(json!({"why": 1})), 400, "malformed"),
         (

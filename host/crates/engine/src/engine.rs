@@ -7,7 +7,7 @@ use crate::error::EngineError;
 use crate::options::Options;
 use crate::people::{Change, Word};
 use crate::ports::clock::Random;
-use crate::ports::journal::{Freeze, Journal, Scope};
+use crate::ports::journal::{Freeze, Journal, Part, Scope};
 use crate::ports::rotator::Rotator;
 use crate::ports::secret::SecretBytes;
 use crate::requests::{Accepted, Acknowledgement, Challenge, Challenged, Changed, Delivery, Fetch};
@@ -17,7 +17,7 @@ use crate::views::{
     self, ComparisonView, Examination, ForesightView, HistoryEntry, MembersView, PlaceView, Standing, StatusView,
     Summary,
 };
-use crate::{begin, consumers, declare, examine, follow, people, restored};
+use crate::{begin, consumers, declare, examine, follow, history, people, restored};
 use keybaton_protocol::command::Command;
 use keybaton_protocol::evidence::EvidenceKind;
 use keybaton_protocol::ids::{
@@ -155,14 +155,18 @@ impl Engine {
         consumers::look(&self.shared, id, |state, now| views::status(state, now, summary, blocked)).await
     }
 
-    /// Its journal for people, oldest first, after a position.
+    /// A part of its journal for people, oldest first, of at most so many events.
     ///
     /// # Errors
     /// Unknown secret, or the journal failed.
-    pub async fn history(&self, secret: &SecretName, after: Seq) -> Result<Vec<HistoryEntry>, EngineError> {
+    pub async fn history(
+        &self,
+        secret: &SecretName,
+        part: Part,
+        limit: usize,
+    ) -> Result<Vec<HistoryEntry>, EngineError> {
         self.shared.find(secret)?;
-        let events = self.shared.journal.read(secret, Seq(0)).await?;
-        Ok(views::entries(&events).into_iter().filter(|entry| entry.seq > after.0).collect())
+        history::read(&*self.shared.journal, secret, part, limit).await
     }
 
     /// Starts a rotation now (`issue`, `rotate`, `retire`): pins the declaration and the plugin, and refuses what the

@@ -18,6 +18,7 @@ mod examine;
 mod follow;
 #[cfg(feature = "test-harness")]
 pub mod harness;
+mod history;
 mod limits;
 mod metrics;
 mod nonces;

@@ -88,6 +88,6 @@ pub use secret::draft::Draft;
 pub use secret::state::{Secret, Stand};
 pub(crate) use secret::table;
 pub use secret::table::Illegal;
-pub use secret::{calls, generation, membership, retirement, rotation, state};
+pub use secret::{calls, generation, membership, retirement, rotation, settled, state};
 pub use words::{action, command, event, evidence, fault, ids, plan, policy, profile, step};
-pub(crate) use words::{answers, pins};
+pub(crate) use words::{answers, minted, pins};

@@ -35,6 +35,8 @@ pub(crate) struct Row {
     prev: u64,
     /// Of its last event, or of the last one before it where it holds none.
     pub(crate) seq: u64,
+    /// Of the last event before it: set by the walk that hands it out.
+    pub(crate) after: u64,
     pub(crate) at: u64,
     pub(crate) version: u32,
     pub(crate) body: Vec<u8>,
@@ -244,6 +246,7 @@ pub(crate) fn walk(
         if row.digest != expected || row.link(&before) != expected {
             return Err(broken(row.seq, row.row, "the row, or the one before it, was edited"));
         }
+        row.after = older.as_ref().map_or(0, |older| older.seq);
         if visit(row)?.is_break() {
             return Ok(());
         }
@@ -262,6 +265,7 @@ fn fetch(conn: &Connection, row: u64) -> Result<Option<Row>, StoreError> {
                 secret: sql::unsigned(found, 0)?,
                 prev: sql::unsigned(found, 1)?,
                 seq: sql::unsigned(found, 2)?,
+                after: 0,
                 at: sql::unsigned(found, 3)?,
                 version: found.get(4)?,
                 body: found.get(5)?,

@@ -2,9 +2,10 @@
 //! with a sentence at the first thing that does not hold, and leaves its secrets (`conformance/…`) behind.
 
 use keybaton_engine::ports::journal::{
-    Append, Freeze, Journal, JournalError, Lease, Mark, Recorded, Reply, Scope, Wanted,
+    Append, Freeze, Journal, JournalError, Lease, Mark, Part, Recorded, Reply, Scope, Wanted,
 };
 use keybaton_engine::ports::secret::{Seal, SecretBytes};
+use keybaton_protocol::Secret;
 use keybaton_protocol::event::Event;
 use keybaton_protocol::ids::{
     Author, CallId, Digest, Fence, Generation, Millis, OperationId, Ordinal, Place, SecretName, Seq,
@@ -18,6 +19,8 @@ const MINUTE_MS: u64 = 60_000;
 /// Runs the whole suite on a journal that knows none of its secrets.
 pub async fn check(journal: &dyn Journal) {
     appends_and_reads(journal).await;
+    reads_in_pages(journal).await;
+    reads_from_the_newest_record_at_rest(journal).await;
     refuses_decisions_on_old_state(journal).await;
     refuses_decisions_under_old_fences(journal).await;
     leases_are_exclusive_and_expire(journal).await;
@@ -89,6 +92,61 @@ async fn appends_and_reads(journal: &dyn Journal) {
     assert_eq!(read(journal, "reads", 2).await, vec![recorded(2)], "only events after the given one");
     assert!(read(journal, "reads", 3).await.is_empty(), "nothing comes after the last one");
     assert_eq!(append(journal, facts("reads", Vec::new())).await, Seq(3), "an empty append changes nothing");
+}
+
+async fn reads_in_pages(journal: &dyn Journal) {
+    for first in [0, 3, 4] {
+        let events = (first..if first == 0 { 3 } else { first + 1 }).map(wave).collect();
+        append(journal, facts("pages", events)).await;
+    }
+    let name = secret("pages");
+    let page = |part, limit| {
+        let name = &name;
+        async move {
+            let found = journal.page(name, part, limit).await;
+            let found = found.unwrap_or_else(|error| panic!("what was appended can be read in pages: {error}"));
+            found.iter().map(|recorded| recorded.seq.0).collect::<Vec<_>>()
+        }
+    };
+    let (after, before) = (|seq| Part::After(Seq(seq)), |seq| Part::Before(Some(Seq(seq))));
+    let cases: [(Part, usize, &[u64]); 9] = [
+        (after(0), 2, &[1, 2]),
+        (after(2), 2, &[3, 4]),
+        (after(4), 2, &[5]),
+        (after(5), 2, &[]),
+        (after(0), 9, &[1, 2, 3, 4, 5]),
+        (Part::Before(None), 2, &[4, 5]),
+        (before(4), 2, &[2, 3]),
+        (before(2), 2, &[1]),
+        (before(9), 9, &[1, 2, 3, 4, 5]),
+    ];
+    for (part, limit, seqs) in cases {
+        assert_eq!(page(part, limit).await, seqs, "{part:?}, at most {limit}");
+    }
+    let none = journal.page(&secret("nobody"), Part::Before(None), 2).await;
+    assert!(none.is_ok_and(|none| none.is_empty()), "a secret nobody wrote of has no pages");
+}
+
+async fn reads_from_the_newest_record_at_rest(journal: &dyn Journal) {
+    let name = secret("rests");
+    let rest = || {
+        let settled = Secret::new(secret("rests")).as_settled(AT);
+        Event::Settled(Box::new(settled.unwrap_or_else(|| panic!("a secret that never began is at rest"))))
+    };
+    let read = || async {
+        let found = journal.read_settled(&name).await;
+        let found = found.unwrap_or_else(|error| panic!("what was appended can be read: {error}"));
+        found.into_iter().map(|recorded| (recorded.seq.0, recorded.event)).collect::<Vec<_>>()
+    };
+    assert_eq!(read().await, [], "a secret nobody wrote of has no events");
+    append(journal, facts("rests", vec![wave(0), wave(1)])).await;
+    assert_eq!(read().await, [(1, wave(0)), (2, wave(1))], "all events, where none says that it was at rest");
+    append(journal, facts("rests", vec![wave(2), rest()])).await;
+    assert_eq!(read().await, [(4, rest())], "nothing before the record, also of its own write");
+    append(journal, facts("rests", vec![wave(4)])).await;
+    append(journal, facts("rests", vec![rest(), wave(6)])).await;
+    append(journal, facts("rests", vec![wave(7)])).await;
+    assert_eq!(read().await, [(6, rest()), (7, wave(6)), (8, wave(7))], "the newest one, and all after it");
 }
 
 async fn refuses_decisions_on_old_state(journal: &dyn Journal) {

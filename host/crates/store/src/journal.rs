@@ -10,11 +10,12 @@ use crate::state::State;
 use crate::{Store, freezes, leases, seals, sql};
 use async_trait::async_trait;
 use keybaton_engine::ports::journal::{
-    Append, Changes, Cursor, Freeze, Indexed, Journal, JournalError, Lease, Mark, Opened, Recorded, Reply, Scope,
+    Append, Changes, Cursor, Freeze, Indexed, Journal, JournalError, Lease, Mark, Opened, Part, Recorded, Reply, Scope,
     Wanted,
 };
 use keybaton_protocol::event::Event;
 use keybaton_protocol::ids::{Author, CallId, Epoch, Millis, SecretName, Seq};
+use std::collections::VecDeque;
 use std::ops::ControlFlow;
 
 impl Store {
@@ -35,6 +36,41 @@ impl Store {
             Err(error) => Err(error.for_journal()),
         }
     }
+
+    /// Reads the events between two positions backwards, each proven by the chain from its head; `take` keeps what is
+    /// wanted, in order, and says when it has enough. What it has not come to is not read.
+    async fn back(
+        &self,
+        secret: &SecretName,
+        (after, before): (Seq, Option<Seq>),
+        take: impl Fn(&mut VecDeque<Recorded>, Recorded) -> ControlFlow<()> + Send + 'static,
+    ) -> Result<Vec<Recorded>, JournalError> {
+        let secret = secret.clone();
+        self.read_view(move |view| {
+            let mut found = VecDeque::new();
+            let Some(head) = chain::head(view.conn, view.keys, &secret)? else { return Ok(Vec::new()) };
+            let below = before.map_or(u64::MAX, |before| before.0);
+            if head.seq <= after.0 {
+                return Ok(Vec::new());
+            }
+            chain::walk(view.conn, view.keys, &secret, &head, |row| {
+                if row.seq <= after.0 {
+                    return Ok(ControlFlow::Break(()));
+                }
+                if row.after + 1 >= below {
+                    return Ok(ControlFlow::Continue(()));
+                }
+                let events = append::written(&secret, &row)?.events.into_iter().rev();
+                let numbered = (row.after..row.seq).rev().map(|before| Seq(before + 1)).zip(events);
+                let mut wanted = numbered.filter(|(seq, _)| *seq > after && seq.0 < below);
+                let one = |(seq, event)| take(&mut found, Recorded { seq, at: Millis(row.at), event });
+                Ok(wanted.try_for_each(one))
+            })?;
+            Ok(found.into())
+        })
+        .await
+        .map_err(|error| error.for_journal())
+    }
 }
 
 #[async_trait]
@@ -44,28 +80,32 @@ impl Journal for Store {
     }
 
     async fn read(&self, secret: &SecretName, after: Seq) -> Result<Vec<Recorded>, JournalError> {
-        let secret = secret.clone();
-        self.read_view(move |view| {
-            let Some(head) = chain::head(view.conn, view.keys, &secret)? else { return Ok(Vec::new()) };
-            let mut found = Vec::new();
-            if head.seq <= after.0 {
-                return Ok(found);
-            }
-            chain::walk(view.conn, view.keys, &secret, &head, |row| {
-                if row.seq <= after.0 {
-                    return Ok(ControlFlow::Break(()));
-                }
-                let events = append::written(&secret, &row)?.events.into_iter().rev();
-                let numbered = (0..row.seq).rev().map(|before| Seq(before + 1)).zip(events);
-                let new = numbered.take_while(|(seq, _)| *seq > after);
-                found.extend(new.map(|(seq, event)| Recorded { seq, at: Millis(row.at), event }));
-                Ok(ControlFlow::Continue(()))
-            })?;
-            found.reverse();
-            Ok(found)
+        self.page(secret, Part::After(after), usize::MAX).await
+    }
+
+    async fn read_settled(&self, secret: &SecretName) -> Result<Vec<Recorded>, JournalError> {
+        self.back(secret, (Seq(0), None), |found, recorded| {
+            let newest = matches!(recorded.event, Event::Settled(_));
+            found.push_front(recorded);
+            if newest { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })
         .await
-        .map_err(|error| error.for_journal())
+    }
+
+    async fn page(&self, secret: &SecretName, part: Part, limit: usize) -> Result<Vec<Recorded>, JournalError> {
+        let (between, forward) = match part {
+            Part::After(after) => ((after, None), true),
+            Part::Before(before) => ((Seq(0), before), false),
+        };
+        self.back(secret, between, move |found, recorded| {
+            if !forward && found.len() >= limit {
+                return ControlFlow::Break(());
+            }
+            found.push_front(recorded);
+            found.truncate(limit);
+            ControlFlow::Continue(())
+        })
+        .await
     }
 
     async fn index(&self) -> Result<Vec<Indexed>, JournalError> {

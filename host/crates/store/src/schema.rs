@@ -18,6 +18,7 @@ pub(crate) struct Migration {
 pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { number: 1, sql: include_str!("../migrations/0001_initial.sql") },
     Migration { number: 2, sql: include_str!("../migrations/0002_proposals.sql") },
+    Migration { number: 3, sql: include_str!("../migrations/0003_settled.sql") },
 ];
 
 /// The newest schema that this binary knows.

@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use keybaton_engine::ports::journal::{
-    Append, Changes, Cursor, Freeze, Indexed, Journal, JournalError, Lease, Opened, Recorded, Reply, Scope, Wanted,
+    Append, Changes, Cursor, Freeze, Indexed, Journal, JournalError, Lease, Opened, Part, Recorded, Reply, Scope,
+    Wanted,
 };
 use keybaton_protocol::ids::{Author, CallId, Epoch, Millis, SecretName, Seq};
 use std::sync::Arc;
@@ -48,6 +49,14 @@ impl Journal for Counted {
 
     async fn read(&self, secret: &SecretName, after: Seq) -> Result<Vec<Recorded>, JournalError> {
         self.inner.read(secret, after).await
+    }
+
+    async fn read_settled(&self, secret: &SecretName) -> Result<Vec<Recorded>, JournalError> {
+        self.inner.read_settled(secret).await
+    }
+
+    async fn page(&self, secret: &SecretName, part: Part, limit: usize) -> Result<Vec<Recorded>, JournalError> {
+        self.inner.page(secret, part, limit).await
     }
 
     async fn index(&self) -> Result<Vec<Indexed>, JournalError> {

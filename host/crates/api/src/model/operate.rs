@@ -112,8 +112,10 @@ pub struct ListParams {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct HistoryParams {
-    /// Only events after this position.
+    /// Only events after this position, the first ones of them.
     pub after: Option<u64>,
+    /// Only events before this position, the last ones of them; 0: the last of all.
+    pub before: Option<u64>,
     /// At most this many, 1 to 1000.
     pub limit: Option<u32>,
 }

@@ -242,6 +242,8 @@ pub struct History {
     pub events: Vec<HistoryEvent>,
     /// Pass as `after` for the next page; absent on the last.
     pub next: Option<u64>,
+    /// Pass as `before` for the page before this one, where this one was asked for so; absent on the first.
+    pub earlier: Option<u64>,
 }
 
 impl From<views::Summary> for SecretSummary {

@@ -5,7 +5,7 @@ use super::extract::Params;
 use super::workload::own_secret;
 use crate::auth::{Operator, Workload};
 use crate::context::{Context, Open, OpenSlot};
-use crate::limits::{MAX_COALESCED, MAX_STREAM_LIFE, STREAM_KEEP_ALIVE};
+use crate::limits::{MAX_COALESCED, MAX_PAGE, MAX_STREAM_LIFE, STREAM_KEEP_ALIVE};
 use crate::model::{ChangedEvent, EventParams, HistoryEvent, OwnSecrets, WatchParams};
 use crate::problem::{Problem, ProblemDetails};
 use axum::extract::State;
@@ -14,6 +14,7 @@ use axum::response::IntoResponse;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures::stream::{self, Stream};
 use keybaton_engine::EngineError;
+use keybaton_engine::ports::journal::Part;
 use keybaton_engine::requests::Changed;
 use keybaton_protocol::ids::{SecretName, Seq};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -75,7 +76,7 @@ async fn events(
     operator.within(secret.namespace().as_str())?;
     let resumed = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
     let after = Seq(resumed.or(params.after).unwrap_or(0));
-    let mut journal = Journal { ear, context, secret, after, ready: VecDeque::new() };
+    let mut journal = Journal { ear, context, secret, after, ready: VecDeque::new(), more: false };
     journal.read().await?;
     Ok(kept_alive(stream::unfold(journal, async |mut journal| {
         let event = journal.next().await?;
@@ -183,11 +184,15 @@ struct Journal {
     secret: SecretName,
     after: Seq,
     ready: VecDeque<Event>,
+    /// There is more on record than is ready.
+    more: bool,
 }
 
 impl Journal {
     async fn read(&mut self) -> Result<(), Problem> {
-        for entry in self.context.engine().history(&self.secret, self.after).await? {
+        let entries = self.context.engine().history(&self.secret, Part::After(self.after), MAX_PAGE as usize).await?;
+        self.more = entries.len() == MAX_PAGE as usize;
+        for entry in entries {
             self.after = Seq(entry.seq);
             let event = named("journal").id(entry.seq.to_string());
             self.ready.extend(event.json_data(HistoryEvent::from(entry)));
@@ -200,10 +205,11 @@ impl Journal {
             if let Some(event) = self.ready.pop_front() {
                 return Some(event);
             }
-            let look = match self.ear.listen().await? {
-                Heard::Lagged => true,
-                Heard::Changed(changed) => changed.secret == self.secret && changed.seq > self.after,
-            };
+            let look = self.more
+                || match self.ear.listen().await? {
+                    Heard::Lagged => true,
+                    Heard::Changed(changed) => changed.secret == self.secret && changed.seq > self.after,
+                };
             if look && let Err(problem) = self.read().await {
                 // The client comes back with the last id it saw, and is told then what is wrong.
                 tracing::warn!(secret = %self.secret, problem = problem.kind().name(), "ending a stream of events");

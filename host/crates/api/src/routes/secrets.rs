@@ -5,10 +5,11 @@ use crate::auth::Operator;
 use crate::context::Context;
 use crate::limits::MAX_PAGE;
 use crate::model::{History, HistoryParams, ListParams, SecretList, SecretStatus};
-use crate::problem::{Problem, ProblemDetails};
+use crate::problem::{Kind, Problem, ProblemDetails};
 use axum::Json;
 use axum::extract::State;
 use keybaton_engine::ListQuery;
+use keybaton_engine::ports::journal::Part;
 use keybaton_engine::views::Summary;
 use keybaton_protocol::ids::{Namespace, SecretName, Seq};
 use utoipa_axum::router::OpenApiRouter;
@@ -87,9 +88,25 @@ async fn history(
 ) -> Result<Json<History>, Problem> {
     let secret = operator.secret(&namespace, &name)?;
     let limit = page(params.limit);
-    let mut entries = context.engine().history(&secret, Seq(params.after.unwrap_or(0))).await?;
+    let part = match (params.after, params.before) {
+        (Some(_), Some(_)) => return Err(Problem::new(Kind::Invalid, "a page is after a position or before one")),
+        (None, Some(before)) => Part::Before((before > 0).then_some(Seq(before))),
+        (after, None) => Part::After(Seq(after.unwrap_or(0))),
+    };
+    // One more than asked tells whether there is another page.
+    let mut entries = context.engine().history(&secret, part, limit + 1).await?;
     let more = entries.len() > limit;
-    entries.truncate(limit);
-    let next = entries.last().filter(|_| more).map(|entry| entry.seq);
-    Ok(Json(History { secret: secret.to_string(), events: entries.into_iter().map(Into::into).collect(), next }))
+    let (mut next, mut earlier) = (None, None);
+    match part {
+        Part::After(_) => {
+            entries.truncate(limit);
+            next = entries.last().filter(|_| more).map(|entry| entry.seq);
+        }
+        Part::Before(_) => {
+            entries.drain(..entries.len().saturating_sub(limit));
+            earlier = entries.first().filter(|_| more).map(|entry| entry.seq);
+        }
+    }
+    let events = entries.into_iter().map(Into::into).collect();
+    Ok(Json(History { secret: secret.to_string(), events, next, earlier }))
 }

@@ -23,7 +23,7 @@ impl Actor {
                 Item::Fetch(fetching) => self.fetch(fetching, batch).await?,
                 Item::Wake | Item::Look(_) => Answer::None,
                 Item::TookOver(took) => {
-                    self.state().trail.spec = Some(took.spec);
+                    self.state().trail.0.spec = Some(took.spec);
                     Answer::Recorded
                 }
             };

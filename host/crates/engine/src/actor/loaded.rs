@@ -6,7 +6,8 @@ use crate::ports::journal::{Journal, JournalError, Mark, Recorded};
 use crate::views::Standing;
 use keybaton_protocol::Illegal;
 use keybaton_protocol::event::{Event, Outcome};
-use keybaton_protocol::ids::{Digest, Generation, Millis, SecretName, Seq, TargetId};
+use keybaton_protocol::ids::{Generation, Millis, SecretName, Seq, TargetId};
+use keybaton_protocol::settled::Trail as Kept;
 use keybaton_protocol::state::Secret;
 use keybaton_protocol::step::{Ending, PlanKind};
 
@@ -18,29 +19,22 @@ pub(crate) struct Loaded {
     pub(crate) marked: Mark,
 }
 
-/// What the due time and the list need, folded beside the protocol's state.
+/// What the due time and the list need, folded beside the protocol's state, and carried by its record at rest.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Trail {
-    rotated_at: Option<Millis>,
-    expires_at: Option<Millis>,
-    not_before: Option<Millis>,
-    failures: u32,
-    closed: bool,
-    kind: Option<PlanKind>,
-    pub(crate) spec: Option<Digest>,
-}
+pub(crate) struct Trail(pub(crate) Kept);
 
 impl Loaded {
-    /// Replays a journal, as it was written.
+    /// Replays a journal, as it was written, from the newest record of the secret at rest on.
     pub(crate) async fn read(
         journal: &dyn Journal,
         name: &SecretName,
         marked: Mark,
         options: &Options,
     ) -> Result<Self, JournalError> {
-        let events = journal.read(name, Seq(0)).await?;
-        let mut loaded = Self { secret: Secret::new(name.clone()), trail: Trail::default(), marked };
-        loaded.trail.spec = marked.spec;
+        let events = journal.read_settled(name).await?;
+        let before = events.first().map_or(Seq(0), |first| Seq(first.seq.0 - 1));
+        let mut loaded = Self { secret: Secret::resuming(name.clone(), before), trail: Trail::default(), marked };
+        loaded.trail.0.spec = marked.spec;
         for recorded in events {
             let Recorded { at, seq, event } = recorded;
             let damaged = |detail| JournalError::Damaged { detail: format!("{name} at {}: {detail}", seq.0) };
@@ -59,7 +53,7 @@ impl Loaded {
 
     /// What the index is to say.
     pub(crate) fn mark(&self) -> Mark {
-        let trail = &self.trail;
+        let trail = &self.trail.0;
         Mark {
             open: !self.secret.at_rest() || self.secret.must_rotate(),
             rotated_at: trail.rotated_at,
@@ -93,7 +87,7 @@ impl Loaded {
             Standing::Retiring
         } else if !secret.managed() {
             Standing::Unmanaged
-        } else if self.trail.closed {
+        } else if self.trail.0.closed {
             Standing::Ended
         } else if secret.current().is_some() {
             Standing::Idle
@@ -106,28 +100,28 @@ impl Loaded {
 impl Trail {
     /// What the newest rotation is, or was, for.
     pub(crate) const fn kind(&self) -> Option<PlanKind> {
-        self.kind
+        self.0.kind
     }
 
     /// Whether the pause after a rotation that did not complete is not over.
     pub(crate) fn pauses(&self, now: Millis) -> bool {
-        self.not_before.is_some_and(|until| until > now)
+        self.0.not_before.is_some_and(|until| until > now)
     }
 
     fn note(&mut self, at: Millis, event: &Event, secret: &Secret, options: &Options) {
         match event {
             Event::Started { kind, pins, .. } => {
-                self.kind = Some(*kind);
-                self.spec = Some(pins.spec);
-                self.closed = false;
+                self.0.kind = Some(*kind);
+                self.0.spec = Some(pins.spec);
+                self.0.closed = false;
             }
             Event::Committed | Event::Reverted => {
-                self.rotated_at = Some(at);
-                self.expires_at = current_expiry(secret);
+                self.0.rotated_at = Some(at);
+                self.0.expires_at = current_expiry(secret);
             }
             // With one slot the target is told after the commit.
             Event::Ended { outcome: Outcome::Done(_), .. } => {
-                self.expires_at = self.expires_at.or_else(|| current_expiry(secret));
+                self.0.expires_at = self.0.expires_at.or_else(|| current_expiry(secret));
             }
             Event::Ended { outcome: Outcome::Observed { live, .. }, .. } => {
                 let expiry = secret.current().and_then(|current| {
@@ -135,28 +129,34 @@ impl Trail {
                     // The target's own account comes first; not every target gives one.
                     seen.map(|one| one.expires_at.or_else(|| current_expiry(secret)))
                 });
-                self.expires_at = expiry.unwrap_or(self.expires_at);
+                self.0.expires_at = expiry.unwrap_or(self.0.expires_at);
             }
             Event::Finished { ending, .. } => self.finished(at, *ending, options),
             // A pause is a length of time, not a date.
-            Event::ClockStepped { by_ms } => self.not_before = self.not_before.map(|until| until.shifted(*by_ms)),
+            Event::ClockStepped { by_ms } => self.0.not_before = self.0.not_before.map(|until| until.shifted(*by_ms)),
             // Nothing is current any more: it waits for its first credential, as if it were new.
-            Event::Lost { .. } => *self = Self { spec: self.spec, ..Self::default() },
+            Event::Lost { .. } => self.0 = Kept { spec: self.0.spec, ..Kept::default() },
+            // A load begins here. What the index says of the declaration may be newer.
+            Event::Settled(settled) => {
+                let spec = self.0.spec.or(settled.trail.spec);
+                self.0 = Kept { spec, ..settled.trail.clone() };
+            }
             // Declared again, it takes over its declaration anew.
-            Event::Unmanaged { .. } => self.spec = None,
+            Event::Unmanaged { .. } => self.0.spec = None,
             _ => {}
         }
     }
 
     fn finished(&mut self, at: Millis, ending: Ending, options: &Options) {
         if ending == Ending::Completed {
-            self.failures = 0;
-            self.not_before = None;
-            self.closed = self.kind == Some(PlanKind::Retire);
+            self.0.failures = 0;
+            self.0.not_before = None;
+            self.0.closed = self.0.kind == Some(PlanKind::Retire);
         } else {
-            let pause = options.restart_base_ms.saturating_mul(1 << self.failures.min(20)).min(options.restart_max_ms);
-            self.failures = self.failures.saturating_add(1);
-            self.not_before = Some(at.plus(pause));
+            let pause =
+                options.restart_base_ms.saturating_mul(1 << self.0.failures.min(20)).min(options.restart_max_ms);
+            self.0.failures = self.0.failures.saturating_add(1);
+            self.0.not_before = Some(at.plus(pause));
         }
     }
 }
@@ -187,11 +187,11 @@ mod tests {
         let pauses: Vec<_> = (0..5)
             .map(|_| {
                 trail.finished(Millis(1_000), Ending::RolledBack, &options);
-                trail.not_before.unwrap().0 - 1_000
+                trail.0.not_before.unwrap().0 - 1_000
             })
             .collect();
         assert_eq!(pauses, [100, 200, 400, 500, 500]);
         trail.finished(Millis(1_000), Ending::Completed, &options);
-        assert_eq!((trail.not_before, trail.failures), (None, 0));
+        assert_eq!((trail.0.not_before, trail.0.failures), (None, 0));
     }
 }

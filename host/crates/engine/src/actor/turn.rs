@@ -115,10 +115,13 @@ impl Actor {
     }
 
     /// Takes an event that was decided on into the state and the write. A contradiction stops deciding here.
-    pub(super) fn fold(&mut self, event: Event, batch: &mut Batch) -> Result<(), Setback> {
+    pub(super) fn fold(&mut self, mut event: Event, batch: &mut Batch) -> Result<(), Setback> {
         let at = self.now();
         let options = &self.shared.options;
         let loaded = self.loaded.as_mut().expect("loaded at the start of the turn");
+        if let Event::Settled(settled) = &mut event {
+            settled.trail = loaded.trail.0.clone();
+        }
         if let Err(illegal) = loaded.fold(at, &event, options) {
             tracing::error!(secret = %self.name, event = event.name(), %illegal, "a decision contradicts the table; nothing is decided for this secret before its journal is read again");
             self.broken = true;

@@ -2,7 +2,8 @@
 
 use super::faults::{Dead, Moment, Trace};
 use crate::ports::journal::{
-    Append, Changes, Cursor, Freeze, Indexed, Journal, JournalError, Lease, Opened, Recorded, Reply, Scope, Wanted,
+    Append, Changes, Cursor, Freeze, Indexed, Journal, JournalError, Lease, Opened, Part, Recorded, Reply, Scope,
+    Wanted,
 };
 use async_trait::async_trait;
 use keybaton_protocol::ids::{Author, CallId, Epoch, Millis, SecretName, Seq};
@@ -42,6 +43,16 @@ impl Journal for FaultyJournal {
     async fn read(&self, secret: &SecretName, after: Seq) -> Result<Vec<Recorded>, JournalError> {
         self.alive()?;
         self.inner.read(secret, after).await
+    }
+
+    async fn read_settled(&self, secret: &SecretName) -> Result<Vec<Recorded>, JournalError> {
+        self.alive()?;
+        self.inner.read_settled(secret).await
+    }
+
+    async fn page(&self, secret: &SecretName, part: Part, limit: usize) -> Result<Vec<Recorded>, JournalError> {
+        self.alive()?;
+        self.inner.page(secret, part, limit).await
     }
 
     async fn index(&self) -> Result<Vec<Indexed>, JournalError> {

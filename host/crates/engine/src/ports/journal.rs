@@ -126,6 +126,15 @@ pub struct Recorded {
     pub event: Event,
 }
 
+/// Which part of a journal is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The first ones after a position.
+    After(Seq),
+    /// The last ones before a position, or at the end.
+    Before(Option<Seq>),
+}
+
 /// A lease on deciding for one secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lease {
@@ -203,6 +212,10 @@ pub trait Journal: Send + Sync {
     async fn append(&self, append: Append) -> Result<Seq, JournalError>;
     /// Events after `after`, in order.
     async fn read(&self, secret: &SecretName, after: Seq) -> Result<Vec<Recorded>, JournalError>;
+    /// Events from the newest `Settled` on, in order; all where there is none. What comes before it is not read.
+    async fn read_settled(&self, secret: &SecretName) -> Result<Vec<Recorded>, JournalError>;
+    /// At most so many events of a part, in order. No more than these are held at once.
+    async fn page(&self, secret: &SecretName, part: Part, limit: usize) -> Result<Vec<Recorded>, JournalError>;
     /// Every secret that has a journal, with its mark, or what is wrong with it. Read once at start. Fails where it can't be
     /// told which secret is damaged.
     async fn index(&self) -> Result<Vec<Indexed>, JournalError>;

@@ -7,8 +7,7 @@ use keybaton_protocol::ids::{Author, Place, RotationId};
 use keybaton_protocol::policy::Members;
 
 /// The journal's events as people read them; `open` is the rotation that was open before the first.
-pub(crate) fn entries(events: &[Recorded]) -> Vec<HistoryEntry> {
-    let mut open: Option<RotationId> = None;
+pub(crate) fn entries(mut open: Option<RotationId>, events: &[Recorded]) -> Vec<HistoryEntry> {
     let mut out = Vec::with_capacity(events.len());
     for recorded in events {
         if let Event::Started { rotation, .. } = &recorded.event {
@@ -324,6 +323,7 @@ fn orders(event: &Event) -> Line {
                 .with("next", &next.0)
                 .by(author)
         }
+        Event::Settled(_) => Line::new("at rest: a load of it begins here"),
         Event::Unmanaged { author } => Line::new("its declaration is gone; nothing is destroyed").by(author),
         other => Line::new(other.name()),
     }

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use keybaton_engine::ports::journal::{
-    Append, Changes, Cursor, Freeze, Indexed, Journal, JournalError, Lease, Mark, Opened, Recorded, Reply, Scope,
+    Append, Changes, Cursor, Freeze, Indexed, Journal, JournalError, Lease, Mark, Opened, Part, Recorded, Reply, Scope,
     Wanted,
 };
 use keybaton_engine::ports::secret::SecretBytes;
@@ -37,6 +37,8 @@ struct Inner {
     shared: bool,
     /// Whose journals grew, in order.
     moved: Vec<SecretName>,
+    /// How many events the last load was given.
+    loaded: usize,
 }
 
 /// The journal.
@@ -117,6 +119,11 @@ impl MemoryJournal {
         inner.books.values().flat_map(|book| book.seals.values().cloned()).collect()
     }
 
+    /// How many events the last load of a secret was given.
+    pub fn loaded(&self) -> usize {
+        self.0.lock().unwrap().loaded
+    }
+
     pub fn mark(&self, secret: &SecretName) -> Mark {
         self.0.lock().unwrap().books[secret].mark
     }
@@ -163,6 +170,27 @@ impl Journal for MemoryJournal {
         }
         let after = usize::try_from(after.0).unwrap();
         Ok(self.events(secret).into_iter().skip(after).collect())
+    }
+
+    async fn read_settled(&self, secret: &SecretName) -> Result<Vec<Recorded>, JournalError> {
+        let mut all = self.read(secret, Seq(0)).await?;
+        let newest = all.iter().rposition(|recorded| matches!(recorded.event, Event::Settled(_)));
+        let read = all.split_off(newest.unwrap_or(0));
+        self.0.lock().unwrap().loaded = read.len();
+        Ok(read)
+    }
+
+    async fn page(&self, secret: &SecretName, part: Part, limit: usize) -> Result<Vec<Recorded>, JournalError> {
+        let mut all = self.read(secret, Seq(0)).await?;
+        match part {
+            Part::After(after) => all.retain(|recorded| recorded.seq > after),
+            Part::Before(before) => {
+                all.retain(|recorded| before.is_none_or(|before| recorded.seq < before));
+                all.drain(..all.len().saturating_sub(limit));
+            }
+        }
+        all.truncate(limit);
+        Ok(all)
     }
 
     async fn index(&self) -> Result<Vec<Indexed>, JournalError> {

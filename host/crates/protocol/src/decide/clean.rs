@@ -9,6 +9,10 @@ use crate::ids::Millis;
 use crate::state::Secret;
 use crate::step::{CallKind, Step};
 
+/// Events after which a secret at rest is put on record whole, so that a load reads about as many. A rotation is 40 to 85
+/// events: one record for each, or for every second one, in the write that ends it.
+const SETTLED_AFTER: u64 = 64;
+
 /// A long timer does not begin anew when its process ends: now and then its time is put on record.
 pub(super) fn note_time(secret: &Secret, now: Millis) -> Option<Say> {
     let due = secret.tick_due(now)?;
@@ -59,4 +63,10 @@ pub(super) fn open_for_loose(secret: &Secret, _: Millis) -> Option<Say> {
 pub(super) fn await_running(secret: &Secret, _: Millis) -> Option<Say> {
     let running = secret.running_calls().next()?;
     Some(Say::Wait(None, Waiting::Call(running)))
+}
+
+/// At rest, and long enough since that was last put on record: replay is to begin here.
+pub(super) fn settle(secret: &Secret, now: Millis) -> Option<Say> {
+    let settled = (secret.unsettled() >= SETTLED_AFTER).then(|| secret.as_settled(now))??;
+    Some(Say::Record(vec![Event::Settled(Box::new(settled))]))
 }

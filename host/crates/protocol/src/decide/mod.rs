@@ -42,6 +42,7 @@ const ALWAYS: &[Rule] = &[
     clean::try_unlisted,
     clean::await_running,
     emergency::compare_after_restore,
+    clean::settle,
 ];
 
 /// The running rotation, step by step. Not while it is held, nor before a restored secret is reconciled.

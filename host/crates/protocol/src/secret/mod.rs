@@ -7,6 +7,7 @@ pub mod generation;
 pub mod membership;
 pub mod retirement;
 pub mod rotation;
+pub mod settled;
 pub mod state;
 pub(crate) mod table;
 

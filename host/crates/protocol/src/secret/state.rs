@@ -21,6 +21,8 @@ use std::sync::Arc;
 pub struct Secret {
     pub(in crate::secret) name: SecretName,
     pub(in crate::secret) seq: Seq,
+    /// Where the newest [`crate::settled::Settled`] is; 0 where there is none.
+    pub(in crate::secret) settled: Seq,
     pub(in crate::secret) clock: Millis,
     pub(in crate::secret) steady: Steady,
     /// A process has measured the time between all events since it said so ([`crate::event::Event::ClockResumed`]).
@@ -122,6 +124,7 @@ impl Secret {
         Self {
             name,
             seq: Seq(0),
+            settled: Seq(0),
             clock: Millis(0),
             steady: Steady(0),
             measured: false,

@@ -74,6 +74,7 @@ impl Secret {
         match (stand, event) {
             // The rotation's course.
             (Idle, E::Started { .. }) => self.started(event),
+            (Idle, E::Settled(settled)) => self.settle(settled),
             (Prepare, E::Supplied { generation, minted, .. }) => self.supplied(*generation, minted),
             (Prepare, E::Staged) => self.staged(),
             (Prepare, E::Committed) => self.committed(),
@@ -141,6 +142,7 @@ impl Secret {
             E::Lost { next, .. } => self.lost(*next),
             E::Started { .. } | E::Supplied { .. } | E::Staged | E::Committed | E::RollingBack { .. } => WRONG_STAND,
             E::WaveOpened { .. } | E::Draining | E::Reverting { .. } | E::Reverted | E::Finished { .. } => WRONG_STAND,
+            E::Settled(_) => WRONG_STAND,
         }
     }
 }

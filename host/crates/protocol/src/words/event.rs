@@ -7,44 +7,14 @@ pub use crate::answers::{HostAnswer, Outcome};
 use crate::evidence::Evidence;
 use crate::ids::{
     Author, CallId, ConsumerName, Digest, Epoch, Generation, Incarnation, Millis, OperationId, Ordinal, Place, Replica,
-    RotationId, SealLabel, Slot, TargetId,
+    RotationId, Slot, TargetId,
 };
+pub use crate::minted::{Live, Minted};
 pub use crate::pins::Pins;
 use crate::policy::{ConsumerPolicy, Members, Policy};
+use crate::settled::Settled;
 use crate::step::{CallKind, Ending, PlanKind, Step, names};
 use std::fmt;
-
-/// One credential as the target lists it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Live {
-    /// The target's own id of it.
-    pub id: TargetId,
-    /// The slot it is in, where the target has slots.
-    pub slot: Option<Slot>,
-    /// Whether it would be accepted now.
-    pub active: bool,
-    /// When the target made it.
-    pub created_at: Option<Millis>,
-    /// When it ends by itself.
-    pub expires_at: Option<Millis>,
-    /// When it was last used, as far as the target tells.
-    pub last_used_at: Option<Millis>,
-    /// Sessions open with it now, as far as the target tells.
-    pub live_uses: Option<u32>,
-}
-
-/// What a minted or imported credential is called, without its secrets.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Minted {
-    /// The target's id, where it has one already.
-    pub id: Option<TargetId>,
-    /// Public fields that consumers receive.
-    pub attributes: Vec<(String, String)>,
-    /// For the journal only.
-    pub facts: Vec<(String, String)>,
-    /// Secret fields: name, and the label under which the bytes are sealed. Empty for an unknown value.
-    pub fields: Vec<(String, SealLabel)>,
-}
 
 /// The fact by which a call tells when a credential ends by itself: seconds since the Unix epoch, as text. It counts
 /// until the target is observed.
@@ -418,6 +388,8 @@ pub enum Event {
         /// Next generation number, past the highest any consumer reports.
         next: Generation,
     },
+    /// All that is known at rest, in one record: replay may begin here, and what came before is history.
+    Settled(Box<Settled>),
     /// The declaration is gone; nothing is destroyed.
     Unmanaged {
         /// Who.
@@ -474,6 +446,7 @@ impl Event {
             Self::Restored { .. } => "restored",
             Self::Reconciled { .. } => "reconciled",
             Self::Lost { .. } => "lost",
+            Self::Settled(_) => "settled",
             Self::Unmanaged { .. } => "unmanaged",
         }
     }

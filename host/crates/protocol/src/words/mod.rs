@@ -7,6 +7,7 @@ pub mod event;
 pub mod evidence;
 pub mod fault;
 pub mod ids;
+pub(crate) mod minted;
 pub(crate) mod pins;
 pub mod plan;
 pub mod policy;

@@ -11,7 +11,7 @@ use keybaton_protocol::step::PlanKind;
 use keybaton_protocol::{admit, decide, offer};
 use stateright::{Checker, Model, Property};
 
-use crate::common::{Sim, author, consumer, id, pins, policy};
+use crate::common::{Sim, author, consumer, id, pins, policy, told_by_one_record};
 use crate::target::Target;
 use crate::world::{Act, CONSUMER, LEASE_MS, Workload, World};
 
@@ -205,6 +205,9 @@ impl Model for Bounds {
             Property::always("6: abandon leads to startable", |_, world| startable(world)),
             Property::always("nothing is stuck for ever", |_, world| never_stuck(world)),
             Property::always("no restore is a dead end", |_, world| leads_on(world)),
+            Property::always("at rest, one record tells everything", |_, world: &World| {
+                told_by_one_record(&world.secret, world.now).is_ok()
+            }),
             Property::sometimes("a rotation completes", |_, world: &World| world.endings.contains("completed")),
             Property::sometimes("a rollback completes", |model: &Self, world: &World| {
                 world.endings.contains("rolled-back") || model.troubles == [Trouble::Crowds]
@@ -559,9 +562,10 @@ fn never_stuck(world: &World) -> bool {
 fn told(world: &World) -> String {
     let status = keybaton_protocol::status(&world.secret, world.now);
     format!(
-        "broken {:?}\ngenerations {:#?}\nrotation {:?}\nretirements {:?}\ncalls {:?}\nheld {:?}\nwaiting {:?}\n\
+        "broken {:?}\none record {:?}\ngenerations {:#?}\nrotation {:?}\nretirements {:?}\ncalls {:?}\nheld {:?}\nwaiting {:?}\n\
          target {:?}\nwire {:?}\ndoing {:?}\nworkloads {:?}\nconsumers {:?}",
         world.broken,
+        told_by_one_record(&world.secret, world.now),
         status.generations.iter().map(|it| (it.generation.0, it.role, &it.places)).collect::<Vec<_>>(),
         status.rotation.map(|it| (it.phase, it.step, it.aim, it.failures)),
         status.retirements,

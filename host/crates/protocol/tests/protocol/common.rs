@@ -435,3 +435,70 @@ pub(crate) fn live(name: &str, created_at: Millis) -> keybaton_protocol::event::
         live_uses: None,
     }
 }
+
+/// At rest, one record tells everything: replayed alone it makes the state that it leaves behind, and whoever asks that
+/// state is answered as before it was written. What is wrong, if not.
+pub(crate) fn told_by_one_record(secret: &Secret, now: Millis) -> Result<(), String> {
+    let Some(settled) = secret.as_settled(now) else { return Ok(()) };
+    let (settled, mut whole) = (Event::Settled(Box::new(settled)), secret.clone());
+    whole.record(now, &settled).map_err(|illegal| illegal.to_string())?;
+    let mut alone = Secret::resuming(secret.name().clone(), secret.seq());
+    alone.replay(now, &settled).map_err(|illegal| illegal.to_string())?;
+    if alone != whole {
+        return Err(format!("replayed alone it is {alone:#?}\nand not {whole:#?}"));
+    }
+    for at in [now, now.plus(3_600_000)] {
+        let before = keybaton_protocol::Status { seq: whole.seq(), ..keybaton_protocol::status(secret, at) };
+        if before != keybaton_protocol::status(&whole, at) {
+            return Err(format!("it stood {before:#?}\nand stands {:#?}", keybaton_protocol::status(&whole, at)));
+        }
+        let due = next(secret, at);
+        if secret.unsettled() < 64 && due != next(&whole, at) {
+            return Err(format!("{due:?} was due, and {:?} is", next(&whole, at)));
+        }
+        for (consumer, replica) in secret.replicas().keys() {
+            let offered = keybaton_protocol::offer(secret, consumer, replica, at);
+            if offered != keybaton_protocol::offer(&whole, consumer, replica, at) {
+                return Err(format!("{replica} was offered {offered:?}"));
+            }
+        }
+        if let Some(command) = asked(secret).iter().find(|it| admit(secret, it, at) != admit(&whole, it, at)) {
+            return Err(format!("{command:?} is answered in another way"));
+        }
+    }
+    Ok(())
+}
+
+/// What people and consumers may ask of a secret at rest.
+fn asked(secret: &Secret) -> Vec<Command> {
+    let last = secret.pins().map_or_else(|| pins(native(), policy(Vec::new())), |last| Box::new(Pins::clone(last)));
+    let reason = || "asked".to_owned();
+    let generation = secret.current().unwrap_or(Generation(1));
+    let start = |kind| Command::Start {
+        rotation: id("asked"),
+        kind,
+        cause: "operator".to_owned(),
+        author: author(),
+        pins: last.clone(),
+    };
+    let mut all: Vec<_> = PlanKind::ALL.iter().copied().map(start).collect();
+    all.extend([
+        Command::Release { author: author() },
+        Command::Freeze { author: author() },
+        Command::Thaw { author: author() },
+        Command::Override { generation, reason: reason(), author: author() },
+        Command::Compromise { generation, disable_first: true, author: author() },
+        Command::Reconcile { author: author(), next: secret.next_generation() },
+    ]);
+    for ((consumer, replica), state) in secret.replicas() {
+        let (consumer, replica) = (consumer.clone(), replica.clone());
+        let lives = state.past.iter().chain([&state.incarnation]).cloned();
+        all.extend(lives.map(|incarnation| Command::Fetch {
+            consumer: consumer.clone(),
+            replica: replica.clone(),
+            incarnation,
+            generation,
+        }));
+    }
+    all
+}

@@ -22,6 +22,7 @@ mod random;
 mod refusals;
 mod restored;
 mod resumed;
+mod settled;
 mod strangers;
 mod times;
 mod waves;

@@ -3,13 +3,14 @@
 
 use crate::common::{
     Sim, alternate, author, consumer, evidence, fault, id, live, minted, native, one_slot, pins, policy,
+    told_by_one_record,
 };
 use keybaton_protocol::action::Action;
 use keybaton_protocol::command::Command;
 use keybaton_protocol::event::{Event, HoldReason, HostAnswer, Outcome, RetireCause};
 use keybaton_protocol::evidence::{EvidenceKind, Purpose};
 use keybaton_protocol::fault::FailureClass;
-use keybaton_protocol::ids::{CallId, Digest, Epoch, Generation, Millis, OperationId, Ordinal, Place};
+use keybaton_protocol::ids::{CallId, Digest, Epoch, Generation, Millis, OperationId, Ordinal, Place, Seq};
 use keybaton_protocol::policy::{AtDeadline, Policy};
 use keybaton_protocol::profile::Profile;
 use keybaton_protocol::step::{CallKind, Ending, PlanKind, Step};
@@ -23,6 +24,8 @@ enum Move {
     /// Carry out what is decided; the outcome of a call is drawn.
     Decide(u8),
     Pass(u64),
+    /// Put on record whole, where it is at rest.
+    Settle,
 }
 
 fn profiles() -> impl Strategy<Value = Profile> {
@@ -215,6 +218,7 @@ fn moves() -> impl Strategy<Value = Move> {
         1 => calls().prop_map(Move::Event),
         1 => retirements().prop_map(Move::Event),
         1 => (0_u64..5_000).prop_map(Move::Pass),
+        1 => Just(Move::Settle),
     ]
 }
 
@@ -271,7 +275,16 @@ fn play(profile: Profile, policy: Policy, moves: Vec<Move>) {
             }
             Move::Decide(drawn) => carry_out(&mut sim, &mut journal, drawn),
             Move::Pass(ms) => sim.now = sim.now.plus(ms),
+            Move::Settle => {
+                let Some(settled) = sim.secret.as_settled(sim.now) else { continue };
+                let settled = Event::Settled(Box::new(settled));
+                assert!(
+                    check(&mut sim.secret, &mut journal, sim.now, &settled),
+                    "made of this very state, and illegal"
+                );
+            }
         }
+        told_by_one_record(&sim.secret, sim.now).expect("it is legal");
         let shown = status(&sim.secret, sim.now);
         assert_eq!(shown.seq, sim.secret.seq());
         drop(offer(&sim.secret, &id("api"), &id("one"), sim.now));
@@ -281,6 +294,12 @@ fn play(profile: Profile, policy: Policy, moves: Vec<Move>) {
         replayed.record(*at, event).expect("what was accepted once is accepted again");
     }
     assert_eq!(replayed, sim.secret, "recovery is replay");
+    let newest = journal.iter().rposition(|(_, event)| matches!(event, Event::Settled(_)));
+    let mut resumed = Secret::resuming(id("prod/app"), Seq(newest.unwrap_or(0) as u64));
+    for (at, event) in &journal[newest.unwrap_or(0)..] {
+        resumed.replay(*at, event).expect("what was accepted once is accepted again");
+    }
+    assert_eq!(resumed, sim.secret, "also from the newest record of it at rest on");
 }
 
 proptest! {

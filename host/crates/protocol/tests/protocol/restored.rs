@@ -257,6 +257,7 @@ fn a_refused_credential_is_tried_again_and_may_be_put_back() {
     sim.run();
     assert_eq!(outcome(&sim), Outcome::Matches, "tried at once, as was asked");
     sim.command(&reconcile());
+    sim.run();
     assert_eq!(sim.decide(), Action::Idle);
 }
 

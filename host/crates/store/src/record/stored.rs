@@ -3,13 +3,15 @@
 use super::RecordError;
 use keybaton_protocol::evidence::{EvidenceKind, Purpose};
 use keybaton_protocol::fault::{Blame, FailureClass};
+use keybaton_protocol::generation::Liveness;
 use keybaton_protocol::ids::{
     Author, CallId, ConsumerName, Digest, Epoch, Generation, Incarnation, Millis, OperationId, Ordinal, Place,
-    PluginName, Replica, RotationId, SealLabel, Seq, Slot, TargetId,
+    PluginName, Replica, RotationId, SealLabel, Seq, Slot, Steady, TargetId,
 };
 use keybaton_protocol::policy::{AtDeadline, ConsumerKind, ConsumerRole};
 use keybaton_protocol::profile::Minter;
-use keybaton_protocol::step::{CallKind, Ending, PlanKind, Step};
+use keybaton_protocol::step::{CallKind, Ending, Phase, PlanKind, Step};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A stored shape of the value `M`.
 pub(crate) trait Stored<M>: Sized {
@@ -60,7 +62,7 @@ macro_rules! number {
         }
     )* };
 }
-number!(u64: Millis, Seq);
+number!(u64: Millis, Seq, Steady);
 number!(u32: CallId, Epoch, Generation, Ordinal);
 
 macro_rules! named {
@@ -82,11 +84,11 @@ named!(
     Ending,
     EvidenceKind,
     FailureClass,
+    Liveness,
     Minter,
-    PlanKind,
-    Purpose,
-    Step
+    Phase
 );
+named!(PlanKind, Purpose, Step);
 
 impl<M, S: Stored<M>> Stored<Option<M>> for Option<S> {
     fn store(model: &Option<M>) -> Self {
@@ -125,5 +127,35 @@ impl<A, B, SA: Stored<A>, SB: Stored<B>> Stored<(A, B)> for (SA, SB) {
 
     fn load(self) -> Result<(A, B), RecordError> {
         Ok((self.0.load()?, self.1.load()?))
+    }
+}
+
+impl<A, B, C, SA: Stored<A>, SB: Stored<B>, SC: Stored<C>> Stored<(A, B, C)> for (SA, SB, SC) {
+    fn store(model: &(A, B, C)) -> Self {
+        (SA::store(&model.0), SB::store(&model.1), SC::store(&model.2))
+    }
+
+    fn load(self) -> Result<(A, B, C), RecordError> {
+        Ok((self.0.load()?, self.1.load()?, self.2.load()?))
+    }
+}
+
+impl<K: Ord, V, SK: Stored<K>, SV: Stored<V>> Stored<BTreeMap<K, V>> for Vec<(SK, SV)> {
+    fn store(model: &BTreeMap<K, V>) -> Self {
+        model.iter().map(|(key, value)| (SK::store(key), SV::store(value))).collect()
+    }
+
+    fn load(self) -> Result<BTreeMap<K, V>, RecordError> {
+        self.into_iter().map(|(key, value)| Ok((key.load()?, value.load()?))).collect()
+    }
+}
+
+impl<M: Ord, S: Stored<M>> Stored<BTreeSet<M>> for Vec<S> {
+    fn store(model: &BTreeSet<M>) -> Self {
+        model.iter().map(S::store).collect()
+    }
+
+    fn load(self) -> Result<BTreeSet<M>, RecordError> {
+        self.into_iter().map(S::load).collect()
     }
 }

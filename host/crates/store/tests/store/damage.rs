@@ -4,6 +4,8 @@ use crate::support::{Place, any_number, facts, seal, sealing, secret, wave};
 use crate::tables::{act, enrolment, identity, proposal, spec};
 use keybaton_engine::ports::journal::{Freeze, Journal, JournalError, Mark, Recorded, Scope};
 use keybaton_engine::ports::secret::SecretBytes;
+use keybaton_protocol::Secret;
+use keybaton_protocol::event::Event;
 use keybaton_protocol::ids::{Generation, Millis, Seq};
 use keybaton_store::conformance::unseal;
 use keybaton_store::{Store, StoreError};
@@ -237,6 +239,27 @@ async fn a_damaged_journal_is_neither_read_nor_written_and_others_go_on() {
     assert_eq!(known, [named("a/one", false), named("a/three", false), named("a/two", true)], "the others are listed");
     assert_eq!(store.read(&secret("a/three"), Seq(0)).await.unwrap().len(), 1);
     assert_eq!(store.append(facts("a/three", vec![wave(2)])).await.unwrap(), Seq(2));
+}
+
+#[tokio::test]
+async fn a_load_from_the_newest_record_at_rest_proves_what_it_reads_and_reads_nothing_before_it() {
+    let rest = || Event::Settled(Box::new(Secret::new(secret("a/b")).as_settled(Millis(1)).unwrap()));
+    // Which row is edited by its sequence, whether a load names it, and whether a proof of the whole does.
+    for (edited, load, whole) in [(1, false, true), (2, true, true), (3, true, true)] {
+        let place = Place::new();
+        let store = place.create();
+        for event in [wave(1), rest(), wave(3)] {
+            store.append(facts("a/b", vec![event])).await.unwrap();
+        }
+        drop(store);
+        let raw = Connection::open(place.db()).unwrap();
+        raw.execute("UPDATE journal SET at = at + 1 WHERE seq = ?1", [edited]).unwrap();
+        drop(raw);
+        let store = place.open().unwrap();
+        let read = store.read_settled(&secret("a/b")).await;
+        assert_eq!(matches!(read, Err(JournalError::Damaged { .. })), load, "row {edited}: {read:?}");
+        assert_eq!(store.verify().await.is_err(), whole, "row {edited}");
+    }
 }
 
 /// Everything an outsider can read of the store.

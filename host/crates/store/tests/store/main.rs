@@ -15,6 +15,7 @@ mod journal;
 mod keys;
 #[cfg(test)]
 mod records;
+mod rest;
 #[cfg(test)]
 mod samples;
 #[cfg(test)]

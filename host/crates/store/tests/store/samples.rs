@@ -96,7 +96,7 @@ fn started(overlap: Overlap, slot: Option<&str>, plan: Option<Vec<Step>>) -> Eve
     }
 }
 
-fn minted() -> Minted {
+pub(crate) fn minted() -> Minted {
     Minted {
         id: Some(text("AKIAEXAMPLE")),
         attributes: vec![("user".to_owned(), "app_a".to_owned())],
@@ -109,7 +109,7 @@ pub(crate) fn ended(outcome: Outcome) -> Event {
     Event::Ended { call: CallId(3), outcome }
 }
 
-fn live(id: &str, known: bool) -> Live {
+pub(crate) fn live(id: &str, known: bool) -> Live {
     let at = |at| known.then_some(Millis(at));
     Live {
         id: text(id),
@@ -142,6 +142,7 @@ pub(crate) fn events() -> Vec<Event> {
     all.extend(calling());
     all.extend(consuming());
     all.extend(ending());
+    all.extend(crate::rest::events());
     all
 }
 

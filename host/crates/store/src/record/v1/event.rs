@@ -4,6 +4,7 @@ use super::outcome::{
     EvidenceRecord, HoldReasonRecord, HostAnswerRecord, MintedRecord, OutcomeRecord, RetireCauseRecord,
 };
 use super::policy::{ConsumerRecord, MembersRecord, PinsRecord, PolicyRecord};
+use super::settled::SettledRecord;
 use crate::record::mirror::record_enum;
 use keybaton_protocol::event::Event;
 
@@ -74,6 +75,7 @@ record_enum!(EventRecord => Event {
     Restored { epoch: u32, #[serde(default, skip_serializing_if = "std::ops::Not::not")] strict: bool },
     Reconciled { author: String, next: u32 },
     Lost { reason: String, author: String, next: u32 },
+    Settled(settled: Box<SettledRecord>),
     Unmanaged { author: String },
 });
 
@@ -102,5 +104,5 @@ kinds! {
     Released => "released", Overridden => "overridden", Compromised => "compromised", Frozen => "frozen",
     Thawed => "thawed", Finished => "finished", Ticked => "ticked", ClockStepped => "clock-stepped",
     ClockResumed => "clock-resumed", Begun => "begun", Restored => "restored", Reconciled => "reconciled",
-    Lost => "lost", Unmanaged => "unmanaged",
+    Lost => "lost", Settled => "settled", Unmanaged => "unmanaged",
 }

@@ -5,4 +5,6 @@ pub(crate) mod event;
 pub(crate) mod mark;
 mod outcome;
 mod policy;
+pub(crate) mod settled;
+mod standing;
 pub(crate) mod write;

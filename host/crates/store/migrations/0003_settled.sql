@@ -1,0 +1,2 @@
+-- Schema 3: journals may hold `settled`, a secret at rest in one record. No table changes; the number keeps a binary that
+-- does not know the record from opening the store and taking its journals for damaged.
