@@ -371,3 +371,35 @@ async fn a_changed_policy_reaches_the_running_rotation_when_asked() {
     assert_eq!(host.ending("team/one").await, "rolled-back");
     host.down().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_says_when_an_edited_cadence_is_due_next_and_a_stuck_secret_keeps_no_new_one_back() {
+    let (server, mut host, file) = served("cli-edited", &[secret("one", NOBODY)]).await;
+    server.execute("CREATE ROLE two_owner NOLOGIN").await.unwrap();
+    server.execute("CREATE ROLE three_owner NOLOGIN").await.unwrap();
+    let declared = std::fs::read_to_string(&file).unwrap() + &secret("two", NOBODY);
+    std::fs::write(&file, &declared).unwrap();
+    host.ends(&["apply", "--allow-weaker", &file], exit::DONE).await;
+    for name in ["team/one", "team/two"] {
+        host.ends(&["rotate", name, "--wait"], exit::DONE).await;
+    }
+    let rotated_at = host.done(&["status", "team/one"]).await["summary"]["rotated_at"].as_u64().unwrap();
+    let edited = declared.replacen("{ manual: true }", "{ every: 1d }", 1);
+    assert_ne!(edited, declared, "{declared}");
+    std::fs::write(&file, &edited).unwrap();
+    let plan = host.ends(&["plan", &file], exit::DONE).await.json();
+    assert_eq!(plan["secrets"][0]["due_at"], rotated_at + 86_400_000, "{plan:#}");
+    let shown = host.run_as_given(&["plan", &file], "").await.out;
+    assert!(shown.contains("due in 23h"), "{shown}");
+
+    server.execute("DROP ROLE two_a").await.unwrap();
+    std::fs::write(&file, format!("{edited}{}", secret("three", NOBODY))).unwrap();
+    let plan = host.ends(&["plan", &file], exit::INVALID).await.json();
+    let blocked = |name: &str| {
+        let line = plan["secrets"].as_array().unwrap().iter().find(|it| it["secret"] == name).unwrap();
+        !line["blocks"].as_array().unwrap().is_empty()
+    };
+    assert_eq!((blocked("team/two"), blocked("team/three")), (true, false), "{plan:#}");
+    host.ends(&["apply", "--allow-weaker", &file], exit::DONE).await;
+    host.ends(&["rotate", "team/three", "--wait"], exit::DONE).await;
+}

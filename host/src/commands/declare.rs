@@ -1,5 +1,6 @@
 //! `plan` and `apply`: declarations go to the host as text, and come back as changes, blocks and diagnostics.
 
+use super::show::ahead;
 use crate::cli::{Apply, Common, Plan};
 use crate::client::Client;
 use crate::exit::{Context, Exit, Failure};
@@ -116,6 +117,9 @@ fn change_lines(change: &SecretChange) -> String {
         for line in lines {
             text.push_str(&format!("\n    {} {line}", paint(tone, word)));
         }
+    }
+    if matches!(change.change, Change::Added | Change::Changed) && change.due_at.is_some() {
+        text.push_str(&format!("\n    {} {}", paint(Tone::Dim, "due"), ahead(change.due_at)));
     }
     text
 }

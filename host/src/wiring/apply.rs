@@ -27,7 +27,7 @@ impl Host {
     pub(crate) async fn applied(&self, order: ApplyOrder, caller: &Caller) -> Result<ApplyReport, Failure> {
         let mut force = self.force.lock().await;
         let Planned { report, specs } = self.plan_on(&force, &order.files, order.prune, caller).await?;
-        let refused = if report.blocked() {
+        let refused = if report.refused() {
             Some("something blocks it; what is in force stays".to_owned())
         } else if report.weakens() && !order.allow_weaker {
             Some(
@@ -81,8 +81,13 @@ impl Host {
             let (mut line, found) = self.examined(force, &loaded, spec, &aim, changed.get(&spec.name)).await?;
             line.blocks.extend(clashes.get(&spec.name).cloned().unwrap_or_default());
             line.warns.extend(notes(spec, &specs, &force.connections));
+            if line.change == Change::Unchanged {
+                let place = |it: Diagnostic| format!("{}:{}:{}: {}", it.file, it.line, it.column, it.message);
+                line.blocks.extend(found.into_iter().map(place));
+            } else {
+                report.diagnostics.extend(found);
+            }
             report.secrets.push(line);
-            report.diagnostics.extend(found);
         }
         let removed = changed.values().filter(|change| matches!(change, change::Change::Removed { .. }));
         report.secrets.extend(removed.map(|change| SecretChange {

@@ -100,10 +100,17 @@ pub struct PlanReport {
 }
 
 impl PlanReport {
-    /// Whether it can't be applied.
+    /// Whether something in it is wrong.
     #[must_use]
     pub fn blocked(&self) -> bool {
         !self.diagnostics.is_empty() || self.secrets.iter().any(|secret| !secret.blocks.is_empty())
+    }
+
+    /// Whether it can't be applied. What blocks a secret that stays as it is keeps no other one back.
+    #[must_use]
+    pub fn refused(&self) -> bool {
+        let stays = |secret: &&SecretChange| secret.change == Change::Unchanged;
+        !self.diagnostics.is_empty() || self.secrets.iter().any(|it| !stays(&it) && !it.blocks.is_empty())
     }
 
     /// Whether applying it would change anything.
