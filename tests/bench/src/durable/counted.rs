@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use keybaton_engine::ports::journal::{
-    Append, Changes, Cursor, Freeze, Indexed, Journal, JournalError, Lease, Opened, Part, Recorded, Reply, Scope, Wanted,
+    Append, Changes, Cursor, Freeze, Indexed, Journal, JournalError, Lease, Opened, Part, Recorded, Reply, Scope,
+    Wanted,
 };
 use keybaton_protocol::ids::{Author, CallId, Epoch, Millis, SecretName, Seq};
 use std::sync::Arc;
