@@ -9,7 +9,8 @@ use super::order::{Kill, MOMENTS, Moment};
 use async_trait::async_trait;
 use keybaton_engine::harness::{Answered, Around, Beside, Calls, HostCalls};
 use keybaton_engine::ports::journal::{
-    Append, Changes, Cursor, Freeze, Indexed, Journal, JournalError, Lease, Opened, Part, Recorded, Reply, Scope, Wanted,
+    Append, Changes, Cursor, Freeze, Indexed, Journal, JournalError, Lease, Opened, Part, Recorded, Reply, Scope,
+    Wanted,
 };
 use keybaton_engine::ports::rotator::{CallRecorder, CallRequest, Rotator};
 use keybaton_engine::ports::secret::Seal;
