@@ -1,7 +1,7 @@
 //! The benchmarks: keybaton beside its bounds and its peers, all measured in one run. Prints a table, and writes the same
 //! to `bench.json` in cargo's target folder. A missed goal is printed as missed; nothing is asserted about time.
 //!
-//! `keybaton-bench [--quick] [NAME…]`, where NAME is one of `call`, `durable`, `postgres`, `scheduler`; all by default.
+//! `keybaton-bench [--quick] [NAME…]`, where NAME is one of `call`, `durable`, `history`, `postgres`, `scheduler`; all by default.
 //! `--quick` is for trying it out: its numbers mean nothing.
 
 mod call;
@@ -9,6 +9,7 @@ mod component;
 mod durable;
 mod fleet;
 mod heap;
+mod history;
 mod postgres;
 mod progress;
 mod report;
@@ -34,6 +35,8 @@ pub(crate) struct Scale {
     pub(crate) window: Duration,
     /// Single operations that are timed one by one.
     pub(crate) singles: usize,
+    /// Rotations that a secret has behind it.
+    pub(crate) rotations: &'static [usize],
     /// Declared secrets.
     pub(crate) secrets: &'static [usize],
     /// Secrets that fall due in one second.
@@ -45,6 +48,8 @@ const FULL: Scale = Scale {
     windows: 5,
     window: Duration::from_secs(2),
     singles: 2_000,
+    // Ten years of one an hour are the last.
+    rotations: &[10, 1_000, 87_600],
     secrets: &[1_000, 100_000, 1_000_000],
     due: 10_000,
 };
@@ -54,11 +59,12 @@ const QUICK: Scale = Scale {
     windows: 2,
     window: Duration::from_millis(300),
     singles: 20,
+    rotations: &[10, 100],
     secrets: &[1_000, 2_000],
     due: 500,
 };
 
-const ALL: [&str; 4] = ["call", "durable", "postgres", "scheduler"];
+const ALL: [&str; 5] = ["call", "durable", "history", "postgres", "scheduler"];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -99,6 +105,7 @@ async fn bench(name: &str, scale: &Scale) -> Result<Vec<Row>, Failure> {
     match name {
         "call" => call::run(scale).await,
         "durable" => durable::run(scale).await,
+        "history" => history::run(scale).await,
         "postgres" => postgres::run(scale).await,
         "scheduler" => scheduler::run(scale).await,
         other => Err(format!("`{other}` is not to be run").into()),

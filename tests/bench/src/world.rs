@@ -53,7 +53,7 @@ impl Random for Chance {
 /// A new store in a folder of its own below the system's temporary one; both go when this is dropped.
 pub(crate) struct Disk {
     pub(crate) store: Store,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Disk {
@@ -61,7 +61,15 @@ impl Disk {
         let folder = tempfile::tempdir()?;
         let kek = Kek::generate(&folder.path().join("kek"))?;
         let store = Store::create(&folder.path().join("data"), kek)?;
-        Ok(Self { store, _folder: folder })
+        Ok(Self { store, folder })
+    }
+
+    /// How large the database is, in bytes, whether it is in its file yet or not.
+    pub(crate) fn bytes(&self) -> Result<u64, Failure> {
+        let path = self.folder.path().join("data/keybaton.db");
+        let conn = rusqlite::Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        let bytes = "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()";
+        Ok(u64::try_from(conn.query_row(bytes, [], |row| row.get::<_, i64>(0))?)?)
     }
 }
 

@@ -41,7 +41,8 @@
 //! 5. The data key of a generation is erased in the same write as its [`event::Event::Erased`].
 //! 6. Plugin bytes stay as long as [`Secret::pinned`] names them.
 //! 7. A rotation is started where [`Secret::must_rotate`] says so, due or not.
-//! 8. `depends` consumers are stated for by the host: `adopted`, with `target` evidence, once no live credential of
+//! 8. What it folds beside the state goes into the [`settled::Trail`] of each `Settled` that it appends.
+//! 9. `depends` consumers are stated for by the host: `adopted`, with `target` evidence, once no live credential of
 //!    theirs derives from the old one.
 //!
 //! # Where things are
@@ -61,6 +62,8 @@
 //!   evidence is withdrawn or a place comes back, an earlier step simply is not done.
 //! - A retirement is one mechanism for every end: previous, pending on rollback, current on retire, orphans, and what
 //!   is compromised. It outlives its rotation and keeps its evidence gate.
+//! - Replay may begin at [`event::Event::Settled`], which tells a secret at rest whole; [`Secret::resuming`] is where it
+//!   does. The journal before it is history.
 //! - Guards are in [`Secret::record`], not in [`decide()`] alone: a journal that ends a credential without evidence is
 //!   refused, whoever wrote it. A guard may be loosened freely; one that is tightened must go by record version.
 //! - Timers run on [`ids::Steady`], time that has certainly passed: a step of the clock adds nothing to it, nor does a

@@ -24,11 +24,17 @@ pub(crate) struct Counts {
 pub(crate) struct Counted {
     inner: Arc<dyn Journal>,
     counts: [AtomicU64; 3],
+    loads: AtomicU64,
 }
 
 impl Counted {
     pub(crate) fn new(inner: Arc<dyn Journal>) -> Self {
-        Self { inner, counts: Default::default() }
+        Self { inner, counts: Default::default(), loads: AtomicU64::new(0) }
+    }
+
+    /// How often a secret was loaded.
+    pub(crate) fn loads(&self) -> u64 {
+        self.loads.load(Ordering::Relaxed)
     }
 
     pub(crate) fn counts(&self) -> Counts {
@@ -52,6 +58,7 @@ impl Journal for Counted {
     }
 
     async fn read_settled(&self, secret: &SecretName) -> Result<Vec<Recorded>, JournalError> {
+        self.loads.fetch_add(1, Ordering::Relaxed);
         self.inner.read_settled(secret).await
     }
 

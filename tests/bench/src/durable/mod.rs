@@ -11,7 +11,8 @@ use crate::report::{Beside, Goal, Row};
 use crate::stats::median;
 use crate::world::{self, Disk, author};
 use crate::{Failure, Scale};
-use counted::{Counted, Counts};
+pub(crate) use counted::Counted;
+use counted::Counts;
 pub(crate) use instant::{Instant, PLUGIN, SETTINGS};
 use keybaton_engine::Options;
 use keybaton_engine::ports::journal::{Journal, Recorded};
@@ -40,18 +41,18 @@ pub(crate) async fn run(scale: &Scale) -> Result<Vec<Row>, Failure> {
     engine.declare(declared.collect::<Result<_, _>>()?, author()).await?;
     let sample = names[0].clone();
     let mut fleet = Fleet::issue(&engine, names).await?;
-    let before = journal.counts();
+    let (before, size) = (journal.counts(), disk.bytes()?);
     let rates = fleet
         .rates(scale.warm_up, scale.windows, scale.window, |rate| {
             say("durable rotations", &format!("{rate:.0} per second"));
         })
         .await?;
     let rotations = fleet.check().await?;
-    let after = journal.counts();
+    let (after, grown) = (journal.counts(), disk.bytes()? - size);
     let events = last_rotation(&journal.read(&sample, Seq(0)).await?)?;
     drop(fleet);
     engine.shutdown().await;
-    let written = each(before, after, rotations);
+    let written = Written { bytes: grown as f64 / rotations.max(1) as f64, ..each(before, after, rotations) };
     let load = Load { commit: (written.events / written.appends * IN_FLIGHT as f64) as usize, rotation: events };
     say("durable rotations", &format!("raw SQLite, {} events to a commit", load.commit));
     let folder = tempfile::tempdir()?;
@@ -65,6 +66,7 @@ struct Written {
     appends: f64,
     events: f64,
     attached: f64,
+    bytes: f64,
 }
 
 fn each(before: Counts, after: Counts, rotations: u64) -> Written {
@@ -73,6 +75,7 @@ fn each(before: Counts, after: Counts, rotations: u64) -> Written {
         appends: each(before.appends, after.appends),
         events: each(before.events, after.events),
         attached: each(before.attached, after.attached),
+        bytes: 0.0,
     }
 }
 
@@ -91,5 +94,6 @@ fn rows(rate: f64, bound: f64, written: &Written) -> Vec<Row> {
         row("  journal writes", written.appends),
         row("  events in them", written.events),
         row("  replies, sealed values and erasures in them", written.attached),
+        Row::new("  bytes that the store grows by", written.bytes, "B per rotation"),
     ]
 }

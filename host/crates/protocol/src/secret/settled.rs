@@ -135,6 +135,10 @@ impl Secret {
         kept.forget_closed_calls();
         kept.steady = self.steady_at(at);
         kept.clock = self.clock.max(at);
+        Some(kept.into_settled())
+    }
+
+    fn into_settled(self) -> Settled {
         let Self {
             clock,
             steady,
@@ -162,20 +166,19 @@ impl Secret {
             managed,
             places_by_hand,
             finished,
-            // The journal tells these.
             name: _,
             seq: _,
             settled: _,
             replaying: _,
-            // At rest there are none.
+            // The journal tells those; of these there are none at rest.
             previous: _,
             rotation: _,
             retirements: _,
             loose: _,
             hold: _,
             restored: _,
-        } = kept;
-        Some(Settled {
+        } = self;
+        Settled {
             clock,
             steady,
             measured,
@@ -202,7 +205,7 @@ impl Secret {
             places_by_hand,
             finished,
             trail: Trail::default(),
-        })
+        }
     }
 
     /// The state becomes what the record says. What is on record already is taken as it is, also where nothing came

@@ -284,7 +284,7 @@ fn play(profile: Profile, policy: Policy, moves: Vec<Move>) {
                 );
             }
         }
-        told_by_one_record(&sim.secret, sim.now).expect("it is legal");
+        told_by_one_record(&sim.secret, sim.now).expect("at rest, one record tells everything");
         let shown = status(&sim.secret, sim.now);
         assert_eq!(shown.seq, sim.secret.seq());
         drop(offer(&sim.secret, &id("api"), &id("one"), sim.now));
