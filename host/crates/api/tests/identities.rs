@@ -47,7 +47,7 @@ async fn a_replayed_enrolment_is_told_apart_and_audited_after_a_restart_too() {
         (last.action.as_str(), last.subject.as_str(), last.from.as_str()),
         ("enrol", "payments/web", "127.0.0.1")
     );
-    assert_eq!(last.verdict, keybaton_api::ports::Verdict::Refused("enrolment-used".to_owned()));
+    assert_eq!(last.verdict, keybaton_engine::ports::audit::Verdict::Refused("enrolment-used".to_owned()));
     let id = token.split('_').nth(1).unwrap();
     assert!(last.detail.contains(id), "which enrolment: {}", last.detail);
     let before = fixture.auditor.entries().len();

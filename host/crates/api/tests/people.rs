@@ -4,7 +4,7 @@
 
 mod support;
 
-use keybaton_api::ports::Verdict;
+use keybaton_engine::ports::audit::Verdict;
 use keybaton_protocol::evidence::EvidenceKind;
 use keybaton_protocol::policy::Policy;
 use keybaton_protocol::step::PlanKind;

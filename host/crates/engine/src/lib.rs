@@ -20,7 +20,7 @@ mod follow;
 pub mod harness;
 mod limits;
 mod metrics;
-mod nonces;
+pub mod nonces;
 mod options;
 mod people;
 pub mod ports;

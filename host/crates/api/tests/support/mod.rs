@@ -10,7 +10,6 @@ pub mod target;
 
 use doubles::{MemoryAuditor, MemoryIdentities, MemoryProposals, OsRandom, Roster, ShiftedClock};
 use keybaton_api::ca::Authority;
-use keybaton_api::ports::{Identities, Identity, Subject};
 use keybaton_api::serve::{Patience, Server};
 use keybaton_api::server_cert::ServerCertificate;
 use keybaton_api::tokens::{Token, TokenKind};
@@ -127,6 +126,8 @@ impl Fixture {
         let clock = Arc::new(HostClock::new(Arc::clone(&self.clock) as _));
         let engine = Engine::start(keybaton_engine::Parts {
             journal,
+            freezes: Arc::clone(&self.journal) as _,
+            nonces: None,
             rotator: Arc::new(Scripted { target: Arc::clone(&self.target) }),
             clock,
             random: Arc::new(OsRandom),
@@ -238,7 +239,7 @@ fn context(fixture: &Fixture, engine: Engine) -> Context {
         identities: Arc::clone(&fixture.identities) as _,
         proposals: Arc::clone(&fixture.proposals) as _,
         administration: Arc::new(Roster::new(&fixture.declared)),
-        auditor: Arc::clone(&fixture.auditor) as _,
+        audit: Arc::clone(&fixture.auditor) as _,
         clock: Arc::clone(&fixture.clock) as _,
         pin: fixture.certificate.authority().pin(),
         ca_pem: fixture.certificate.authority().pem().to_owned(),

@@ -386,12 +386,15 @@ async fn start(
     random: &Arc<TestRandom>,
     trace: &Arc<Trace>,
 ) -> Result<Engine, EngineError> {
-    let journal: Arc<dyn Journal> = Arc::clone(journal) as _;
+    let store: Arc<dyn Journal> = Arc::clone(journal) as _;
+    let clock = Arc::new(HostClock::new(Arc::clone(clock) as _));
     let rotator: Arc<dyn Rotator> = Arc::new(Scripted { target: Arc::clone(target) });
     Engine::start(Parts {
-        journal: Arc::new(FaultyJournal::new(journal, Arc::clone(trace))),
+        journal: Arc::new(FaultyJournal::new(store, Arc::clone(trace))),
+        freezes: Arc::clone(journal) as _,
+        nonces: Some(journal.nonces(&clock) as _),
         rotator: Arc::new(Around::new(rotator, FaultyCalls(Arc::clone(trace)))),
-        clock: Arc::new(HostClock::new(Arc::clone(clock) as _)),
+        clock,
         random: Arc::clone(random) as _,
         options: Options { restart_base_ms: 1_000, look_again_ms: LOOK_AGAIN_MS, ..Options::default() },
     })
