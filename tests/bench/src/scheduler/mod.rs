@@ -75,7 +75,8 @@ async fn sized(secrets: usize, due: usize) -> Result<Vec<Row>, Failure> {
 async fn fixed_bytes() -> Result<i64, Failure> {
     let disk = world::Disk::new()?;
     heap::begin();
-    let engine = world::engine(Arc::new(disk.store.clone()), &disk.store, Arc::new(Instant), Options::default()).await?;
+    let engine =
+        world::engine(Arc::new(disk.store.clone()), &disk.store, Arc::new(Instant), Options::default()).await?;
     let fixed = heap::end();
     engine.shutdown().await;
     Ok(fixed)

@@ -6,8 +6,8 @@ use crate::auth::Operator;
 use crate::context::Context;
 use crate::limits::MAX_PAGE;
 use crate::model::{
-    AuditEntry, AuditLog, AuditReport, BackupReport, BackupRequest, FreezeRequest, FreezeScope, Freezes, LimitParams, Overview,
-    StandingFreeze,
+    AuditEntry, AuditLog, AuditReport, BackupReport, BackupRequest, FreezeRequest, FreezeScope, Freezes, LimitParams,
+    Overview, StandingFreeze,
 };
 use crate::problem::{Kind, Problem, ProblemDetails};
 use axum::Json as Answer;

@@ -167,7 +167,6 @@ impl Identities for MemoryIdentities {
     async fn drop_enrolment(&self, id: &str) -> Result<bool, StorageError> {
         Ok(self.enrolments.lock().unwrap().remove(id).is_some_and(|(_, used)| !used))
     }
-
 }
 
 #[derive(Default)]

@@ -17,6 +17,7 @@ use keybaton_api::{Context, Lifetimes, Parts};
 use keybaton_engine::clock::HostClock;
 use keybaton_engine::declared::Declared;
 use keybaton_engine::ports::clock::Clock;
+use keybaton_engine::ports::identities::{Identities, Identity, Subject};
 use keybaton_engine::ports::journal::Journal;
 use keybaton_engine::{Engine, Options};
 use keybaton_protocol::evidence::EvidenceKind;

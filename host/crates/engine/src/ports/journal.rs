@@ -4,9 +4,7 @@ use super::secret::{Seal, SecretBytes};
 use super::storage::StorageError;
 use async_trait::async_trait;
 use keybaton_protocol::event::Event;
-use keybaton_protocol::ids::{
-    CallId, Digest, Epoch, Fence, Generation, Millis, Ordinal, SealLabel, SecretName, Seq,
-};
+use keybaton_protocol::ids::{CallId, Digest, Epoch, Fence, Generation, Millis, Ordinal, SealLabel, SecretName, Seq};
 
 /// One atomic write to the journal of one secret.
 #[derive(Debug)]
