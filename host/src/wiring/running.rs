@@ -2,7 +2,6 @@
 
 use super::chance::{SystemClock, SystemRandom};
 use super::connections;
-use super::exit_of;
 use super::host::{Host, InForce};
 use super::logins::Logins;
 use super::managed::Link;
@@ -19,9 +18,10 @@ use keybaton_api::server_cert::ServerCertificate;
 use keybaton_api::{Context, Lifetimes};
 use keybaton_engine::clock::HostClock;
 use keybaton_engine::ports::clock::{Clock, Random};
+use keybaton_engine::ports::journal::JournalError;
 use keybaton_engine::ports::secret::SecretBytes;
 use keybaton_engine::ports::values::Values;
-use keybaton_engine::{Engine, Options, Parts};
+use keybaton_engine::{Engine, EngineError, Options, Parts};
 use keybaton_protocol::command::Command;
 use keybaton_protocol::fault::Blame;
 use keybaton_protocol::ids::Incarnation;
@@ -173,6 +173,14 @@ async fn hold_restored(stores: &Stores, engine: &Engine) -> Result<(), Failure> 
         Some(error) => failure.because(error),
         None => failure,
     })
+}
+
+/// What a failure of the engine to start says to the shell: damage has a code of its own.
+fn exit_of(error: &EngineError) -> Exit {
+    match error {
+        EngineError::Journal(JournalError::Damaged { .. }) => Exit::Damaged,
+        _ => Exit::Failed,
+    }
 }
 
 /// Why the declarations that were in force are not any more.

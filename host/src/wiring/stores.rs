@@ -2,7 +2,7 @@
 
 use super::keys;
 use crate::config::Installation;
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use keybaton_engine::ports::audit::AuditLog;
 use keybaton_engine::ports::backup::Backups;
 use keybaton_engine::ports::freezes::Freezes;
@@ -13,7 +13,7 @@ use keybaton_engine::ports::nonces::Nonces;
 use keybaton_engine::ports::proposals::Proposals;
 use keybaton_engine::ports::specs::Specs;
 use keybaton_engine::ports::values::Values;
-use keybaton_store::{Mode, Store};
+use keybaton_store::{Mode, Store, StoreError};
 use std::sync::Arc;
 
 /// The ports of one store. Cheap to clone; all clones are the same store.
@@ -37,7 +37,8 @@ impl Stores {
     pub(crate) fn open(installation: &Installation) -> Result<Self, Failure> {
         let store = Store::open(&installation.data(), keys::kek(installation)?, Mode::ReadWrite);
         let store = Arc::new(store.map_err(|error| {
-            Failure::new(super::exit_of(&error), "cannot open the store; nothing was started").because(&error)
+            let exit = if matches!(error, StoreError::Damaged { .. }) { Exit::Damaged } else { Exit::Failed };
+            Failure::new(exit, "cannot open the store; nothing was started").because(&error)
         })?);
         Ok(Self {
             journal: Arc::clone(&store) as _,

@@ -34,6 +34,16 @@ async fn an_enrolment_is_good_once() {
 }
 
 #[tokio::test]
+async fn nobody_enrols_as_the_hosts_own_connections() {
+    let fixture = Fixture::new(ALTERNATE).await;
+    let asked = json!({"consumer": "payments/connections", "minutes": 10});
+    let refused = fixture.post("/v1/enrolments", &fixture.operator, &asked).await;
+    assert_eq!(refused.problem(), "refused", "{}", refused.text);
+    let left = fixture.get("/v1/enrolments", &fixture.operator).await.json();
+    assert_eq!(left["enrolments"], json!([]), "no right to it is left");
+}
+
+#[tokio::test]
 async fn a_replayed_enrolment_is_told_apart_and_audited_after_a_restart_too() {
     let mut fixture = Fixture::new(ALTERNATE).await;
     let token = fixture.enrolment("payments/web").await;
