@@ -468,3 +468,12 @@ async fn what_one_host_challenged_a_replica_to_it_states_at_any_other_and_once()
         assert!(matches!(again, Err(EngineError::Proof(ProofError::Nonce))), "{again:?}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_host_on_a_shared_store_that_keeps_no_nonces_does_not_start() {
+    let bench = issued(ALTERNATE).await;
+    assert!(bench.without_nonces().await.is_ok(), "alone on a store, a host keeps them itself");
+    bench.journal.share();
+    let refused = bench.without_nonces().await;
+    assert!(refused.as_ref().is_err_and(|error| error.to_string().contains("nonces")));
+}
