@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::repository::{assert_none, root};
+use crate::repository::{assert_none, files, read, root};
 
 /// Each crate of the workspace and the crates of the workspace it may name. Tests and benchmarks may name all.
 const ARROWS: [(&str, &[&str]); 9] = [
@@ -178,6 +178,24 @@ fn unwelcome(graph: &Graph) -> Vec<String> {
     breaches
 }
 
+/// Where the host names the embedded store: the one place that opens it to serve, and what works on it offline.
+const NAMES_THE_STORE: [&str; 7] = [
+    "host/src/wiring/stores.rs",
+    // The key-encryption key is the store's own type.
+    "host/src/wiring/keys.rs",
+    "host/src/commands/access.rs",
+    "host/src/commands/doctor.rs",
+    "host/src/commands/init.rs",
+    "host/src/commands/key.rs",
+    "host/src/commands/stores.rs",
+];
+
+/// Files of the host that name the store and have its ports.
+fn past_the_ports<'a>(files: impl Iterator<Item = (&'a str, String)>) -> Vec<String> {
+    let names = files.filter(|(path, text)| text.contains("keybaton_store") && !NAMES_THE_STORE.contains(path));
+    names.map(|(path, _)| format!("{path} names the store: it has the engine's ports")).collect()
+}
+
 fn matches(pattern: &str, name: &str) -> bool {
     match pattern.strip_suffix('*') {
         Some(beginning) => name.starts_with(beginning),
@@ -205,6 +223,18 @@ fn every_arrow_of_the_workspace_is_in_the_table() {
 #[test]
 fn nothing_unwelcome_is_reachable() {
     assert_none(&unwelcome(&Graph::of_the_project()));
+}
+
+#[test]
+fn only_the_wiring_and_offline_commands_name_the_store() {
+    let host = files(&root().join("host/src")).into_iter().map(|path| format!("host/src/{}", path.display()));
+    let host: Vec<(String, String)> = host.map(|path| (path.clone(), read(&root().join(path)))).collect();
+    for path in NAMES_THE_STORE {
+        assert!(host.iter().any(|(own, text)| own == path && text.contains("keybaton_store")), "{path} does not");
+    }
+    assert_none(&past_the_ports(host.iter().map(|(path, text)| (path.as_str(), text.clone()))));
+    let breach = [("host/src/wiring/host.rs", "use keybaton_store::Store;".to_owned())];
+    assert_eq!(past_the_ports(breach.into_iter()).len(), 1);
 }
 
 #[test]

@@ -260,6 +260,67 @@ async fn a_damaged_database_is_named_and_never_served() {
     host.down().await;
 }
 
+/// What a probe of readiness is answered.
+async fn readiness(host: &Installation) -> (u16, String) {
+    let authority = std::fs::read(host.dir.join("ca.pem")).unwrap();
+    let authority = reqwest::Certificate::from_pem(&authority).unwrap();
+    let client = reqwest::Client::builder().tls_certs_only([authority]).build().unwrap();
+    let answer = client.get(format!("{}/readyz", host.url)).send().await.unwrap();
+    (answer.status().as_u16(), answer.text().await.unwrap())
+}
+
+/// What `doctor` says of the store.
+async fn store_checks(host: &mut Installation) -> Vec<String> {
+    let looked = host.ends(&["doctor"], exit::FAILED).await.json();
+    let failed = looked.as_array().unwrap().iter().filter(|check| check["what"] == "store" && check["fine"] == false);
+    failed.map(|check| check["detail"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damaged_rows_of_a_journal_are_found_by_doctor_and_told_by_readyz() {
+    let (_server, mut host, _) = served("cli-damaged-rows", &[secret("one", NOBODY)]).await;
+    host.ends(&["rotate", "team/one", "--wait"], exit::DONE).await;
+    host.settled("team/one").await;
+    assert_eq!(readiness(&host).await.0, 200);
+    host.down().await;
+    let database = host.dir.join("data/keybaton.db");
+    let mut bytes = std::fs::read(&database).unwrap();
+    let begins = b"{\"events\":[";
+    let rows: Vec<usize> = (0..bytes.len() - begins.len()).filter(|at| bytes[*at..].starts_with(begins)).collect();
+    assert!(!rows.is_empty(), "rows are found by how they begin");
+    rows.iter().for_each(|at| bytes[at + 2] = b'E');
+    std::fs::write(&database, &bytes).unwrap();
+    let found = store_checks(&mut host).await;
+    assert!(found.iter().all(|detail| detail.contains("team/one at sequence")), "{found:?}");
+    assert!(!found.is_empty());
+    // Its heads hold, so the host starts; what nobody has read yet is found by its own look.
+    host.up(&[]).await;
+    let until = tokio::time::Instant::now() + std::time::Duration::from_secs(30);
+    let told = loop {
+        let (status, text) = readiness(&host).await;
+        if status != 200 {
+            break (status, text);
+        }
+        assert!(tokio::time::Instant::now() < until, "it still calls itself ready");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    };
+    assert!(told.1.contains("keybaton doctor") && !told.1.contains("team/one"), "names no secret: {told:?}");
+    assert_eq!(host.done(&["status"]).await["secrets"][0]["standing"], "damaged");
+    assert_ne!(host.run(&["rotate", "team/one"]).await.code, exit::DONE, "nothing is begun for it");
+    host.down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_cut_short_is_found_by_doctor_and_never_served() {
+    let (_server, mut host, _) = served("cli-cut", &[secret("one", NOBODY)]).await;
+    host.ends(&["rotate", "team/one", "--wait"], exit::DONE).await;
+    host.down().await;
+    let database = std::fs::OpenOptions::new().write(true).open(host.dir.join("data/keybaton.db")).unwrap();
+    database.set_len(database.metadata().unwrap().len() / 2).unwrap();
+    assert!(!store_checks(&mut host).await.is_empty());
+    host.ends(&["serve"], exit::DAMAGED).await;
+}
+
 /// A token for the command line, in a file of the test's folder.
 async fn operator(host: &mut Installation, args: &[&str]) -> String {
     let made = host.done(&[&["operator", "add"], args].concat()).await;

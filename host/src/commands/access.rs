@@ -6,13 +6,12 @@ use crate::cli::{Common, Reset};
 use crate::config::{Installation, write_new};
 use crate::exit::{Context, Exit, Failure};
 use crate::output::{Output, Tone, paint};
-use crate::wiring::audit::StoreAuditor;
 use crate::wiring::chance::SystemClock;
-use crate::wiring::identities::StoreIdentities;
 use crate::wiring::keys;
-use keybaton_api::ports::{Audited, Auditor, Identities, Identity, Subject, Verdict};
 use keybaton_api::tokens::{Token, TokenKind};
+use keybaton_engine::ports::audit::{AuditEntry, AuditLog, Verdict};
 use keybaton_engine::ports::clock::Clock;
+use keybaton_engine::ports::identities::{Identities, Identity, Subject};
 use keybaton_protocol::ids::Millis;
 use keybaton_store::{Mode, Store};
 use std::path::Path;
@@ -65,8 +64,7 @@ pub(crate) fn reset(common: &Common, output: &Output, asked: Reset) -> Result<Ex
 
 /// Audited before and after, like any other request.
 async fn exchange(store: Store, identity: Identity, name: &str, at: Millis) -> Result<usize, Failure> {
-    let auditor = StoreAuditor(store.clone());
-    let entry = |verdict| Audited {
+    let entry = |verdict| AuditEntry {
         at,
         actor: "whoever has the key file".to_owned(),
         from: "offline".to_owned(),
@@ -75,24 +73,20 @@ async fn exchange(store: Store, identity: Identity, name: &str, at: Millis) -> R
         detail: "on a stopped host, with the key-encryption key".to_owned(),
         verdict,
     };
-    auditor.record(entry(Verdict::Asked)).await.failed(Exit::Failed, "nothing was changed")?;
-    let identities = StoreIdentities(store);
-    let all = identities.list().await.failed(Exit::Damaged, "cannot read who operates; nothing was changed")?;
+    store.record(entry(Verdict::Asked)).await.failed(Exit::Failed, "nothing was changed")?;
+    let all = store.list().await.failed(Exit::Damaged, "cannot read who operates; nothing was changed")?;
     let same = |one: &&Identity| {
         let of_name = matches!((&one.subject, &identity.subject),
             (Subject::Operator { name, .. }, Subject::Operator { name: wanted, .. }) if name == wanted);
         of_name && one.revoked_at.is_none()
     };
     let old: Vec<_> = all.iter().filter(same).map(|one| one.id.clone()).collect();
-    identities.put(identity.clone()).await.failed(Exit::Failed, "cannot keep the new token; nothing was changed")?;
+    store.put(identity.clone()).await.failed(Exit::Failed, "cannot keep the new token; nothing was changed")?;
     for id in &old {
-        let gone = identities.revoke(id, at).await;
+        let gone = store.revoke(id, at).await;
         gone.failed(Exit::Failed, "the new token is good, and an earlier one could not be revoked; run it again")?;
     }
-    auditor
-        .record(entry(Verdict::Done))
-        .await
-        .failed(Exit::Failed, "it was done, and the audit log does not say so")?;
+    store.record(entry(Verdict::Done)).await.failed(Exit::Failed, "it was done, and the audit log does not say so")?;
     Ok(old.len())
 }
 

@@ -5,11 +5,11 @@ use crate::config::{Config, Installation, KekSource, Limits, write_new};
 use crate::exit::{Context, Exit, Failure};
 use crate::output::{Output, Tone, paint};
 use crate::wiring::chance::SystemClock;
-use crate::wiring::identities::StoreIdentities;
 use keybaton_api::ca::Authority;
-use keybaton_api::ports::{Identities, Identity, Subject};
 use keybaton_api::tokens::{Token, TokenKind};
 use keybaton_engine::ports::clock::Clock;
+use keybaton_engine::ports::identities::{Identities, Identity, Subject};
+use keybaton_engine::ports::values::Values;
 use keybaton_store::{Kek, Store};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -78,11 +78,10 @@ fn fill(dir: &Path, kek: Kek, config: Config) -> Result<(Installation, String), 
         revoked_at: None,
         supersedes: None,
     };
-    let identities = StoreIdentities(store);
     super::on_tokio(async {
-        let sealed = identities.put_sealed(CA_SEALED_AS, authority.to_sealed()).await;
+        let sealed = store.put_sealed(CA_SEALED_AS, authority.to_sealed()).await;
         sealed.failed(Exit::Failed, "cannot keep the CA")?;
-        identities.put(operator).await.failed(Exit::Failed, "cannot keep the first operator")
+        store.put(operator).await.failed(Exit::Failed, "cannot keep the first operator")
     })?;
     write_new(&dir.join("ca.pem"), authority.pem().as_bytes(), 0o644)?;
     write_new(&dir.join("operator.token"), token.reveal().as_bytes(), 0o600)?;

@@ -7,12 +7,12 @@ use crate::commands::{CA_SEALED_AS, on_tokio};
 use crate::config::Installation;
 use crate::exit::{Context, Exit, Failure};
 use crate::output::{Output, Tone, paint};
-use crate::wiring::identities::StoreIdentities;
 use crate::wiring::{kept, keys};
 use keybaton_api::ca::Authority;
 use keybaton_api::model::{BackupReport, BackupRequest};
-use keybaton_api::ports::Identities;
 use keybaton_api::tokens::Token;
+use keybaton_engine::ports::identities::Identities;
+use keybaton_engine::ports::values::Values;
 use keybaton_store::{Mode, Store};
 use std::path::Path;
 
@@ -73,19 +73,19 @@ pub(crate) fn restore(common: &Common, output: &Output, asked: &Restore) -> Resu
 /// token that lies here is one that the restored store knows.
 fn welcome(installation: &Installation) -> Result<bool, Failure> {
     let store = Store::open(&installation.data(), keys::kek(installation)?, Mode::ReadOnly);
-    let identities = StoreIdentities(store.failed(Exit::Failed, "restored, and cannot be opened")?);
+    let store = store.failed(Exit::Failed, "restored, and cannot be opened")?;
     on_tokio(async {
-        let sealed = identities.get_sealed(CA_SEALED_AS).await.failed(Exit::Damaged, "cannot read the restored CA")?;
+        let sealed = store.get_sealed(CA_SEALED_AS).await.failed(Exit::Damaged, "cannot read the restored CA")?;
         if let Some(sealed) = sealed {
             let authority = Authority::from_sealed(&sealed).failed(Exit::Damaged, "cannot use the restored CA")?;
             let pem = std::fs::write(installation.dir.join("ca.pem"), authority.pem());
             pem.failed(Exit::Failed, "restored, and cannot write ca.pem")?;
         }
-        good_token(&identities, &installation.token()).await
+        good_token(&store, &installation.token()).await
     })
 }
 
-async fn good_token(identities: &StoreIdentities, file: &Path) -> Result<bool, Failure> {
+async fn good_token(identities: &dyn Identities, file: &Path) -> Result<bool, Failure> {
     let text = zeroize::Zeroizing::new(std::fs::read_to_string(file).unwrap_or_default());
     let Some(token) = Token::parse(text.trim()) else { return Ok(false) };
     let found = identities.find(token.id()).await.failed(Exit::Damaged, "cannot read who operates")?;

@@ -1,20 +1,18 @@
-//! The host's own business behind the API: declarations, plugins, connections, audit, backup. Shows no admin identity.
+//! The host's own business behind the API: declarations, plugins, connections, backup. Shows no admin identity.
 
 use super::host::Host;
 use async_trait::async_trait;
 use keybaton_api::model::{
-    ApplyReport, ApproveRequest, AuditEntry, AuditReport, BackupReport, ConnectionTest, ConnectionView, FileInput,
-    Overview, PlanReport, PluginView,
+    ApplyReport, ApproveRequest, BackupReport, ConnectionTest, ConnectionView, FileInput, Overview, PlanReport,
+    PluginView,
 };
-use keybaton_api::ports::{Administration, ApplyOrder, Caller, ConsumerId, Dependants, Failure, FailureKind};
+use keybaton_api::ports::{Administration, ApplyOrder, Caller, Dependants, Failure, FailureKind};
+use keybaton_engine::ports::backup::BackupError;
+use keybaton_engine::ports::identities::ConsumerId;
 use keybaton_protocol::ids::SecretName;
 use keybaton_schedule::connection::{Connection, Source};
 use keybaton_schedule::spec::Spec;
-use keybaton_store::{AuditError, AuditOutcome};
 use std::path::Path;
-
-/// Audit entries that one request may ask for.
-const AUDIT_LIMIT: usize = 10_000;
 
 #[async_trait]
 impl Administration for Host {
@@ -68,56 +66,16 @@ impl Administration for Host {
     }
 
     async fn backup(&self, to: &str) -> Result<BackupReport, Failure> {
-        let made = self.store.backup(Path::new(to)).await;
-        let manifest =
-            made.map_err(|error| Failure::new(FailureKind::Invalid, format!("no backup was made: {error}")))?;
+        let copied = self.stores.backups.back_up(Path::new(to)).await.map_err(|error| match error {
+            BackupError::Refused { .. } => Failure::new(FailureKind::Invalid, format!("no backup was made: {error}")),
+            BackupError::Storage(error) => error.into(),
+        })?;
         Ok(BackupReport {
             to: to.to_owned(),
-            bytes: manifest.bytes,
+            bytes: copied.bytes,
             included: super::kept::included(),
             not_included: super::kept::missing(&self.installation),
         })
-    }
-
-    async fn verify_audit(&self) -> Result<AuditReport, Failure> {
-        match self.store.audit_verify().await {
-            Ok(report) => Ok(AuditReport {
-                intact: true,
-                entries: report.entries,
-                head: report.head.to_string(),
-                broken_at: None,
-            }),
-            Err(AuditError::Broken(broken)) => {
-                Ok(AuditReport { intact: false, entries: broken.at, head: broken.why, broken_at: Some(broken.at) })
-            }
-            Err(AuditError::Store(error)) => Err(super::store_failed(&error)),
-        }
-    }
-
-    async fn audit(&self, limit: u32) -> Result<Vec<AuditEntry>, Failure> {
-        let limit = (limit as usize).clamp(1, AUDIT_LIMIT);
-        let report = self.verify_audit().await?;
-        let after = report.entries.saturating_sub(limit as u64);
-        let entries = self.store.audit_entries(after, limit).await;
-        let entries = entries.map_err(|error| Failure::new(FailureKind::Damaged, error.to_string()))?;
-        let view = |one: keybaton_store::Audited| {
-            let (actor, from) = one.entry.who.split_once(" from ").unwrap_or((&one.entry.who, ""));
-            AuditEntry {
-                seq: one.seq,
-                at: one.entry.at.0,
-                actor: actor.to_owned(),
-                from: from.to_owned(),
-                action: one.entry.what,
-                subject: one.entry.on,
-                detail: one.entry.detail,
-                verdict: match one.entry.outcome {
-                    AuditOutcome::Done => "done".to_owned(),
-                    AuditOutcome::Refused(why) => format!("refused: {why}"),
-                    AuditOutcome::Failed(why) => format!("failed: {why}"),
-                },
-            }
-        };
-        Ok(entries.into_iter().map(view).collect())
     }
 
     async fn overview(&self) -> Result<Overview, Failure> {
@@ -126,8 +84,9 @@ impl Administration for Host {
 
     async fn ready(&self) -> Result<(), Failure> {
         self.soundness.ready()?;
-        self.store
-            .audit_entries(0, 1)
+        self.stores
+            .audit
+            .entries(0, 1)
             .await
             .map(drop)
             .map_err(|error| Failure::new(FailureKind::Unavailable, format!("the store does not answer: {error}")))

@@ -4,19 +4,19 @@ use super::circles::{ADVICE, circle_of};
 use super::connections::{self, Aim};
 use super::declared::{declared, digest_of};
 use super::soundness::Soundness;
+use super::stores::Stores;
 use super::written;
 use crate::config::Installation;
 use keybaton_api::model::{ClockStep, ConnectionTest, ConnectionView, Overdue, Overview, Standing};
 use keybaton_api::ports::{Failure, FailureKind};
 use keybaton_engine::ports::clock::Clock;
-use keybaton_engine::ports::journal::Journal;
+use keybaton_engine::ports::specs::Applied;
 use keybaton_engine::{Engine, ListQuery};
 use keybaton_protocol::ids::{Author, Millis};
 use keybaton_runtime::Runtime;
 use keybaton_runtime::catalog::Catalog;
 use keybaton_schedule::connection::{Admin, Connection, Source};
 use keybaton_schedule::spec::Spec;
-use keybaton_store::{self as store, Store};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::Mutex;
@@ -24,7 +24,7 @@ use tokio::sync::Mutex;
 /// The host's parts.
 pub(crate) struct Host {
     pub(crate) installation: Installation,
-    pub(crate) store: Store,
+    pub(crate) stores: Stores,
     pub(crate) engine: Engine,
     pub(crate) runtime: Arc<Runtime>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -48,7 +48,7 @@ pub(crate) struct InForce {
 impl Host {
     /// Reads the declarations in force out of the store and hands them to the engine.
     pub(crate) async fn declare_stored(&self) -> Result<usize, Failure> {
-        let stored = self.store.list_specs().await.map_err(|error| super::store_failed(&error))?;
+        let stored = self.stores.specs.applied().await?;
         let texts: Vec<(String, String)> = stored.into_iter().map(|spec| (spec.name.to_string(), spec.body)).collect();
         let loaded = written::read(&texts);
         if let Some(problem) = loaded.diagnostics.first() {
@@ -83,9 +83,9 @@ impl Host {
     /// Keeps declarations in the store, then in force.
     pub(crate) async fn keep(&self, force: &mut InForce, specs: Vec<Spec>, by: &Author) -> Result<(), Failure> {
         let now = self.clock.wall();
-        let kept: Vec<store::Spec> = specs
+        let kept = specs
             .iter()
-            .map(|spec| store::Spec {
+            .map(|spec| Applied {
                 name: spec.name.clone(),
                 body: written::written(spec),
                 digest: digest_of(spec),
@@ -93,10 +93,9 @@ impl Host {
                 by: by.clone(),
             })
             .collect();
-        self.store.put_specs(kept).await.map_err(|error| super::store_failed(&error))?;
-        for gone in force.specs.iter().filter(|old| !specs.iter().any(|new| new.name == old.name)) {
-            self.store.remove_spec(&gone.name).await.map_err(|error| super::store_failed(&error))?;
-        }
+        let is_kept = |old: &&Spec| specs.iter().any(|new| new.name == old.name);
+        let gone = force.specs.iter().filter(|old| !is_kept(old)).map(|old| old.name.clone()).collect();
+        self.stores.specs.apply(kept, gone).await?;
         force.specs = specs;
         self.declare(force, by.clone()).await
     }
@@ -144,8 +143,12 @@ impl Host {
                 }
             }
         }
-        let epoch =
-            self.store.epoch().await.map_err(|error| Failure::new(FailureKind::Unavailable, error.to_string()))?;
+        let epoch = self
+            .stores
+            .journal
+            .epoch()
+            .await
+            .map_err(|error| Failure::new(FailureKind::Unavailable, error.to_string()))?;
         let force = self.force.lock().await;
         Ok(Overview {
             version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -8,10 +8,10 @@ use super::logins::Logins;
 use super::managed::Link;
 use crate::exit::Failure;
 use keybaton_engine::ListQuery;
+use keybaton_engine::ports::audit::{AuditEntry, Verdict};
 use keybaton_engine::views::Standing;
 use keybaton_protocol::ids::{Author, ConnectionName};
 use keybaton_schedule::connection::Connection;
-use keybaton_store::{AuditEntry, AuditOutcome};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -76,8 +76,8 @@ impl Live {
                     why,
                     "the connection files were not taken over; those that were read before stay in force"
                 );
-                let refused = AuditOutcome::Refused(why);
-                if let Err(why) = self.audit(ACT, refused, String::new()).await {
+                let refused = Verdict::Refused(why);
+                if let Err(why) = self.audit(refused, String::new()).await {
                     tracing::error!(why, "the audit log did not take the refusal");
                 }
             }
@@ -102,7 +102,7 @@ impl Live {
             return Ok(changes);
         }
         self.check(&force, &new, &changes)?;
-        let asked = self.audit(&format!("{ACT}.{}", super::audit::ASKED), AuditOutcome::Done, changes.told()).await;
+        let asked = self.audit(Verdict::Asked, changes.told()).await;
         asked.map_err(|why| format!("{why}; nothing was changed"))?;
         let taken = |name: &ConnectionName| changes.added.contains(name) || changes.changed.contains(name);
         let replaced = opened.connections.into_iter().filter(|one| taken(&one.name)).collect();
@@ -113,10 +113,10 @@ impl Live {
         // Who logs in with a secret is among its consumers, and what a connection points at is pinned.
         let declared = host.declare(&force, Author::host()).await;
         let outcome = match &declared {
-            Ok(()) => AuditOutcome::Done,
-            Err(error) => AuditOutcome::Failed(error.to_string()),
+            Ok(()) => Verdict::Done,
+            Err(error) => Verdict::Failed(error.to_string()),
         };
-        let audited = self.audit(ACT, outcome, changes.told()).await;
+        let audited = self.audit(outcome, changes.told()).await;
         if let Err(error) = declared {
             tracing::error!(%error, "the new connections are in force, but not all secrets know of it: restart the host");
         }
@@ -169,16 +169,17 @@ impl Live {
         None
     }
 
-    async fn audit(&self, what: &str, outcome: AuditOutcome, detail: String) -> Result<(), String> {
+    async fn audit(&self, verdict: Verdict, detail: String) -> Result<(), String> {
         let entry = AuditEntry {
-            who: format!("{} from signal", Author::host()),
-            what: what.to_owned(),
-            on: "connections".to_owned(),
             at: self.host.clock.wall(),
-            outcome,
+            actor: Author::host().to_string(),
+            from: "signal".to_owned(),
+            action: ACT.to_owned(),
+            subject: "connections".to_owned(),
             detail,
+            verdict,
         };
-        let written = self.host.store.audit_append(entry).await;
+        let written = self.host.stores.audit.record(entry).await;
         written.map(drop).map_err(|error| format!("the audit log takes no entry ({error})"))
     }
 }

@@ -1,28 +1,26 @@
 //! A running host: everything started in order, and stopped in the reverse one.
 
-use super::audit::StoreAuditor;
 use super::chance::{SystemClock, SystemRandom};
 use super::connections;
 use super::host::{Host, InForce};
-use super::identities::StoreIdentities;
-use super::keys;
 use super::logins::Logins;
 use super::managed::Link;
-use super::proposals::StoreProposals;
 use super::reload::Live;
 use super::soundness::{self, Soundness};
+use super::stores::Stores;
 use crate::commands::CA_SEALED_AS;
 use crate::config::Installation;
 use crate::exit::{Context as _, Exit, Failure};
 use keybaton_api::ca::Authority;
-use keybaton_api::ports::{FailureKind, Identities};
+use keybaton_api::ports::FailureKind;
 use keybaton_api::serve::{Patience, Server};
 use keybaton_api::server_cert::ServerCertificate;
 use keybaton_api::{Context, Lifetimes};
 use keybaton_engine::clock::HostClock;
 use keybaton_engine::ports::clock::{Clock, Random};
-use keybaton_engine::ports::journal::{Journal, JournalError};
+use keybaton_engine::ports::journal::JournalError;
 use keybaton_engine::ports::secret::SecretBytes;
+use keybaton_engine::ports::values::Values;
 use keybaton_engine::{Engine, EngineError, Options, Parts};
 use keybaton_protocol::command::Command;
 use keybaton_protocol::fault::Blame;
@@ -31,7 +29,6 @@ use keybaton_runtime::Runtime;
 use keybaton_runtime::cache::Cache;
 use keybaton_runtime::catalog::{Catalog, Lock};
 use keybaton_runtime::connection::Connections;
-use keybaton_store::{Mode, Store, StoreError};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,9 +60,7 @@ pub(crate) struct Running {
 impl Running {
     /// Opens the store, resumes what was open, and listens.
     pub(crate) async fn start(installation: Installation) -> Result<Self, Failure> {
-        let store = Store::open(&installation.data(), keys::kek(&installation)?, Mode::ReadWrite).map_err(|error| {
-            Failure::new(exit_of(&error), "cannot open the store; nothing was started").because(&error)
-        })?;
+        let stores = Stores::open(&installation)?;
         let clock = Arc::new(HostClock::new(Arc::new(SystemClock)));
         let loaded = connections::read_dir(&installation.connections())?.connections;
         let link = Link::new(incarnation());
@@ -76,9 +71,12 @@ impl Running {
         let catalog = Catalog::new(&installation.components(), lock);
         let runtime = Runtime::new(catalog.clone(), ways.clone(), Arc::clone(&clock) as _)
             .failed(Exit::Failed, "cannot set up the sandbox; nothing was started")?;
-        let runtime = Arc::new(runtime.with_cache(Cache::new(&installation.cache(), &*cache_key(&store).await?)));
+        let runtime =
+            Arc::new(runtime.with_cache(Cache::new(&installation.cache(), &*cache_key(&*stores.values).await?)));
         let engine = Engine::start(Parts {
-            journal: Arc::new(store.clone()),
+            journal: Arc::clone(&stores.journal),
+            freezes: Arc::clone(&stores.freezes),
+            nonces: stores.nonces.clone(),
             rotator: runtime.clone(),
             clock: Arc::clone(&clock),
             random: Arc::new(SystemRandom),
@@ -87,16 +85,16 @@ impl Running {
         .await
         .map_err(|error| Failure::new(exit_of(&error), "cannot start the engine").because(&error))?;
         link.open(engine.clone());
-        hold_restored(&store, &engine).await?;
+        hold_restored(&stores, &engine).await?;
         let count = loaded.len();
         let soundness = Arc::new(Soundness::default());
-        let watch = tokio::spawn(soundness::watch(store.clone(), engine.clone(), Arc::clone(&soundness)));
+        let watch = tokio::spawn(soundness::watch(Arc::clone(&stores.inspect), engine.clone(), Arc::clone(&soundness)));
         let host = Arc::new(Host {
             force: Mutex::new(InForce { specs: Vec::new(), connections: loaded, catalog }),
             started_at: clock.wall(),
             soundness,
             installation,
-            store,
+            stores,
             engine: engine.clone(),
             runtime,
             clock,
@@ -139,14 +137,14 @@ fn incarnation() -> Incarnation {
 }
 
 /// The key under which this host marks what it compiled; made at the first start, sealed in the store.
-async fn cache_key(store: &Store) -> Result<Zeroizing<[u8; 32]>, Failure> {
+async fn cache_key(values: &dyn Values) -> Result<Zeroizing<[u8; 32]>, Failure> {
     let mut key = Zeroizing::new([0; 32]);
-    let known = store.get_sealed(CACHE_KEY).await.failed(Exit::Damaged, "cannot read the cache's key")?;
+    let known = values.get_sealed(CACHE_KEY).await.failed(Exit::Damaged, "cannot read the cache's key")?;
     match known.as_ref().map(SecretBytes::expose) {
         Some(bytes) if bytes.len() == key.len() => key.copy_from_slice(bytes),
         _ => {
             SystemRandom.fill(&mut *key);
-            let kept = store.put_sealed(CACHE_KEY, SecretBytes::new(key.to_vec())).await;
+            let kept = values.put_sealed(CACHE_KEY, SecretBytes::new(key.to_vec())).await;
             kept.failed(Exit::Failed, "cannot keep the cache's key")?;
         }
     }
@@ -155,11 +153,11 @@ async fn cache_key(store: &Store) -> Result<Zeroizing<[u8; 32]>, Failure> {
 
 /// What came out of a backup is held, secret by secret, until it has been compared with its target. A secret that was
 /// open when it was copied wakes with the engine and holds itself: it refuses to be held twice, and is waited for.
-async fn hold_restored(store: &Store, engine: &Engine) -> Result<(), Failure> {
-    let epoch = store.epoch().await.failed(Exit::Damaged, "cannot read the epoch")?;
+async fn hold_restored(stores: &Stores, engine: &Engine) -> Result<(), Failure> {
+    let epoch = stores.journal.epoch().await.failed(Exit::Damaged, "cannot read the epoch")?;
     let mut refused = None;
     for _ in 0..HOLD_TRIES {
-        let pending = store.restored_pending().await.failed(Exit::Damaged, "cannot read what was restored")?;
+        let pending = stores.backups.restored_pending().await.failed(Exit::Damaged, "cannot read what was restored")?;
         if pending.is_empty() {
             return Ok(());
         }
@@ -177,11 +175,12 @@ async fn hold_restored(store: &Store, engine: &Engine) -> Result<(), Failure> {
     })
 }
 
-/// What a failure to start says to the shell: damage has a code of its own.
-fn exit_of(error: &(dyn std::error::Error + 'static)) -> Exit {
-    let stored = matches!(error.downcast_ref(), Some(StoreError::Damaged { .. }));
-    let journalled = matches!(error.downcast_ref(), Some(EngineError::Journal(JournalError::Damaged { .. })));
-    if stored || journalled { Exit::Damaged } else { Exit::Failed }
+/// What a failure of the engine to start says to the shell: damage has a code of its own.
+fn exit_of(error: &EngineError) -> Exit {
+    match error {
+        EngineError::Journal(JournalError::Damaged { .. }) => Exit::Damaged,
+        _ => Exit::Failed,
+    }
 }
 
 /// Why the declarations that were in force are not any more.
@@ -201,8 +200,8 @@ fn options(installation: &Installation) -> Options {
 
 async fn listen(host: &Arc<Host>) -> Result<Server, Failure> {
     let config = &host.installation.config;
-    let identities = Arc::new(StoreIdentities(host.store.clone()));
-    let sealed = identities.get_sealed(CA_SEALED_AS).await.failed(Exit::Damaged, "cannot read the CA")?;
+    let stores = &host.stores;
+    let sealed = stores.values.get_sealed(CA_SEALED_AS).await.failed(Exit::Damaged, "cannot read the CA")?;
     let sealed = sealed.ok_or_else(|| Failure::new(Exit::Damaged, "the store holds no CA").blame(Blame::Host))?;
     let authority = Authority::from_sealed(&sealed).failed(Exit::Damaged, "cannot use the CA")?;
     let (pin, ca_pem) = (authority.pin(), authority.pem().to_owned());
@@ -210,10 +209,10 @@ async fn listen(host: &Arc<Host>) -> Result<Server, Failure> {
         .failed(Exit::Invalid, "cannot make the server certificate")?;
     let context = Context::new(keybaton_api::Parts {
         engine: host.engine.clone(),
-        identities,
-        proposals: Arc::new(StoreProposals(host.store.clone())),
+        identities: Arc::clone(&stores.identities),
+        proposals: Arc::clone(&stores.proposals),
         administration: host.clone(),
-        auditor: Arc::new(StoreAuditor(host.store.clone())),
+        audit: Arc::clone(&stores.audit),
         clock: host.clock.clone(),
         pin,
         ca_pem,

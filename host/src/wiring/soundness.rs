@@ -3,7 +3,7 @@
 
 use keybaton_api::ports::{Failure, FailureKind};
 use keybaton_engine::Engine;
-use keybaton_store::{Damage, Store};
+use keybaton_engine::ports::inspect::{Damage, Inspect};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -33,16 +33,16 @@ impl Soundness {
 }
 
 /// Looks until it is dropped.
-pub(crate) async fn watch(store: Store, engine: Engine, soundness: Arc<Soundness>) {
+pub(crate) async fn watch(store: Arc<dyn Inspect>, engine: Engine, soundness: Arc<Soundness>) {
     loop {
-        let found = |damage: Damage| {
+        let mut found = |damage: Damage| {
             tracing::error!(detail = %damage.detail, advice = damage.advice(), "the store is damaged");
             if let Some(secret) = &damage.secret {
                 engine.damaged(secret, &damage.detail);
             }
             soundness.note(damage);
         };
-        if let Err(error) = store.scan(found).await {
+        if let Err(error) = store.look_through(&mut found).await {
             tracing::warn!(%error, "the store could not be looked through; it is tried again later");
         }
         tokio::time::sleep(PAUSE).await;

@@ -91,11 +91,14 @@ pub(crate) fn author() -> Author {
 /// An engine on the machine's clock and randomness.
 pub(crate) async fn engine(
     journal: Arc<dyn Journal>,
+    store: &Store,
     rotator: Arc<dyn Rotator>,
     options: Options,
 ) -> Result<Engine, Failure> {
     Ok(Engine::start(Parts {
         journal,
+        freezes: Arc::new(store.clone()),
+        nonces: None,
         rotator,
         clock: Arc::new(HostClock::new(Arc::new(Wall))),
         random: Arc::new(Chance),

@@ -9,13 +9,12 @@ use super::order::{Kill, MOMENTS, Moment};
 use async_trait::async_trait;
 use keybaton_engine::harness::{Answered, Around, Beside, Calls, HostCalls};
 use keybaton_engine::ports::journal::{
-    Append, Changes, Cursor, Freeze, Indexed, Journal, JournalError, Lease, Opened, Part, Recorded, Reply, Scope,
-    Wanted,
+    Append, Changes, Cursor, Indexed, Journal, JournalError, Lease, Opened, Part, Recorded, Reply, Wanted,
 };
 use keybaton_engine::ports::rotator::{CallRecorder, CallRequest, Rotator};
 use keybaton_engine::ports::secret::Seal;
 use keybaton_protocol::event::Outcome;
-use keybaton_protocol::ids::{Author, CallId, Epoch, Millis, SecretName, Seq};
+use keybaton_protocol::ids::{CallId, Epoch, SecretName, Seq};
 use rustix::process::{Signal, getpid, kill_process};
 use std::fs::File;
 use std::io::Write;
@@ -140,18 +139,6 @@ impl Journal for FusedJournal {
 
     async fn index(&self) -> Result<Vec<Indexed>, JournalError> {
         self.inner.index().await
-    }
-
-    async fn freezes(&self) -> Result<Vec<Freeze>, JournalError> {
-        self.inner.freezes().await
-    }
-
-    async fn freeze(&self, freeze: Freeze) -> Result<(), JournalError> {
-        self.inner.freeze(freeze).await
-    }
-
-    async fn thaw(&self, scope: Scope, author: Author, at: Millis) -> Result<(), JournalError> {
-        self.inner.thaw(scope, author, at).await
     }
 
     async fn replies(&self, secret: &SecretName, call: CallId) -> Result<Vec<Reply>, JournalError> {

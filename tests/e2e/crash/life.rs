@@ -50,11 +50,12 @@ pub(super) async fn live(orders: &Orders) {
 
 async fn start(orders: &Orders, secret: &SecretName, fuse: &Arc<Fuse>) -> Engine {
     let world = &orders.world;
-    let journal = FusedJournal { inner: Arc::new(site::store(world)), fuse: Arc::clone(fuse) };
+    let store = Arc::new(site::store(world));
+    let journal = FusedJournal { inner: Arc::clone(&store) as _, fuse: Arc::clone(fuse) };
     let rotator = fused(Arc::new(site::sandbox(world, site::CALL_MS)), Arc::clone(fuse));
     let policy = orders.course.policy(site::policy(orders.quiet_ms));
     let declared = site::declared(world, secret, &orders.settings, policy);
-    site::connect(Arc::new(journal), Arc::new(rotator), vec![declared]).await
+    site::connect(Arc::new(journal), store, Arc::new(rotator), vec![declared]).await
 }
 
 struct Life {

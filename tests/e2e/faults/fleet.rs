@@ -137,7 +137,8 @@ impl Fleet {
         };
         let plugins = Plugins::default();
         let rotator = plugins.around(Arc::new(site::sandbox(&world, times.host_call_ms)));
-        let engine = site::connect(Arc::new(site::store(&world)), rotator, Vec::new()).await;
+        let store = Arc::new(site::store(&world));
+        let engine = site::connect(Arc::clone(&store) as _, store, rotator, Vec::new()).await;
         let policy = Policy { call_timeout_ms: times.call_ms, ..course.policy(site::policy(site.quiet_ms())) };
         let turns = Arc::new(Semaphore::new(site.at_once()));
         Arc::new(Self { site, plugins, engine, world, policy, declared: Mutex::default(), turns, _folder: folder })

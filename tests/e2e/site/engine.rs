@@ -5,6 +5,7 @@ use keybaton_engine::clock::HostClock;
 use keybaton_engine::declared::Declared;
 use keybaton_engine::harness::{Consumers, Temper};
 use keybaton_engine::ports::clock::{Clock, Random};
+use keybaton_engine::ports::freezes::Freezes;
 use keybaton_engine::ports::journal::Journal;
 use keybaton_engine::ports::rotator::Rotator;
 use keybaton_engine::{Engine, Options, Parts};
@@ -129,9 +130,15 @@ fn options() -> Options {
 }
 
 /// A host over these parts, with these declarations in force.
-pub(crate) async fn connect(journal: Arc<dyn Journal>, rotator: Arc<dyn Rotator>, all: Vec<Declared>) -> Engine {
+pub(crate) async fn connect(
+    journal: Arc<dyn Journal>,
+    freezes: Arc<dyn Freezes>,
+    rotator: Arc<dyn Rotator>,
+    all: Vec<Declared>,
+) -> Engine {
     let (clock, random) = (Arc::new(HostClock::new(Arc::new(WallClock))), Arc::new(Chance::open()));
-    let engine = Engine::start(Parts { journal, rotator, clock, random, options: options() }).await.unwrap();
+    let engine = Engine::start(Parts { journal, freezes, nonces: None, rotator, clock, random, options: options() });
+    let engine = engine.await.unwrap();
     engine.declare(all, "ada".parse().unwrap()).await.unwrap();
     engine
 }

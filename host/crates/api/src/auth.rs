@@ -2,12 +2,14 @@
 //! hold a token's secret learns nothing about it.
 
 use crate::context::{Context, Peer};
-use crate::ports::{Audited, Caller, ConsumerId, Identity, Subject, Verdict};
+use crate::ports::Caller;
 use crate::problem::{Kind, Problem};
 use crate::tokens::{Token, TokenKind};
 use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
+use keybaton_engine::ports::audit::{AuditEntry, Verdict};
+use keybaton_engine::ports::identities::{ConsumerId, Identity, Subject};
 use keybaton_protocol::ids::{Author, Millis, Replica, SecretName};
 use std::fmt::Display;
 
@@ -60,8 +62,8 @@ impl Operator {
     }
 
     /// An audit entry of this operator, about to be acted on.
-    pub(crate) fn asks(&self, context: &Context, action: &str, subject: &dyn Display, detail: &str) -> Audited {
-        Audited {
+    pub(crate) fn asks(&self, context: &Context, action: &str, subject: &dyn Display, detail: &str) -> AuditEntry {
+        AuditEntry {
             at: context.now(),
             actor: format!("operator {}", self.caller.author),
             from: self.peer.to_string(),
@@ -187,7 +189,7 @@ pub(crate) async fn good_still(context: &Context, identity: &Identity) -> Result
 pub(crate) async fn speaks_for(context: &Context, identity: &Identity, replica: &Replica) -> Result<(), Problem> {
     let own = match &identity.replica {
         Some(own) => own.clone(),
-        None => context.parts().identities.bind(&identity.id, replica).await?,
+        None => context.parts().identities.bind(&identity.id, replica).await?.ok_or_else(unauthenticated)?,
     };
     if own == *replica {
         return Ok(());

@@ -3,11 +3,14 @@
 use crate::ages::Ages;
 use crate::ca::Pin;
 use crate::limits::{MAX_ENDED, MAX_STREAMS_PER_IDENTITY, MAX_WAITS_PER_IDENTITY};
-use crate::ports::{Administration, Audited, Auditor, Enrolment, Identities, Identity, Proposals, Verdict};
+use crate::ports::Administration;
 use crate::problem::{Kind, Problem};
 use crate::throttle::Throttle;
 use keybaton_engine::Engine;
+use keybaton_engine::ports::audit::{AuditEntry, AuditLog, Verdict};
 use keybaton_engine::ports::clock::Clock;
+use keybaton_engine::ports::identities::{Enrolment, Identities, Identity};
+use keybaton_engine::ports::proposals::Proposals;
 use keybaton_protocol::ids::Millis;
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
@@ -40,8 +43,8 @@ pub struct Parts {
     pub proposals: Arc<dyn Proposals>,
     /// The host's own business.
     pub administration: Arc<dyn Administration>,
-    /// Where audit entries go.
-    pub auditor: Arc<dyn Auditor>,
+    /// The audit log.
+    pub audit: Arc<dyn AuditLog>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// The pin of the host's authority, for enrolment tokens.
@@ -63,7 +66,7 @@ struct Inner {
     throttle: Throttle,
     ages: Ages,
     held: Mutex<HashMap<(Open, String), usize>>,
-    /// Held while a word is kept, approved or withdrawn: of two approvals, one counts.
+    /// Held while a word is kept: of two, each must see the other when it looks for room.
     proposals: tokio::sync::Mutex<()>,
     /// Held while operators are added or removed: of two, each must not take the other for the last one.
     operators: tokio::sync::Mutex<()>,
@@ -126,7 +129,7 @@ impl Context {
         &self.inner.parts.engine
     }
 
-    /// Nobody else changes what waits for an approval meanwhile.
+    /// Nobody else adds to what waits for an approval meanwhile.
     pub(crate) async fn proposals_alone(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.inner.proposals.lock().await
     }
@@ -231,10 +234,12 @@ impl Context {
     /// The problem of the work itself; or that the audit log took no entry, and then nothing was done.
     pub(crate) async fn audited<T: Send + 'static>(
         &self,
-        entry: Audited,
+        entry: AuditEntry,
         work: impl Future<Output = Result<T, Problem>> + Send + 'static,
     ) -> Result<T, Problem> {
-        self.parts().auditor.record(entry.clone()).await?;
+        self.parts().audit.record(entry.clone()).await.map_err(|error| {
+            Problem::new(Kind::Unavailable, format!("the audit log takes no entry ({error}); nothing was done"))
+        })?;
         let context = self.clone();
         let done = tokio::spawn(async move {
             let outcome = work.await;
@@ -243,8 +248,8 @@ impl Context {
                 Err(problem) => Verdict::Refused(problem.kind().name().to_owned()),
             };
             let action = entry.action.clone();
-            let after = Audited { at: context.now(), verdict, ..entry };
-            if let Err(error) = context.parts().auditor.record(after).await {
+            let after = AuditEntry { at: context.now(), verdict, ..entry };
+            if let Err(error) = context.parts().audit.record(after).await {
                 tracing::error!(action, %error, "the audit log took no outcome; the request itself is on record");
             }
             outcome

@@ -1,16 +1,11 @@
-//! What the API needs of the host beyond the engine. The host implements these over the store and the runtime.
-//! Nothing here does IO, and nothing but sealed material and hashes passes through.
+//! What the API needs of the host beyond the engine and the store, whose ports are the engine's
+//! (`keybaton_engine::ports`). The host implements it over the runtime and its files. Nothing here does IO.
 
 mod administration;
-mod audit;
-mod identities;
-mod proposals;
 
 pub use administration::{Administration, ApplyOrder, Caller, Dependants};
-pub use audit::{Audited, Auditor, Verdict};
-pub use identities::{ConsumerId, Enrolment, Identities, Identity, Subject, Taken};
-pub use proposals::Proposals;
 
+use keybaton_engine::ports::storage::StorageError;
 use keybaton_protocol::fault::Blame;
 
 /// What kind of failure a port answers with.
@@ -69,5 +64,15 @@ impl Failure {
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
+    }
+}
+
+impl From<StorageError> for Failure {
+    fn from(error: StorageError) -> Self {
+        let kind = match &error {
+            StorageError::Damaged { .. } => FailureKind::Damaged,
+            StorageError::Unavailable { .. } => FailureKind::Unavailable,
+        };
+        Self::new(kind, error.to_string())
     }
 }

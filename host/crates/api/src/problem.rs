@@ -7,6 +7,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use keybaton_engine::EngineError;
 use keybaton_engine::ports::journal::JournalError;
+use keybaton_engine::ports::storage::StorageError;
 use keybaton_engine::proof::ProofError;
 use keybaton_protocol::fault::Blame;
 use keybaton_protocol::ids::NameError;
@@ -236,6 +237,12 @@ impl From<Failure> for Problem {
             Some(help) => problem.help(help),
             None => problem,
         }
+    }
+}
+
+impl From<StorageError> for Problem {
+    fn from(error: StorageError) -> Self {
+        Failure::from(error).into()
     }
 }
 

@@ -4,7 +4,8 @@
 //! load. `kb_` and `kbe_` are there so that scanners for leaked secrets can find one.
 
 use crate::ca::Pin;
-use aws_lc_rs::{constant_time, digest, rand};
+use aws_lc_rs::{digest, rand};
+use keybaton_engine::ports::identities::TokenHash;
 use std::fmt;
 use zeroize::Zeroizing;
 
@@ -12,24 +13,6 @@ const BEARER: &str = "kb_";
 const ENROLMENT: &str = "kbe_";
 const ID_HEX: usize = 16;
 const SECRET_BYTES: usize = 32;
-
-/// SHA-256 of a token's secret; all that is stored of it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct TokenHash(pub [u8; 32]);
-
-impl TokenHash {
-    /// Compares in constant time.
-    #[must_use]
-    pub fn is(&self, other: &Self) -> bool {
-        constant_time::verify_slices_are_equal(&self.0, &other.0).is_ok()
-    }
-}
-
-impl fmt::Debug for TokenHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TokenHash(..)")
-    }
-}
 
 /// Which of the two kinds of token a text is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

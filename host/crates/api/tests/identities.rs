@@ -34,6 +34,16 @@ async fn an_enrolment_is_good_once() {
 }
 
 #[tokio::test]
+async fn nobody_enrols_as_the_hosts_own_connections() {
+    let fixture = Fixture::new(ALTERNATE).await;
+    let asked = json!({"consumer": "payments/connections", "minutes": 10});
+    let refused = fixture.post("/v1/enrolments", &fixture.operator, &asked).await;
+    assert_eq!(refused.problem(), "refused", "{}", refused.text);
+    let left = fixture.get("/v1/enrolments", &fixture.operator).await.json();
+    assert_eq!(left["enrolments"], json!([]), "no right to it is left");
+}
+
+#[tokio::test]
 async fn a_replayed_enrolment_is_told_apart_and_audited_after_a_restart_too() {
     let mut fixture = Fixture::new(ALTERNATE).await;
     let token = fixture.enrolment("payments/web").await;
@@ -47,7 +57,7 @@ async fn a_replayed_enrolment_is_told_apart_and_audited_after_a_restart_too() {
         (last.action.as_str(), last.subject.as_str(), last.from.as_str()),
         ("enrol", "payments/web", "127.0.0.1")
     );
-    assert_eq!(last.verdict, keybaton_api::ports::Verdict::Refused("enrolment-used".to_owned()));
+    assert_eq!(last.verdict, keybaton_engine::ports::audit::Verdict::Refused("enrolment-used".to_owned()));
     let id = token.split('_').nth(1).unwrap();
     assert!(last.detail.contains(id), "which enrolment: {}", last.detail);
     let before = fixture.auditor.entries().len();

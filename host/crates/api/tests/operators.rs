@@ -6,7 +6,7 @@ mod support;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use keybaton_api::ports::Verdict;
+use keybaton_engine::ports::audit::Verdict;
 use keybaton_protocol::step::PlanKind;
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -4,7 +4,8 @@
 
 mod support;
 
-use keybaton_api::ports::Verdict;
+use keybaton_engine::ports::audit::Verdict;
+use keybaton_protocol::event::Event;
 use keybaton_protocol::evidence::EvidenceKind;
 use keybaton_protocol::policy::Policy;
 use keybaton_protocol::step::PlanKind;
@@ -229,6 +230,41 @@ async fn members_places_policy_and_component_change_by_hand_with_their_author() 
     for event in ["members-changed", "places-changed", "repinned"] {
         assert!(by.contains(&(event, Some("ada"))), "{event} with its author is not among {by:?}");
     }
+}
+
+#[tokio::test]
+async fn a_word_that_is_approved_and_withdrawn_at_once_is_decided_once() {
+    let fixture = waiting().await;
+    let grace = operator(&fixture.identities, "grace", Some(&["payments"])).await;
+    let path = format!("{DB}/attestations");
+    for_step(&fixture, "stage").await;
+    let id = fixture.post(&path, &fixture.operator, &word("ready")).await.json()["id"].as_str().unwrap().to_owned();
+    let (approve, withdraw) = (format!("{path}/{id}/approve"), format!("{path}/{id}"));
+    let nothing = json!({});
+    let (approved, withdrawn) = tokio::join!(
+        fixture.post(&approve, &grace, &nothing),
+        fixture.send(Method::DELETE, &withdraw, Some(&fixture.operator), None)
+    );
+    let told = [approved.status == 200, withdrawn.status == 200];
+    assert_eq!(told.iter().filter(|done| **done).count(), 1, "{} {}", approved.text, withdrawn.text);
+    let said = |it: &keybaton_engine::ports::journal::Recorded| matches!(it.event, Event::Stated(_));
+    let recorded = fixture.journal.events(&support::name("payments/db")).iter().any(said);
+    assert_eq!(recorded, told[0], "it is on record where it was approved, and nowhere else");
+}
+
+#[tokio::test]
+async fn a_word_that_cannot_be_recorded_waits_again() {
+    let fixture = waiting().await;
+    let grace = operator(&fixture.identities, "grace", Some(&["payments"])).await;
+    let path = format!("{DB}/attestations");
+    for_step(&fixture, "stage").await;
+    let id = fixture.post(&path, &fixture.operator, &word("ready")).await.json()["id"].as_str().unwrap().to_owned();
+    let approve = format!("{path}/{id}/approve");
+    fixture.journal.away(true);
+    assert_ne!(fixture.post(&approve, &grace, &json!({})).await.status, 200);
+    fixture.journal.away(false);
+    assert_eq!(fixture.get(&path, &grace).await.json()["proposals"][0]["id"], *id, "it is not lost");
+    assert_eq!(fixture.post(&approve, &grace, &json!({})).await.status, 200);
 }
 
 #[tokio::test]

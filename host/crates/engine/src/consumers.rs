@@ -4,8 +4,8 @@ use crate::actor::{Fetching, Item, Offered};
 use crate::begin::ask;
 use crate::board::SecretId;
 use crate::error::EngineError;
-use crate::nonces::Given;
 use crate::ports::journal::{JournalError, Wanted};
+use crate::ports::nonces::Given;
 use crate::ports::secret::SecretBytes;
 use crate::proof::{self, ProofError};
 use crate::requests::{Accepted, Acknowledgement, Challenge, Challenged, Delivered, Delivery, Fetch, Nonce};
@@ -15,7 +15,7 @@ use keybaton_protocol::command::Command;
 use keybaton_protocol::evidence::{Evidence, EvidenceKind, Purpose};
 use keybaton_protocol::ids::{ConsumerName, Generation, SealLabel, SecretName};
 use keybaton_protocol::offer::Known;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -111,11 +111,9 @@ fn wanted(generation: Generation, fields: &[(String, SealLabel)]) -> Wanted {
 
 pub(crate) async fn challenge(shared: &Arc<Shared>, challenge: Challenge) -> Result<Challenged, EngineError> {
     admitted(shared, &challenge.secret, &challenge.consumer).await?;
-    let (now_ms, for_ms) = (shared.clock.elapsed_ms(), shared.options.nonce_ms);
+    let for_ms = shared.options.nonce_ms;
     let nonce = Nonce(shared.random_bytes());
-    let given = Given { challenge, epoch: shared.epoch, ends_ms: now_ms.saturating_add(for_ms) };
-    let mut nonces = shared.nonces.lock().unwrap_or_else(PoisonError::into_inner);
-    if nonces.give(nonce, given, now_ms) {
+    if shared.nonces.give(nonce, Given { challenge, epoch: shared.epoch }, for_ms).await? {
         Ok(Challenged { nonce, epoch: shared.epoch, for_ms })
     } else {
         Err(EngineError::Overloaded)
@@ -161,11 +159,7 @@ async fn check(
     said: &Acknowledgement,
 ) -> Result<Result<String, ProofError>, EngineError> {
     // First the nonce: it is used up whatever else is wrong.
-    let taken = {
-        let mut nonces = shared.nonces.lock().unwrap_or_else(PoisonError::into_inner);
-        nonces.take(&said.nonce, &said.challenge, shared.clock.elapsed_ms())
-    };
-    let given = match taken {
+    let given = match shared.nonces.take(&said.nonce, &said.challenge).await? {
         Ok(given) => given,
         Err(error) => return Ok(Err(error)),
     };

@@ -7,7 +7,9 @@ use crate::error::EngineError;
 use crate::options::Options;
 use crate::people::{Change, Word};
 use crate::ports::clock::Random;
-use crate::ports::journal::{Freeze, Journal, Part, Scope};
+use crate::ports::freezes::{Freeze, Freezes, Scope};
+use crate::ports::journal::{Journal, Part};
+use crate::ports::nonces::Nonces;
 use crate::ports::rotator::Rotator;
 use crate::ports::secret::SecretBytes;
 use crate::requests::{Accepted, Acknowledgement, Challenge, Challenged, Changed, Delivery, Fetch};
@@ -32,8 +34,12 @@ use tokio::sync::broadcast;
 
 /// What the engine is built of.
 pub struct Parts {
-    /// The durable store.
+    /// The durable record.
     pub journal: Arc<dyn Journal>,
+    /// Freezes, in the same store.
+    pub freezes: Arc<dyn Freezes>,
+    /// Challenges that are out, where the store is shared. Without it they are in this process.
+    pub nonces: Option<Arc<dyn Nonces>>,
     /// The plugins.
     pub rotator: Arc<dyn Rotator>,
     /// Time.
@@ -80,8 +86,11 @@ impl Engine {
     /// Starts the engine: reads the index, resumes every open secret, waits for declarations. Must run within tokio.
     ///
     /// # Errors
-    /// The journal can't be read: nothing was started.
+    /// The store can't be read, or is shared and keeps no nonces: nothing was started.
     pub async fn start(parts: Parts) -> Result<Self, EngineError> {
+        if parts.journal.is_shared() && parts.nonces.is_none() {
+            return Err(EngineError::Internal("a shared store must keep the nonces, and this one does not".to_owned()));
+        }
         let epoch = parts.journal.epoch().await?;
         // Before the index: what moves in between is told twice rather than not at all.
         let feed = match parts.journal.is_shared() {
@@ -89,7 +98,7 @@ impl Engine {
             false => None,
         };
         let index = parts.journal.index().await?;
-        let freezes = parts.journal.freezes().await?;
+        let freezes = parts.freezes.freezes().await?;
         let mut board =
             Board::new(Brake::new(parts.options.brake_after, parts.options.brake_ms), Arc::clone(&parts.clock));
         for line in index {
@@ -366,7 +375,7 @@ impl Engine {
     /// The journal failed: not frozen.
     pub async fn freeze(&self, scope: Scope, author: Author) -> Result<(), EngineError> {
         let freeze = Freeze { scope, author, at: self.shared.wall() };
-        self.shared.journal.freeze(freeze.clone()).await?;
+        self.shared.freezes.freeze(freeze.clone()).await?;
         self.shared.board().freeze(freeze);
         Ok(())
     }
@@ -376,7 +385,7 @@ impl Engine {
     /// # Errors
     /// The journal failed: still frozen.
     pub async fn thaw(&self, scope: Scope, author: Author) -> Result<(), EngineError> {
-        self.shared.journal.thaw(scope.clone(), author, self.shared.wall()).await?;
+        self.shared.freezes.thaw(scope.clone(), author, self.shared.wall()).await?;
         self.shared.thaw(&scope);
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use crate::ports::journal::JournalError;
 use crate::ports::rotator::Finding;
+use crate::ports::storage::StorageError;
 use crate::proof::ProofError;
 use keybaton_protocol::fault::Fault;
 use keybaton_protocol::ids::{ConsumerName, SecretName};
@@ -73,6 +74,12 @@ pub enum EngineError {
     /// A bug in keybaton: the journal would have become illegal, so nothing was written.
     #[error("internal: {0}")]
     Internal(String),
+}
+
+impl From<StorageError> for EngineError {
+    fn from(error: StorageError) -> Self {
+        JournalError::from(error).into()
+    }
 }
 
 fn list(findings: &[Finding]) -> String {

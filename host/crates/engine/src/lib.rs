@@ -21,7 +21,7 @@ pub mod harness;
 mod history;
 mod limits;
 mod metrics;
-mod nonces;
+pub mod nonces;
 mod options;
 mod people;
 pub mod ports;

@@ -6,11 +6,14 @@ use crate::clock::HostClock;
 use crate::error::EngineError;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
-use crate::nonces::Nonces;
+use crate::nonces::InProcess;
 use crate::options::Options;
 use crate::ports::clock::Random;
-use crate::ports::journal::{Journal, JournalError, Scope};
+use crate::ports::freezes::{Freezes, Scope};
+use crate::ports::journal::Journal;
+use crate::ports::nonces::Nonces;
 use crate::ports::rotator::Rotator;
+use crate::ports::storage::StorageError;
 use crate::requests::Changed;
 use crate::tasks::Tasks;
 use keybaton_protocol::ids::{Epoch, Generation, Millis, SecretName};
@@ -22,6 +25,8 @@ use tokio::sync::{Notify, Semaphore, broadcast, mpsc, watch};
 /// The running engine's common parts.
 pub(crate) struct Shared {
     pub(crate) journal: Arc<dyn Journal>,
+    pub(crate) freezes: Arc<dyn Freezes>,
+    pub(crate) nonces: Arc<dyn Nonces>,
     pub(crate) rotator: Arc<dyn Rotator>,
     pub(crate) clock: Arc<HostClock>,
     pub(crate) random: Arc<dyn Random>,
@@ -36,7 +41,6 @@ pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     pub(crate) announce: broadcast::Sender<Changed>,
     pub(crate) tasks: Arc<Tasks>,
-    pub(crate) nonces: Mutex<Nonces>,
     /// Secrets whose actors found their scope frozen; woken by a thaw. Bounded by the number of secrets.
     pub(crate) stalled: Mutex<HashSet<SecretId>>,
     /// The highest generation a consumer claimed to hold that the journal does not know (after a restore).
@@ -60,9 +64,12 @@ impl Shared {
         let mut drawn = [0; 16];
         parts.random.fill(&mut drawn);
         let holder = drawn.iter().map(|byte| format!("{byte:02x}")).collect();
+        let in_process = || Arc::new(InProcess::new(options.nonces, Arc::clone(&parts.clock))) as _;
         Self {
             holder,
+            nonces: parts.nonces.unwrap_or_else(in_process),
             journal: parts.journal,
+            freezes: parts.freezes,
             rotator: parts.rotator,
             clock: parts.clock,
             random: parts.random,
@@ -74,7 +81,6 @@ impl Shared {
             metrics: Metrics::new(),
             announce: broadcast::channel(options.announcements.max(1)).0,
             tasks: Arc::default(),
-            nonces: Mutex::new(Nonces::new(options.nonces)),
             stalled: Mutex::default(),
             reported: Mutex::default(),
             people: tokio::sync::Mutex::default(),
@@ -184,8 +190,8 @@ impl Shared {
     }
 
     /// Reads the freeze list from the store, which other hosts may have changed.
-    pub(crate) async fn read_freezes(self: &Arc<Self>) -> Result<(), JournalError> {
-        let standing = self.journal.freezes().await?;
+    pub(crate) async fn read_freezes(self: &Arc<Self>) -> Result<(), StorageError> {
+        let standing = self.freezes.freezes().await?;
         let lifted: Vec<Scope> = {
             let mut board = self.board();
             let known = board.freezes().into_iter().map(|freeze| freeze.scope);

@@ -6,7 +6,7 @@
 mod support;
 
 use keybaton_engine::declared::{Anchor, Cadence, Declared};
-use keybaton_engine::ports::journal::Scope;
+use keybaton_engine::ports::freezes::Scope;
 use keybaton_engine::views::Standing;
 use keybaton_protocol::command::Command;
 use keybaton_protocol::event::Event;

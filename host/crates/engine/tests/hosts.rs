@@ -6,12 +6,15 @@
 mod support;
 
 use keybaton_engine::EngineError;
-use keybaton_engine::harness::Temper;
-use keybaton_engine::ports::journal::{JournalError, Part, Scope};
-use keybaton_engine::requests::Fetch;
+use keybaton_engine::harness::{Temper, acknowledgement};
+use keybaton_engine::ports::freezes::Scope;
+use keybaton_engine::ports::journal::{JournalError, Part};
+use keybaton_engine::proof::ProofError;
+use keybaton_engine::requests::{Challenge, Fetch};
 use keybaton_engine::views::Standing;
 use keybaton_protocol::command::Command;
 use keybaton_protocol::event::Event;
+use keybaton_protocol::evidence::{EvidenceKind, Purpose};
 use keybaton_protocol::ids::{Generation, Seq};
 use keybaton_protocol::offer::Known;
 use keybaton_protocol::step::{CallKind, Ending, PlanKind};
@@ -427,4 +430,50 @@ async fn a_damaged_secret_is_shown_as_damaged_and_begins_nothing_until_it_is_res
     let list = bench.engine.list(&Default::default());
     assert_eq!(list[0].standing, Standing::Damaged);
     assert!(bench.engine.metrics().contains("keybaton_damaged 1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_one_host_challenged_a_replica_to_it_states_at_any_other_and_once() {
+    let mut bench = issued(ALTERNATE).await;
+    let (other, _trace) = bench.beside().await;
+    bench.consumers.temper(0, Temper::Silent);
+    bench.begin(PlanKind::Rotate).await;
+    let staged = async {
+        loop {
+            let delivery = bench.engine.fetch(fetch(&bench)).await.unwrap();
+            if delivery.asks.iter().any(|ask| ask.purpose == Purpose::Ready) {
+                return delivery;
+            }
+            pass(50).await;
+        }
+    };
+    let delivery = tokio::time::timeout(Duration::from_secs(60), staged).await.expect("it is staged");
+    let pending = delivery.generations.iter().find(|it| it.generation == Generation(2)).unwrap();
+    let fields: Vec<_> = pending.fields.iter().map(|(name, bytes)| (name.as_str(), bytes.expose())).collect();
+    let Fetch { secret, consumer, replica, incarnation } = fetch(&bench);
+    let challenge = Challenge {
+        secret,
+        consumer,
+        replica,
+        incarnation,
+        rotation: delivery.rotation.clone(),
+        generation: Generation(2),
+        purpose: Purpose::Ready,
+    };
+    let salt = pending.salt.expose();
+    let said = acknowledgement(&other, &fields, salt, challenge, EvidenceKind::Process).await.unwrap();
+    bench.engine.acknowledge(said.clone()).await.unwrap();
+    for host in [&bench.engine, &other] {
+        let again = host.acknowledge(said.clone()).await;
+        assert!(matches!(again, Err(EngineError::Proof(ProofError::Nonce))), "{again:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_on_a_shared_store_that_keeps_no_nonces_does_not_start() {
+    let bench = issued(ALTERNATE).await;
+    assert!(bench.without_nonces().await.is_ok(), "alone on a store, a host keeps them itself");
+    bench.journal.share();
+    let refused = bench.without_nonces().await;
+    assert!(refused.as_ref().is_err_and(|error| error.to_string().contains("nonces")));
 }

@@ -5,7 +5,7 @@
 mod support;
 
 use keybaton_engine::declared::{Anchor, Cadence, Declared, Stagger};
-use keybaton_engine::ports::journal::Scope;
+use keybaton_engine::ports::freezes::Scope;
 use keybaton_engine::views::{Standing, StatusView};
 use keybaton_protocol::event::{Event, Outcome};
 use keybaton_protocol::ids::{Digest, Millis, SecretName};

@@ -7,6 +7,7 @@ use crate::record::{self, Stored, Written};
 use crate::seals::{self, Subject};
 use crate::tx::Tx;
 use crate::{audit, leases};
+use keybaton_engine::ports::audit::AuditEntry;
 use keybaton_engine::ports::journal::{Append, JournalError, Mark};
 use keybaton_engine::ports::secret::Seal;
 use keybaton_protocol::event::Event;
@@ -26,7 +27,7 @@ pub(crate) struct Prepared {
     erase: Vec<Generation>,
     restored: bool,
     mark: Option<Mark>,
-    audit: Option<audit::AuditEntry>,
+    audit: Option<AuditEntry>,
 }
 
 /// Why an append was not made.
@@ -45,7 +46,7 @@ impl Refusal {
 }
 
 impl Prepared {
-    pub(crate) fn new(append: Append, audit: Option<audit::AuditEntry>) -> Self {
+    pub(crate) fn new(append: Append, audit: Option<AuditEntry>) -> Self {
         let Append { secret, after, fence, at, events, seals, replies, mut erase, mark } = append;
         // `Erased` and the erasure it tells of are one write, even if the caller named only the event.
         erase.extend(events.iter().filter_map(|event| match event {

@@ -1,5 +1,4 @@
-//! The audit log: who did what, to what, when, and how it went; chained, its end in the sealed state. It is written by
-//! the host for people and courts, is never read to decide anything, and holds no secret.
+//! The audit log: entries chained one to the next, the end of the chain in the sealed state.
 
 use crate::Store;
 use crate::crypto::{self, Hash, Integrity};
@@ -7,6 +6,9 @@ use crate::error::StoreError;
 use crate::sql;
 use crate::state::State;
 use crate::tx::Tx;
+use async_trait::async_trait;
+use keybaton_engine::ports::audit::{AuditEntry, AuditError, AuditLog, AuditReport, Audited, Verdict};
+use keybaton_engine::ports::storage::StorageError;
 use keybaton_protocol::ids::{Digest, Millis};
 use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
@@ -14,73 +16,19 @@ use serde::{Deserialize, Serialize};
 /// Version of the entries written now.
 const VERSION: u32 = 1;
 
-/// How an audited act went.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// How an act went, as it is stored.
+#[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum AuditOutcome {
-    /// It was done.
+enum OutcomeRecord {
     Done,
-    /// It was not allowed or not legal; nothing was done.
     Refused(String),
-    /// It was begun and went wrong.
     Failed(String),
 }
 
-/// One audited act. Every text is for people, and scrubbed by who writes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AuditEntry {
-    /// An operator's, a consumer's or the host's own name.
-    pub who: String,
-    /// The act, as a dotted word: `rotation.abandon`, `plugin.approve`.
-    pub what: String,
-    /// On what: a secret, a plugin, a connection; empty for the host itself.
-    pub on: String,
-    /// When.
-    pub at: Millis,
-    /// How it went.
-    pub outcome: AuditOutcome,
-    /// Reason, ticket, difference; may be empty.
-    pub detail: String,
-}
-
-/// An entry with its place.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Audited {
-    /// From 1.
-    pub seq: u64,
-    /// The act.
-    pub entry: AuditEntry,
-}
-
-/// A log that holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AuditReport {
-    /// How many entries.
-    pub entries: u64,
-    /// Digest of the last one, to be compared with one noted elsewhere.
-    pub head: Digest,
-}
-
-/// Where the log does not hold.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the audit log breaks at entry {at}: {why}")]
-pub struct AuditBreak {
-    /// The first entry that is not proven.
-    pub at: u64,
-    /// What is wrong with it.
-    pub why: String,
-}
-
-/// Why the log was not proven.
-#[derive(Debug, thiserror::Error)]
-pub enum AuditError {
-    /// It was torn or edited.
-    #[error(transparent)]
-    Broken(#[from] AuditBreak),
-    /// It could not be read.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
+/// Between who and from where.
+const FROM: &str = " from ";
+/// Behind the act of an entry that says that it was asked for.
+const ASKED: &str = ".asked";
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -89,21 +37,43 @@ struct EntryRecord {
     what: String,
     on: String,
     at: u64,
-    outcome: AuditOutcome,
+    outcome: OutcomeRecord,
     detail: String,
 }
 
 impl From<&AuditEntry> for EntryRecord {
     fn from(entry: &AuditEntry) -> Self {
-        let AuditEntry { who, what, on, at, outcome, detail } = entry.clone();
-        Self { who, what, on, at: at.0, outcome, detail }
+        let AuditEntry { at, actor, from, action, subject, detail, verdict } = entry.clone();
+        let (what, outcome) = match verdict {
+            Verdict::Asked => (format!("{action}{ASKED}"), OutcomeRecord::Done),
+            Verdict::Done => (action, OutcomeRecord::Done),
+            Verdict::Refused(why) => (action, OutcomeRecord::Refused(why)),
+            Verdict::Failed(why) => (action, OutcomeRecord::Failed(why)),
+        };
+        let who = if from.is_empty() { actor } else { format!("{actor}{FROM}{from}") };
+        Self { who, what, on: subject, at: at.0, outcome, detail }
     }
 }
 
 impl From<EntryRecord> for AuditEntry {
     fn from(record: EntryRecord) -> Self {
-        let EntryRecord { who, what, on, at, outcome, detail } = record;
-        Self { who, what, on, at: Millis(at), outcome, detail }
+        let EntryRecord { who, what, on: subject, at, outcome, detail } = record;
+        let (actor, from) = who.split_once(FROM).unwrap_or((&who, ""));
+        let (action, verdict) = match (what.strip_suffix(ASKED), outcome) {
+            (Some(asked), OutcomeRecord::Done) => (asked, Verdict::Asked),
+            (_, OutcomeRecord::Done) => (&*what, Verdict::Done),
+            (_, OutcomeRecord::Refused(why)) => (&*what, Verdict::Refused(why)),
+            (_, OutcomeRecord::Failed(why)) => (&*what, Verdict::Failed(why)),
+        };
+        Self {
+            at: Millis(at),
+            actor: actor.to_owned(),
+            from: from.to_owned(),
+            action: action.to_owned(),
+            subject,
+            detail,
+            verdict,
+        }
     }
 }
 
@@ -124,21 +94,47 @@ pub(crate) fn write(tx: &mut Tx<'_>, entry: &AuditEntry) -> Result<u64, StoreErr
     Ok(seq)
 }
 
+/// Why a log does not hold, or could not be read.
+pub(crate) enum Unproven {
+    Broken { at: u64, why: String },
+    Store(StoreError),
+}
+
+impl From<StoreError> for Unproven {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<rusqlite::Error> for Unproven {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl From<Unproven> for AuditError {
+    fn from(unproven: Unproven) -> Self {
+        match unproven {
+            Unproven::Broken { at, why } => Self::Broken { at, why },
+            Unproven::Store(error) => Self::Storage(error.into()),
+        }
+    }
+}
+
 /// Proves the log from its first entry; `visit` gets each proven one.
 pub(crate) fn prove(
     conn: &Connection,
     keys: &Integrity,
     mut visit: impl FnMut(Audited),
-) -> Result<AuditReport, AuditError> {
+) -> Result<AuditReport, Unproven> {
     let state = State::load(conn, keys)?;
-    let broken = |at, why: &str| AuditError::Broken(AuditBreak { at, why: why.to_owned() });
+    let broken = |at, why: &str| Unproven::Broken { at, why: why.to_owned() };
     let mut end = State::new(keys, 0).audit;
-    let mut statement =
-        conn.prepare_cached("SELECT seq, version, body, digest FROM audit ORDER BY seq").map_err(StoreError::from)?;
-    let mut rows = statement.query([]).map_err(StoreError::from)?;
-    while let Some(row) = rows.next().map_err(StoreError::from)? {
-        let read = || Ok::<_, rusqlite::Error>((sql::unsigned(row, 0)?, row.get(1)?, row.get(2)?, sql::hash(row, 3)?));
-        let (seq, version, body, digest): (u64, u32, Vec<u8>, Hash) = read().map_err(StoreError::from)?;
+    let mut statement = conn.prepare_cached("SELECT seq, version, body, digest FROM audit ORDER BY seq")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (seq, version, body, digest): (u64, u32, Vec<u8>, Hash) =
+            (sql::unsigned(row, 0)?, row.get(1)?, row.get(2)?, sql::hash(row, 3)?);
         let next = end.seq + 1;
         if seq != next {
             return Err(broken(next, "it is missing"));
@@ -163,29 +159,19 @@ pub(crate) fn prove(
     Ok(AuditReport { entries: end.seq, head: Digest(end.digest) })
 }
 
-impl Store {
-    /// Appends an entry; answers its place.
-    ///
-    /// # Errors
-    /// When it cannot be written; then the act must not be done.
-    pub async fn audit_append(&self, entry: AuditEntry) -> Result<u64, StoreError> {
-        self.write(move |tx| write(tx, &entry)).await
+#[async_trait]
+impl AuditLog for Store {
+    async fn record(&self, entry: AuditEntry) -> Result<u64, StorageError> {
+        Ok(self.write(move |tx| write(tx, &entry)).await?)
     }
 
-    /// Proves the whole log.
-    ///
-    /// # Errors
-    /// The first entry that does not hold, or why the log cannot be read.
-    pub async fn audit_verify(&self) -> Result<AuditReport, AuditError> {
-        self.read_view(|view| Ok(prove(view.conn, view.keys, drop))).await?
+    async fn prove(&self) -> Result<AuditReport, AuditError> {
+        let proven = self.read_view(|view| Ok(prove(view.conn, view.keys, drop))).await;
+        Ok(proven.map_err(StorageError::from)??)
     }
 
-    /// Proves the whole log and answers at most `limit` entries after `after`, in order.
-    ///
-    /// # Errors
-    /// As [`Store::audit_verify`]: nothing of a broken log is shown as truth.
-    pub async fn audit_entries(&self, after: u64, limit: usize) -> Result<Vec<Audited>, AuditError> {
-        self.read_view(move |view| {
+    async fn entries(&self, after: u64, limit: usize) -> Result<Vec<Audited>, AuditError> {
+        let found = self.read_view(move |view| {
             let mut found = Vec::new();
             let proven = prove(view.conn, view.keys, |audited| {
                 if audited.seq > after && found.len() < limit {
@@ -193,7 +179,30 @@ impl Store {
                 }
             });
             Ok(proven.map(|_| found))
-        })
-        .await?
+        });
+        Ok(found.await.map_err(StorageError::from)??)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_of_earlier_versions_read_as_they_were_meant() {
+        let read = |who: &str, what: &str, outcome: &str| -> AuditEntry {
+            let body =
+                format!(r#"{{"who":"{who}","what":"{what}","on":"a/b","at":5,"outcome":{outcome},"detail":"x"}}"#);
+            serde_json::from_str::<EntryRecord>(&body).unwrap().into()
+        };
+        let asked = read("operator ada from 10.0.0.1", "rotate.asked", r#""done""#);
+        assert_eq!((&*asked.actor, &*asked.from, &*asked.action), ("operator ada", "10.0.0.1", "rotate"));
+        assert_eq!(asked.verdict, Verdict::Asked);
+        let frozen = read("ada", "freeze", r#""done""#);
+        assert_eq!((&*frozen.actor, &*frozen.from, &frozen.verdict), ("ada", "", &Verdict::Done));
+        let refused = read("operator ada from local", "rotate", r#"{"refused":"frozen"}"#);
+        assert_eq!(refused.verdict, Verdict::Refused("frozen".to_owned()));
+        let failed = read("host from signal", "connections.reload", r#"{"failed":"torn"}"#);
+        assert_eq!(failed.verdict, Verdict::Failed("torn".to_owned()));
     }
 }

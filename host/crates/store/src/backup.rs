@@ -10,9 +10,12 @@ use crate::schema::{self, SCHEMA};
 use crate::state::State;
 use crate::verify;
 use crate::writer::SharedKek;
-use crate::{Store, clock, files};
+use crate::{Store, clock, files, restore};
+use async_trait::async_trait;
 use aws_lc_rs::digest;
-use keybaton_protocol::ids::{Digest, Epoch, Millis};
+use keybaton_engine::ports::backup::{BackupError, Backups, Copied};
+use keybaton_engine::ports::storage::StorageError;
+use keybaton_protocol::ids::{Digest, Epoch, Millis, SecretName};
 use serde::{Deserialize, Serialize};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -166,6 +169,18 @@ impl Store {
             .spawn(move || drop(reply.send(copy(&from, &to, &keys, &kek))))
             .map_err(StoreError::io("start the backup of", &self.inner.dir))?;
         answer.await.map_err(|_| StoreError::Closed)?
+    }
+}
+
+#[async_trait]
+impl Backups for Store {
+    async fn back_up(&self, to: &Path) -> Result<Copied, BackupError> {
+        let Manifest { epoch, taken_at, bytes, digest, .. } = self.backup(to).await?;
+        Ok(Copied { epoch, taken_at, bytes, digest })
+    }
+
+    async fn restored_pending(&self) -> Result<Vec<SecretName>, StorageError> {
+        Ok(self.read_view(restore::pending).await?)
     }
 }
 

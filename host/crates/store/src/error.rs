@@ -1,7 +1,8 @@
 //! Why the store did not open, take or give. Names paths, ids and sequences; never a value or a key.
 
 use crate::kek::KekError;
-use keybaton_engine::ports::journal::JournalError;
+use keybaton_engine::ports::backup::BackupError;
+use keybaton_engine::ports::storage::StorageError;
 use std::error::Error;
 use std::path::PathBuf;
 
@@ -118,11 +119,15 @@ impl StoreError {
         move |source| Self::Io { doing, path, source }
     }
 
-    /// As the Journal port tells it: damage by name, everything else as unavailable with all its causes.
-    pub(crate) fn for_journal(&self) -> JournalError {
-        if let Self::Damaged { detail } = self {
-            return JournalError::Damaged { detail: detail.clone() };
+    /// As the ports tell it: damage by name, everything else as unavailable with all its causes.
+    pub(crate) fn for_ports(&self) -> StorageError {
+        match self {
+            Self::Damaged { detail } => StorageError::Damaged { detail: detail.clone() },
+            other => StorageError::Unavailable { detail: other.with_causes() },
         }
+    }
+
+    fn with_causes(&self) -> String {
         let mut detail = self.to_string();
         let mut cause = self.source();
         while let Some(error) = cause {
@@ -130,7 +135,7 @@ impl StoreError {
             detail.push_str(&error.to_string());
             cause = error.source();
         }
-        JournalError::Unavailable { detail }
+        detail
     }
 
     /// The same failure for each caller whose work shared a failed commit.
@@ -138,7 +143,23 @@ impl StoreError {
         match self {
             Self::Damaged { detail } => Self::damaged(detail.clone()),
             Self::Closed => Self::Closed,
-            other => Self::Sqlite(rusqlite::Error::ToSqlConversionFailure(other.for_journal().to_string().into())),
+            other => Self::Sqlite(rusqlite::Error::ToSqlConversionFailure(other.with_causes().into())),
+        }
+    }
+}
+
+impl From<StoreError> for StorageError {
+    fn from(error: StoreError) -> Self {
+        error.for_ports()
+    }
+}
+
+impl From<StoreError> for BackupError {
+    fn from(error: StoreError) -> Self {
+        use StoreError::{Backup, Exists, Exposed, Io};
+        match error {
+            Backup { .. } | Exists { .. } | Exposed { .. } | Io { .. } => Self::Refused { detail: error.with_causes() },
+            other => Self::Storage(other.for_ports()),
         }
     }
 }

@@ -1,12 +1,16 @@
 //! Freezes of more than one secret, by scope. Both the freeze and the thaw go to the audit in the same transaction.
 
-use crate::audit::{self, AuditEntry, AuditOutcome};
+use crate::Store;
+use crate::audit;
 use crate::documents::{self, Collection, Document};
 use crate::error::StoreError;
 use crate::reader::View;
 use crate::record::Stored;
 use crate::tx::Tx;
-use keybaton_engine::ports::journal::{Freeze, Scope};
+use async_trait::async_trait;
+use keybaton_engine::ports::audit::{AuditEntry, Verdict};
+use keybaton_engine::ports::freezes::{Freeze, Freezes, Scope};
+use keybaton_engine::ports::storage::StorageError;
 use keybaton_protocol::ids::{Author, Millis};
 use serde::{Deserialize, Serialize};
 
@@ -50,12 +54,28 @@ fn load(document: &Document) -> Result<Freeze, StoreError> {
 
 fn entry(what: &str, on: String, author: &Author, at: Millis) -> AuditEntry {
     AuditEntry {
-        who: author.to_string(),
-        what: what.to_owned(),
-        on,
         at,
-        outcome: AuditOutcome::Done,
+        actor: author.to_string(),
+        from: String::new(),
+        action: what.to_owned(),
+        subject: on,
         detail: String::new(),
+        verdict: Verdict::Done,
+    }
+}
+
+#[async_trait]
+impl Freezes for Store {
+    async fn freezes(&self) -> Result<Vec<Freeze>, StorageError> {
+        Ok(self.read_view(list).await?)
+    }
+
+    async fn freeze(&self, wanted: Freeze) -> Result<(), StorageError> {
+        Ok(self.write(move |tx| freeze(tx, &wanted)).await?)
+    }
+
+    async fn thaw(&self, scope: Scope, author: Author, at: Millis) -> Result<(), StorageError> {
+        Ok(self.write(move |tx| thaw(tx, &scope, &author, at)).await?)
     }
 }
 
@@ -65,7 +85,7 @@ pub(crate) fn list(view: &View<'_>) -> Result<Vec<Freeze>, StoreError> {
 }
 
 /// Records a freeze; a second one of the same scope changes nothing.
-pub(crate) fn freeze(tx: &mut Tx<'_>, freeze: &Freeze) -> Result<(), StoreError> {
+fn freeze(tx: &mut Tx<'_>, freeze: &Freeze) -> Result<(), StoreError> {
     let Freeze { scope, author, at } = freeze;
     let key = key(scope);
     if documents::get(tx.conn, tx.keys, Collection::Freezes, &key)?.is_some() {
@@ -77,7 +97,7 @@ pub(crate) fn freeze(tx: &mut Tx<'_>, freeze: &Freeze) -> Result<(), StoreError>
 }
 
 /// Lifts a freeze; where there is none, nothing changes.
-pub(crate) fn thaw(tx: &mut Tx<'_>, scope: &Scope, author: &Author, at: Millis) -> Result<(), StoreError> {
+fn thaw(tx: &mut Tx<'_>, scope: &Scope, author: &Author, at: Millis) -> Result<(), StoreError> {
     let key = key(scope);
     if documents::remove(tx, Collection::Freezes, &key)? {
         audit::write(tx, &entry("thaw", key, author, at))?;

@@ -1,134 +1,46 @@
-//! Who may use the API, and how: identities and single-use enrolments, by id. Only digests of their tokens are kept;
-//! tokens have at least 128 random bits, so that a plain SHA-256 tells nothing of them.
+//! Who may use the API, and how: identities and single-use enrolments, by id, as the `Identities` port has them. Only
+//! digests of tokens are kept.
 
 use crate::Store;
-use crate::crypto;
 use crate::documents::{self, Collection, Document};
 use crate::error::StoreError;
-use crate::record::Stored;
-use keybaton_engine::ports::secret::SecretBytes;
+use crate::reader::View;
+use crate::record::{RecordError, Stored};
+use crate::tx::Tx;
+use async_trait::async_trait;
+use keybaton_engine::ports::identities::{ConsumerId, Enrolment, Identities, Identity, Subject, Taken, TokenHash};
+use keybaton_engine::ports::storage::StorageError;
 use keybaton_protocol::ids::{Author, Digest, Millis, Replica};
 use serde::{Deserialize, Serialize};
-
-/// The digest of a token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TokenHash(pub Digest);
-
-impl TokenHash {
-    /// Of a token of at least 128 random bits.
-    #[must_use]
-    pub fn of(token: &SecretBytes) -> Self {
-        Self(Digest(crypto::hash(&[b"keybaton-token-v1", token.expose()])))
-    }
-
-    /// Whether this is that token's digest, in constant time.
-    #[must_use]
-    pub fn matches(&self, token: &SecretBytes) -> bool {
-        crypto::same(&self.0.0, &Self::of(token).0.0)
-    }
-}
-
-/// On whose behalf an identity speaks.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Subject {
-    /// A person or a pipeline.
-    Operator {
-        /// As audited.
-        name: String,
-        /// Roles, as the API knows them.
-        roles: Vec<String>,
-        /// Namespaces it is confined to; empty is all.
-        namespaces: Vec<String>,
-    },
-    /// A consumer's replica.
-    Consumer {
-        /// Its namespace.
-        namespace: String,
-        /// Its declared name.
-        consumer: String,
-        /// Which replica, where enrolment or its first request fixed one.
-        replica: Option<String>,
-    },
-}
-
-impl Subject {
-    /// The replica that a consumer's identity stands for.
-    fn replica(&self) -> Option<&str> {
-        match self {
-            Self::Consumer { replica, .. } => replica.as_deref(),
-            Self::Operator { .. } => None,
-        }
-    }
-}
-
-/// A bearer of a token.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
-    /// Public; the token's first part.
-    pub id: String,
-    /// Digest of the token.
-    pub token: TokenHash,
-    /// Who.
-    pub subject: Subject,
-    /// Since when.
-    pub created_at: Millis,
-    /// Until when; `None` does not expire.
-    pub expires_at: Option<Millis>,
-    /// By whose act.
-    pub created_by: Author,
-    /// Since when it is void, and by whose act.
-    pub revoked: Option<(Millis, Author)>,
-    /// The identity that this one renews, until it is used for the first time.
-    pub supersedes: Option<String>,
-    /// The first identity of those that it renews, where that was bound to no replica: both stand for one.
-    pub line: Option<String>,
-}
-
-/// A token that becomes an identity once.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Enrolment {
-    /// Public; the token's first part.
-    pub id: String,
-    /// Digest of the token.
-    pub token: TokenHash,
-    /// Who will be enrolled.
-    pub subject: Subject,
-    /// Since when.
-    pub created_at: Millis,
-    /// Until when it may be used.
-    pub expires_at: Millis,
-    /// By whose act.
-    pub created_by: Author,
-}
 
 /// For how long it is remembered that an enrolment was used, or has ended, in milliseconds: 90 days.
 const USED_KEPT_MS: u64 = 90 * 24 * 3_600_000;
 
-/// Why an enrolment was not taken. Whose it was is told only to who holds its token.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum EnrolmentRefused {
-    /// No such enrolment, or it was used long ago.
-    #[error("there is no such enrolment")]
-    Unknown,
-    /// It was used before. Remembered for 90 days.
-    #[error("the enrolment was used already")]
-    Used(Box<Enrolment>),
-    /// The token is not its token; the enrolment stays.
-    #[error("the token does not match")]
-    WrongToken,
-    /// Too late by the database's clock; the enrolment is gone.
-    #[error("the enrolment has expired")]
-    Expired(Box<Enrolment>),
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+enum SubjectRecord {
+    Operator {
+        name: String,
+        /// Nothing has any yet.
+        roles: Vec<String>,
+        /// Empty is everywhere.
+        namespaces: Vec<String>,
+    },
+    Consumer {
+        namespace: String,
+        consumer: String,
+        replica: Option<String>,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct IdentityRecord {
     token: String,
-    subject: Subject,
+    subject: SubjectRecord,
     created_at: u64,
     expires_at: Option<u64>,
+    /// Whose act it was is in the audit log; here it is the host's.
     created_by: String,
     revoked: Option<(u64, String)>,
     #[serde(default)]
@@ -141,7 +53,7 @@ struct IdentityRecord {
 #[serde(deny_unknown_fields)]
 struct EnrolmentRecord {
     token: String,
-    subject: Subject,
+    subject: SubjectRecord,
     created_at: u64,
     expires_at: u64,
     created_by: String,
@@ -150,233 +62,301 @@ struct EnrolmentRecord {
     used_at: Option<u64>,
 }
 
+impl SubjectRecord {
+    fn store(subject: &Subject, replica: Option<&Replica>) -> Self {
+        match subject {
+            Subject::Operator { name, namespaces } => Self::Operator {
+                name: Stored::store(name),
+                roles: Vec::new(),
+                namespaces: namespaces.iter().flatten().map(ToString::to_string).collect(),
+            },
+            Subject::Consumer(consumer) => Self::consumer(consumer, replica),
+        }
+    }
+
+    fn consumer(consumer: &ConsumerId, replica: Option<&Replica>) -> Self {
+        Self::Consumer {
+            namespace: consumer.namespace.to_string(),
+            consumer: Stored::store(&consumer.name),
+            replica: replica.map(Stored::store),
+        }
+    }
+
+    fn load(self) -> Result<(Subject, Option<Replica>), RecordError> {
+        match self {
+            Self::Operator { name, roles: _, namespaces } => {
+                let listed: Vec<_> = namespaces.into_iter().map(Stored::load).collect::<Result<_, _>>()?;
+                let namespaces = Some(listed).filter(|listed| !listed.is_empty());
+                Ok((Subject::Operator { name: name.load()?, namespaces }, None))
+            }
+            Self::Consumer { namespace, consumer, replica } => {
+                let consumer = ConsumerId { namespace: namespace.load()?, name: consumer.load()? };
+                Ok((Subject::Consumer(consumer), replica.load()?))
+            }
+        }
+    }
+}
+
+fn token_in(hash: &TokenHash) -> String {
+    Stored::store(&Digest(hash.0))
+}
+
+fn token_out(text: String) -> Result<TokenHash, RecordError> {
+    let Digest(hash) = text.load()?;
+    Ok(TokenHash(hash))
+}
+
 impl IdentityRecord {
     fn store(identity: &Identity) -> Self {
-        let Identity { id: _, token, subject, created_at, expires_at, created_by, revoked, supersedes, line } =
-            identity;
+        let Identity { id: _, hash, subject, replica, line, issued_at, expires_at, revoked_at, supersedes } = identity;
+        let host = || Stored::store(&Author::host());
         Self {
-            token: Stored::store(&token.0),
-            subject: subject.clone(),
-            created_at: Stored::store(created_at),
+            token: token_in(hash),
+            subject: SubjectRecord::store(subject, replica.as_ref()),
+            created_at: Stored::store(issued_at),
             expires_at: Stored::store(expires_at),
-            created_by: Stored::store(created_by),
-            revoked: Stored::store(revoked),
+            created_by: host(),
+            revoked: revoked_at.map(|at| (Stored::store(&at), host())),
             supersedes: supersedes.clone(),
             line: line.clone(),
         }
     }
 
-    fn load(document: &Document) -> Result<Identity, StoreError> {
-        let unreadable = |error| StoreError::damaged(format!("identity `{}`: {error}", document.key));
-        let record: Self = document.decode(Collection::Identities)?;
+    fn load(self, id: &str) -> Result<Identity, RecordError> {
+        let (subject, replica) = self.subject.load()?;
         Ok(Identity {
-            id: document.key.clone(),
-            token: TokenHash(record.token.load().map_err(unreadable)?),
-            subject: record.subject,
-            created_at: record.created_at.load().map_err(unreadable)?,
-            expires_at: record.expires_at.load().map_err(unreadable)?,
-            created_by: record.created_by.load().map_err(unreadable)?,
-            revoked: record.revoked.load().map_err(unreadable)?,
-            supersedes: record.supersedes,
-            line: record.line,
+            id: id.to_owned(),
+            hash: token_out(self.token)?,
+            subject,
+            replica,
+            line: self.line,
+            issued_at: self.created_at.load()?,
+            expires_at: self.expires_at.load()?,
+            revoked_at: self.revoked.map(|(at, _)| at.load()).transpose()?,
+            supersedes: self.supersedes,
         })
     }
 }
 
 impl EnrolmentRecord {
     fn store(enrolment: &Enrolment) -> Self {
-        let Enrolment { id: _, token, subject, created_at, expires_at, created_by } = enrolment;
+        let Enrolment { id: _, hash, consumer, replica, author, created_at, expires_at } = enrolment;
         Self {
-            token: Stored::store(&token.0),
-            subject: subject.clone(),
+            token: token_in(hash),
+            subject: SubjectRecord::consumer(consumer, replica.as_ref()),
             created_at: Stored::store(created_at),
             expires_at: Stored::store(expires_at),
-            created_by: Stored::store(created_by),
+            created_by: Stored::store(author),
             used_at: None,
         }
     }
 
-    /// The enrolment, and since when it is used up.
-    fn load(document: &Document) -> Result<(Enrolment, Option<u64>), StoreError> {
-        let unreadable = |error| StoreError::damaged(format!("enrolment `{}`: {error}", document.key));
-        let record: Self = document.decode(Collection::Enrolments)?;
-        let enrolment = Enrolment {
-            id: document.key.clone(),
-            token: TokenHash(record.token.load().map_err(unreadable)?),
-            subject: record.subject,
-            created_at: record.created_at.load().map_err(unreadable)?,
-            expires_at: record.expires_at.load().map_err(unreadable)?,
-            created_by: record.created_by.load().map_err(unreadable)?,
+    fn load(self, id: &str) -> Result<Enrolment, RecordError> {
+        let (Subject::Consumer(consumer), replica) = self.subject.load()? else {
+            return Err(RecordError::Value { what: "an enrolment's subject", text: "an operator".to_owned() });
         };
-        Ok((enrolment, record.used_at))
+        Ok(Enrolment {
+            id: id.to_owned(),
+            hash: token_out(self.token)?,
+            consumer,
+            replica,
+            author: self.created_by.load()?,
+            created_at: self.created_at.load()?,
+            expires_at: self.expires_at.load()?,
+        })
     }
 }
 
-impl Store {
-    /// Keeps an identity, in place of an earlier one of that id (a renewal).
-    ///
-    /// # Errors
-    /// When it cannot be written; the earlier one is then kept.
-    pub async fn put_identity(&self, identity: Identity) -> Result<(), StoreError> {
-        self.write(move |tx| {
-            documents::put(tx, Collection::Identities, &identity.id, &IdentityRecord::store(&identity))
-        })
-        .await
+fn identity(document: &Document) -> Result<Identity, StoreError> {
+    let record: IdentityRecord = document.decode(Collection::Identities)?;
+    let loaded = record.load(&document.key);
+    loaded.map_err(|error| StoreError::damaged(format!("identity `{}`: {error}", document.key)))
+}
+
+/// The enrolment, and since when it is used up.
+fn enrolment(document: &Document) -> Result<(Enrolment, Option<u64>), StoreError> {
+    let record: EnrolmentRecord = document.decode(Collection::Enrolments)?;
+    let used_at = record.used_at;
+    let loaded = record.load(&document.key);
+    let loaded = loaded.map_err(|error| StoreError::damaged(format!("enrolment `{}`: {error}", document.key)))?;
+    Ok((loaded, used_at))
+}
+
+fn find(tx: &Tx<'_>, id: &str) -> Result<Option<Identity>, StoreError> {
+    documents::get(tx.conn, tx.keys, Collection::Identities, id)?.as_ref().map(identity).transpose()
+}
+
+fn keep(tx: &mut Tx<'_>, identity: &Identity) -> Result<(), StoreError> {
+    documents::put(tx, Collection::Identities, &identity.id, &IdentityRecord::store(identity))
+}
+
+/// Binds a consumer's identity and the first of its line, unless one is bound already; with `anew`, in any case.
+fn bind(tx: &mut Tx<'_>, id: &str, wanted: &Replica, anew: bool) -> Result<Option<Replica>, StoreError> {
+    let consumers = |it: &Identity| matches!(it.subject, Subject::Consumer(_));
+    let Some(own) = find(tx, id)?.filter(consumers) else { return Ok(None) };
+    let first = match own.line.as_deref().filter(|line| *line != id) {
+        Some(line) => find(tx, line)?.filter(consumers),
+        None => None,
+    };
+    let bound = own.replica.as_ref().or_else(|| first.as_ref()?.replica.as_ref()).filter(|_| !anew);
+    let bound = bound.unwrap_or(wanted).clone();
+    for identity in [Some(own), first].into_iter().flatten().filter(|it| it.replica.as_ref() != Some(&bound)) {
+        keep(tx, &Identity { replica: Some(bound.clone()), ..identity })?;
+    }
+    Ok(Some(bound))
+}
+
+fn take(tx: &mut Tx<'_>, id: &str, hash: &TokenHash, date: Millis) -> Result<Taken, StoreError> {
+    let Some(found) = documents::get(tx.conn, tx.keys, Collection::Enrolments, id)? else { return Ok(Taken::Unknown) };
+    let (enrolment, used_at) = enrolment(&found)?;
+    if !enrolment.hash.is(hash) {
+        return Ok(Taken::Unknown);
+    }
+    if used_at.is_some() {
+        return Ok(Taken::Used(enrolment));
+    }
+    if !enrolment.is_good(date) {
+        documents::remove(tx, Collection::Enrolments, id)?;
+        return Ok(Taken::Expired(enrolment));
+    }
+    let used = EnrolmentRecord { used_at: Some(tx.now_ms), ..EnrolmentRecord::store(&enrolment) };
+    documents::put(tx, Collection::Enrolments, id, &used)?;
+    Ok(Taken::Granted(enrolment))
+}
+
+/// Drops enrolments that ended, or were taken, long ago.
+fn drop_old_enrolments(tx: &mut Tx<'_>) -> Result<(), StoreError> {
+    for old in documents::list(tx.conn, tx.keys, Collection::Enrolments)? {
+        let (enrolment, used_at) = enrolment(&old)?;
+        let over_at = used_at.unwrap_or(enrolment.expires_at.0);
+        if over_at.saturating_add(USED_KEPT_MS) <= tx.now_ms {
+            documents::remove(tx, Collection::Enrolments, &old.key)?;
+        }
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl Identities for Store {
+    async fn put(&self, identity: Identity) -> Result<(), StorageError> {
+        Ok(self.write(move |tx| keep(tx, &identity)).await?)
     }
 
-    /// The identity of that id, revoked and expired ones included: the caller says why it refuses.
-    ///
-    /// # Errors
-    /// When it cannot be read, or was edited behind the store's back.
-    pub async fn find_identity(&self, id: &str) -> Result<Option<Identity>, StoreError> {
+    async fn find(&self, id: &str) -> Result<Option<Identity>, StorageError> {
         let id = id.to_owned();
-        self.read_view(move |view| {
-            let found = documents::get(view.conn, view.keys, Collection::Identities, &id)?;
-            found.as_ref().map(IdentityRecord::load).transpose()
-        })
-        .await
+        let found = self.read_view(move |view| {
+            documents::get(view.conn, view.keys, Collection::Identities, &id)?.as_ref().map(identity).transpose()
+        });
+        Ok(found.await?)
     }
 
-    /// All identities, by id.
-    ///
-    /// # Errors
-    /// When they cannot be read, or one was edited, removed or put back behind the store's back.
-    pub async fn list_identities(&self) -> Result<Vec<Identity>, StoreError> {
-        self.read_view(|view| {
-            documents::list(view.conn, view.keys, Collection::Identities)?.iter().map(IdentityRecord::load).collect()
-        })
-        .await
+    async fn list(&self) -> Result<Vec<Identity>, StorageError> {
+        let all = self.read_view(|view| -> Result<Vec<_>, _> {
+            documents::list(view.conn, view.keys, Collection::Identities)?.iter().map(identity).collect()
+        });
+        Ok(all.await?.into_iter().filter(|identity| identity.revoked_at.is_none()).collect())
     }
 
-    /// Revokes an identity; whether there was one. A second revocation changes nothing.
-    ///
-    /// # Errors
-    /// When it cannot be written; the identity is then still valid.
-    pub async fn revoke_identity(&self, id: &str, at: Millis, by: Author) -> Result<bool, StoreError> {
+    async fn revoke(&self, id: &str, at: Millis) -> Result<bool, StorageError> {
         let id = id.to_owned();
-        self.write(move |tx| {
-            let Some(found) = documents::get(tx.conn, tx.keys, Collection::Identities, &id)? else {
-                return Ok(false);
-            };
-            let mut identity = IdentityRecord::load(&found)?;
-            if identity.revoked.is_none() {
-                identity.revoked = Some((at, by.clone()));
-                documents::put(tx, Collection::Identities, &id, &IdentityRecord::store(&identity))?;
-            }
+        let revoked = self.write(move |tx| {
+            let Some(good) = find(tx, &id)?.filter(|it| it.revoked_at.is_none()) else { return Ok(false) };
+            keep(tx, &Identity { revoked_at: Some(at), ..good })?;
             Ok(true)
-        })
-        .await
+        });
+        Ok(revoked.await?)
     }
 
-    /// Binds a consumer's identity to its replica, unless it, or the first of its line, is bound already; with `anew`, in
-    /// any case. Answers the replica that it is bound to; `None` where there is no such identity of a consumer.
-    ///
-    /// # Errors
-    /// When it cannot be written; nothing is then bound.
-    pub async fn bind_identity(&self, id: &str, replica: &Replica, anew: bool) -> Result<Option<String>, StoreError> {
-        let (id, wanted) = (id.to_owned(), replica.to_string());
-        self.write(move |tx| {
-            let load = |id: &str| {
-                let found = documents::get(tx.conn, tx.keys, Collection::Identities, id)?;
-                found.as_ref().map(IdentityRecord::load).transpose()
-            };
-            let Some(own) = load(&id)? else { return Ok(None) };
-            let first = match own.line.as_deref().filter(|line| *line != id) {
-                Some(line) => load(line)?,
-                None => None,
-            };
-            let bound = [Some(&own), first.as_ref()].into_iter().flatten().find_map(|it| it.subject.replica());
-            let bound = bound.filter(|_| !anew).map_or_else(|| wanted.clone(), str::to_owned);
-            for mut identity in [Some(own), first].into_iter().flatten() {
-                let Subject::Consumer { replica, .. } = &mut identity.subject else { return Ok(None) };
-                if replica.as_deref() != Some(&*bound) {
-                    *replica = Some(bound.clone());
-                    documents::put(tx, Collection::Identities, &identity.id, &IdentityRecord::store(&identity))?;
-                }
-            }
-            Ok(Some(bound))
-        })
-        .await
+    async fn bind(&self, id: &str, replica: &Replica) -> Result<Option<Replica>, StorageError> {
+        let (id, replica) = (id.to_owned(), replica.clone());
+        Ok(self.write(move |tx| bind(tx, &id, &replica, false)).await?)
     }
 
-    /// Keeps an enrolment until it is taken. Those that ended, or were taken, long ago are dropped on the way.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub async fn put_enrolment(&self, enrolment: Enrolment) -> Result<(), StoreError> {
-        self.write(move |tx| {
-            for old in documents::list(tx.conn, tx.keys, Collection::Enrolments)? {
-                let (enrolment, used_at) = EnrolmentRecord::load(&old)?;
-                let over_at = used_at.unwrap_or(enrolment.expires_at.0);
-                if over_at.saturating_add(USED_KEPT_MS) <= tx.now_ms {
-                    documents::remove(tx, Collection::Enrolments, &old.key)?;
-                }
-            }
+    async fn rebind(&self, id: &str, replica: &Replica) -> Result<bool, StorageError> {
+        let (id, replica) = (id.to_owned(), replica.clone());
+        Ok(self.write(move |tx| bind(tx, &id, &replica, true)).await?.is_some())
+    }
+
+    async fn put_enrolment(&self, enrolment: Enrolment) -> Result<(), StorageError> {
+        let kept = self.write(move |tx| {
+            drop_old_enrolments(tx)?;
             documents::put(tx, Collection::Enrolments, &enrolment.id, &EnrolmentRecord::store(&enrolment))
-        })
-        .await
+        });
+        Ok(kept.await?)
     }
 
-    /// Enrolments that have not been taken, by id.
-    ///
-    /// # Errors
-    /// When they cannot be read.
-    pub async fn list_enrolments(&self) -> Result<Vec<Enrolment>, StoreError> {
-        self.read_view(|view| {
-            let all = documents::list(view.conn, view.keys, Collection::Enrolments)?;
-            let loaded = all.iter().map(EnrolmentRecord::load).collect::<Result<Vec<_>, _>>()?;
-            Ok(loaded.into_iter().filter(|(_, used_at)| used_at.is_none()).map(|(one, _)| one).collect())
-        })
-        .await
+    async fn take_enrolment(&self, id: &str, hash: &TokenHash, date: Millis) -> Result<Taken, StorageError> {
+        let (id, hash) = (id.to_owned(), *hash);
+        Ok(self.write(move |tx| take(tx, &id, &hash, date)).await?)
     }
 
-    /// Withdraws an enrolment that was not taken; whether there was one.
-    ///
-    /// # Errors
-    /// When it cannot be written; the enrolment may then still be taken.
-    pub async fn remove_enrolment(&self, id: &str) -> Result<bool, StoreError> {
+    async fn enrolments(&self) -> Result<Vec<Enrolment>, StorageError> {
+        let all = |view: &View<'_>| -> Result<Vec<_>, _> {
+            documents::list(view.conn, view.keys, Collection::Enrolments)?.iter().map(enrolment).collect()
+        };
+        let unused = |(one, used_at): (Enrolment, Option<u64>)| used_at.is_none().then_some(one);
+        Ok(self.read_view(all).await?.into_iter().filter_map(unused).collect())
+    }
+
+    async fn drop_enrolment(&self, id: &str) -> Result<bool, StorageError> {
         let id = id.to_owned();
-        self.write(move |tx| {
+        let dropped = self.write(move |tx| {
             let found = documents::get(tx.conn, tx.keys, Collection::Enrolments, &id)?;
-            match found.as_ref().map(EnrolmentRecord::load).transpose()? {
+            match found.as_ref().map(enrolment).transpose()? {
                 Some((_, None)) => documents::remove(tx, Collection::Enrolments, &id),
                 _ => Ok(false),
             }
-        })
-        .await
+        });
+        Ok(dropped.await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::from_json;
+
+    #[test]
+    fn records_of_earlier_versions_load_for_ever() {
+        let token = format!("sha256:{}", "07".repeat(32));
+        let operator = format!(
+            r#"{{"token":"{token}","subject":{{"operator":{{"name":"ada","roles":["admin"],"namespaces":["a","b"]}}}},
+                "created_at":1,"expires_at":null,"created_by":"eve","revoked":[3,"eve"]}}"#
+        );
+        let loaded = from_json::<IdentityRecord>(1, operator.as_bytes()).unwrap().load("x").unwrap();
+        let namespaces = Some(vec!["a".parse().unwrap(), "b".parse().unwrap()]);
+        let expected = Identity {
+            id: "x".to_owned(),
+            hash: TokenHash([7; 32]),
+            subject: Subject::Operator { name: "ada".parse().unwrap(), namespaces },
+            replica: None,
+            line: None,
+            issued_at: Millis(1),
+            expires_at: None,
+            revoked_at: Some(Millis(3)),
+            supersedes: None,
+        };
+        assert_eq!(loaded, expected);
+        let used = format!(
+            r#"{{"token":"{token}","subject":{{"consumer":{{"namespace":"a","consumer":"web","replica":null}}}},
+                "created_at":1,"expires_at":2,"created_by":"ada"}}"#
+        );
+        let record = from_json::<EnrolmentRecord>(1, used.as_bytes()).unwrap();
+        assert_eq!(record.used_at, None);
+        let loaded = record.load("e").unwrap();
+        assert_eq!((loaded.consumer.to_string(), loaded.author.to_string()), ("a/web".to_owned(), "ada".to_owned()));
     }
 
-    /// Takes an enrolment, if it is `good`: whether it has ended the caller knows, who knows what time has passed. Of any
-    /// number of callers at once, one gets it. It is used up durably before anybody hears so.
-    ///
-    /// # Errors
-    /// The outer one when the store fails (nothing is taken), the inner one when the enrolment is refused.
-    pub async fn take_enrolment(
-        &self,
-        id: &str,
-        token: TokenHash,
-        good: impl Fn(&Enrolment) -> bool + Send + 'static,
-    ) -> Result<Result<Enrolment, EnrolmentRefused>, StoreError> {
-        let id = id.to_owned();
-        self.write(move |tx| {
-            let Some(found) = documents::get(tx.conn, tx.keys, Collection::Enrolments, &id)? else {
-                return Ok(Err(EnrolmentRefused::Unknown));
-            };
-            let (enrolment, used_at) = EnrolmentRecord::load(&found)?;
-            if !crypto::same(&enrolment.token.0.0, &token.0.0) {
-                return Ok(Err(EnrolmentRefused::WrongToken));
-            }
-            if used_at.is_some() {
-                return Ok(Err(EnrolmentRefused::Used(Box::new(enrolment))));
-            }
-            if !good(&enrolment) {
-                documents::remove(tx, Collection::Enrolments, &id)?;
-                return Ok(Err(EnrolmentRefused::Expired(Box::new(enrolment))));
-            }
-            let used = EnrolmentRecord { used_at: Some(tx.now_ms), ..EnrolmentRecord::store(&enrolment) };
-            documents::put(tx, Collection::Enrolments, &id, &used)?;
-            Ok(Ok(enrolment))
-        })
-        .await
+    #[test]
+    fn an_enrolment_for_an_operator_is_damage() {
+        let record = EnrolmentRecord {
+            token: token_in(&TokenHash([7; 32])),
+            subject: SubjectRecord::Operator { name: "ada".to_owned(), roles: Vec::new(), namespaces: Vec::new() },
+            created_at: 1,
+            expires_at: 2,
+            created_by: "ada".to_owned(),
+            used_at: None,
+        };
+        assert!(matches!(record.load("e"), Err(RecordError::Value { .. })));
     }
 }

@@ -2,19 +2,18 @@
 //! caller's thread but the encoding of its own records.
 
 use crate::append::{self, Prepared};
-use crate::audit::AuditEntry;
 use crate::chain::{self, Head};
 use crate::error::StoreError;
 use crate::record::{self, Stored};
 use crate::state::State;
-use crate::{Store, freezes, leases, seals, sql};
+use crate::{Store, leases, seals, sql};
 use async_trait::async_trait;
+use keybaton_engine::ports::audit::AuditEntry;
 use keybaton_engine::ports::journal::{
-    Append, Changes, Cursor, Freeze, Indexed, Journal, JournalError, Lease, Mark, Opened, Part, Recorded, Reply, Scope,
-    Wanted,
+    Append, Changes, Cursor, Indexed, Journal, JournalError, Lease, Mark, Opened, Part, Recorded, Reply, Wanted,
 };
 use keybaton_protocol::event::Event;
-use keybaton_protocol::ids::{Author, CallId, Epoch, Millis, SecretName, Seq};
+use keybaton_protocol::ids::{CallId, Epoch, Millis, SecretName, Seq};
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
 
@@ -33,7 +32,7 @@ impl Store {
         match self.write(move |tx| prepared.run(tx)).await {
             Ok(Ok(seq)) => Ok(seq),
             Ok(Err(refusal)) => Err(refusal.of(secret)),
-            Err(error) => Err(error.for_journal()),
+            Err(error) => Err(error.for_ports().into()),
         }
     }
 
@@ -69,7 +68,7 @@ impl Store {
             Ok(found.into())
         })
         .await
-        .map_err(|error| error.for_journal())
+        .map_err(|error| error.for_ports().into())
     }
 }
 
@@ -119,19 +118,7 @@ impl Journal for Store {
             Ok(index)
         })
         .await
-        .map_err(|error| error.for_journal())
-    }
-
-    async fn freezes(&self) -> Result<Vec<Freeze>, JournalError> {
-        self.read_view(freezes::list).await.map_err(|error| error.for_journal())
-    }
-
-    async fn freeze(&self, freeze: Freeze) -> Result<(), JournalError> {
-        self.write(move |tx| freezes::freeze(tx, &freeze)).await.map_err(|error| error.for_journal())
-    }
-
-    async fn thaw(&self, scope: Scope, author: Author, at: Millis) -> Result<(), JournalError> {
-        self.write(move |tx| freezes::thaw(tx, &scope, &author, at)).await.map_err(|error| error.for_journal())
+        .map_err(|error| error.for_ports().into())
     }
 
     async fn replies(&self, secret: &SecretName, call: CallId) -> Result<Vec<Reply>, JournalError> {
@@ -159,14 +146,14 @@ impl Journal for Store {
             Ok(found)
         })
         .await
-        .map_err(|error| error.for_journal())
+        .map_err(|error| error.for_ports().into())
     }
 
     async fn open(&self, secret: &SecretName, wanted: Vec<Wanted>) -> Result<Vec<Opened>, JournalError> {
         let name = secret.clone();
         self.read_view(move |view| seals::open_all(view, &name, &wanted))
             .await
-            .map_err(|error| error.for_journal())?
+            .map_err(|error| error.for_ports())?
             .map_err(|seals::Missing { generation, label }| JournalError::NoSeal {
                 secret: secret.clone(),
                 generation,
@@ -197,21 +184,21 @@ impl Journal for Store {
             Ok(Changes { moved, cursor: Cursor(cursor) })
         })
         .await
-        .map_err(|error| error.for_journal())
+        .map_err(|error| error.for_ports().into())
     }
 
     async fn lease(&self, secret: &SecretName, holder: &str, for_ms: u64) -> Result<Lease, JournalError> {
         let (name, holder) = (secret.clone(), holder.to_owned());
         self.write(move |tx| leases::take(tx, &name, &holder, for_ms))
             .await
-            .map_err(|error| error.for_journal())?
+            .map_err(|error| error.for_ports())?
             .ok_or_else(|| JournalError::Fenced { secret: secret.clone() })
     }
 
     async fn epoch(&self) -> Result<Epoch, JournalError> {
         self.read_view(|view| Ok(Epoch(State::load(view.conn, view.keys)?.epoch)))
             .await
-            .map_err(|error| error.for_journal())
+            .map_err(|error| error.for_ports().into())
     }
 }
 

@@ -1,5 +1,5 @@
-//! The embedded store: one directory, one SQLite database. Journals, sealed credentials, leases, audit, declarations and
-//! API identities; the engine's `Journal` port is implemented here.
+//! The embedded store: one directory, one SQLite database. The engine's ports on a store (`keybaton_engine::ports`) are
+//! implemented here, save `Nonces`: this store has one host, which keeps them in its memory.
 //!
 //! It never keeps a credential in clear, never reads a torn or edited row as truth, and knows nothing of plugins,
 //! consumers or what an event means.
@@ -36,13 +36,10 @@ mod values;
 mod verify;
 mod writer;
 
-pub use audit::{AuditBreak, AuditEntry, AuditError, AuditOutcome, AuditReport, Audited};
 pub use backup::Manifest;
 pub use error::StoreError;
-pub use identities::{Enrolment, EnrolmentRefused, Identity, Subject, TokenHash};
 pub use kek::{Kek, KekError};
 pub use open::{Mode, Store};
 pub use restore::Restoration;
 pub use schema::SCHEMA;
-pub use specs::Spec;
-pub use verify::{Damage, Examined, Verified};
+pub use verify::{Examined, Verified};

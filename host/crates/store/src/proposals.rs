@@ -4,7 +4,11 @@
 use crate::Store;
 use crate::documents::{self, Collection, Document};
 use crate::error::StoreError;
+use crate::reader::View;
 use crate::record::{RecordError, Stored};
+use async_trait::async_trait;
+use keybaton_engine::ports::proposals::Proposals;
+use keybaton_engine::ports::storage::StorageError;
 use keybaton_engine::{Proposal, Word};
 use keybaton_protocol::ids::SecretName;
 use serde::{Deserialize, Serialize};
@@ -75,31 +79,27 @@ fn load(document: &Document) -> Result<(String, Proposal), StoreError> {
     Ok((document.key.clone(), proposal))
 }
 
-impl Store {
-    /// Keeps a word that waits for approval, in place of an earlier one of that id.
-    ///
-    /// # Errors
-    /// When it cannot be written; nothing is then kept.
-    pub async fn put_proposal(&self, id: &str, proposal: &Proposal) -> Result<(), StoreError> {
+#[async_trait]
+impl Proposals for Store {
+    async fn propose(&self, id: &str, proposal: &Proposal) -> Result<(), StorageError> {
         let (id, record) = (id.to_owned(), ProposalRecord::store(proposal));
-        self.write(move |tx| documents::put(tx, Collection::Proposals, &id, &record)).await
+        Ok(self.write(move |tx| documents::put(tx, Collection::Proposals, &id, &record)).await?)
     }
 
-    /// All words that wait for approval, by id; also those that have expired meanwhile.
-    ///
-    /// # Errors
-    /// When they cannot be read, or one was edited, removed or put back behind the store's back.
-    pub async fn list_proposals(&self) -> Result<Vec<(String, Proposal)>, StoreError> {
-        self.read_view(|view| documents::list(view.conn, view.keys, Collection::Proposals)?.iter().map(load).collect())
-            .await
+    async fn proposed(&self) -> Result<Vec<(String, Proposal)>, StorageError> {
+        let all =
+            |view: &View<'_>| documents::list(view.conn, view.keys, Collection::Proposals)?.iter().map(load).collect();
+        Ok(self.read_view(all).await?)
     }
 
-    /// Drops one; whether it was there.
-    ///
-    /// # Errors
-    /// When it cannot be written; it is then kept.
-    pub async fn remove_proposal(&self, id: &str) -> Result<bool, StoreError> {
+    async fn decide(&self, id: &str) -> Result<Option<Proposal>, StorageError> {
         let id = id.to_owned();
-        self.write(move |tx| documents::remove(tx, Collection::Proposals, &id)).await
+        let taken = self.write(move |tx| {
+            let Some(found) = documents::get(tx.conn, tx.keys, Collection::Proposals, &id)? else { return Ok(None) };
+            let (_, proposal) = load(&found)?;
+            documents::remove(tx, Collection::Proposals, &id)?;
+            Ok(Some(proposal))
+        });
+        Ok(taken.await?)
     }
 }

@@ -60,24 +60,18 @@ impl Store {
         files::publish(&staged, &dir.join(DATABASE))?;
         Ok(Restoration { epoch, proven, manifest })
     }
+}
 
-    /// Secrets whose journal lacks the `Restored` event of the current epoch; appending it takes the secret off.
-    ///
-    /// # Errors
-    /// When they cannot be read.
-    pub async fn restored_pending(&self) -> Result<Vec<SecretName>, StoreError> {
-        self.read_view(|view| {
-            let mut statement = view.conn.prepare("SELECT secret FROM restore_pending ORDER BY secret")?;
-            let mut rows = statement.query([])?;
-            let mut found = Vec::new();
-            while let Some(row) = rows.next()? {
-                let name: String = row.get(0)?;
-                found.push(name.parse().map_err(|_| StoreError::damaged(format!("`{name}` is no secret's name")))?);
-            }
-            Ok(found)
-        })
-        .await
+/// Secrets whose journal lacks the `Restored` event of the current epoch; appending it takes the secret off.
+pub(crate) fn pending(view: &View<'_>) -> Result<Vec<SecretName>, StoreError> {
+    let mut statement = view.conn.prepare("SELECT secret FROM restore_pending ORDER BY secret")?;
+    let mut rows = statement.query([])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let name: String = row.get(0)?;
+        found.push(name.parse().map_err(|_| StoreError::damaged(format!("`{name}` is no secret's name")))?);
     }
+    Ok(found)
 }
 
 fn revive(conn: &mut Connection, kek: &Kek, manifest: &Manifest, mac: &str) -> Result<(Epoch, Verified), StoreError> {

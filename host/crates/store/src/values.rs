@@ -6,7 +6,10 @@ use crate::crypto::{self, Cipher, KEY_LEN};
 use crate::documents::{self, Collection};
 use crate::error::StoreError;
 use crate::kek::Kek;
+use async_trait::async_trait;
 use keybaton_engine::ports::secret::SecretBytes;
+use keybaton_engine::ports::storage::StorageError;
+use keybaton_engine::ports::values::Values;
 use zeroize::Zeroizing;
 
 const DATA_KEY: &[u8] = b"data-key";
@@ -32,14 +35,11 @@ pub(crate) fn wrap(kek: &Kek, installation: &[u8], name: &str, key: &[u8; KEY_LE
     kek.cipher().seal(&[DOMAIN, installation, name.as_bytes(), DATA_KEY], key)
 }
 
-impl Store {
-    /// Seals a value of the host's own, in place of an earlier one of that name.
-    ///
-    /// # Errors
-    /// When it cannot be written; the earlier one is then kept.
-    pub async fn put_sealed(&self, name: &str, value: SecretBytes) -> Result<(), StoreError> {
+#[async_trait]
+impl Values for Store {
+    async fn put_sealed(&self, name: &str, value: SecretBytes) -> Result<(), StorageError> {
         let name = name.to_owned();
-        self.write(move |tx| {
+        let write = self.write(move |tx| {
             let installation = &tx.keys.installation;
             let key = crypto::random::<KEY_LEN>()?;
             let bound: [&[u8]; 4] = [DOMAIN, installation, name.as_bytes(), VALUE];
@@ -47,17 +47,13 @@ impl Store {
             let wrapped = wrap(tx.kek, installation, &name, &key)?;
             *tx.erased = true;
             documents::put_raw(tx, Collection::Values, &name, &sealed, Some(&wrapped))
-        })
-        .await
+        });
+        Ok(write.await?)
     }
 
-    /// Opens a value of the host's own, if there is one.
-    ///
-    /// # Errors
-    /// When it cannot be read, or was edited or exchanged behind the store's back.
-    pub async fn get_sealed(&self, name: &str) -> Result<Option<SecretBytes>, StoreError> {
+    async fn get_sealed(&self, name: &str) -> Result<Option<SecretBytes>, StorageError> {
         let name = name.to_owned();
-        self.read_view(move |view| {
+        let read = self.read_view(move |view| {
             // The whole collection is proven: it is small, and a value that was removed must not pass for never made.
             let values = documents::list(view.conn, view.keys, Collection::Values)?;
             let Some(found) = values.iter().find(|value| value.key == name) else { return Ok(None) };
@@ -67,7 +63,7 @@ impl Store {
                 .open(&[DOMAIN, installation, name.as_bytes(), VALUE], &found.body)
                 .ok_or_else(|| StoreError::damaged(format!("the host's value `{name}` was edited")))?;
             Ok(Some(SecretBytes::new(std::mem::take(&mut *plain))))
-        })
-        .await
+        });
+        Ok(read.await?)
     }
 }

@@ -9,7 +9,11 @@ use crate::open::{self, DATABASE, Mode};
 use crate::reader::{Ids, View};
 use crate::state::State;
 use crate::{Store, append, audit, leases, seals, sql};
+use async_trait::async_trait;
+use keybaton_engine::ports::audit::AuditError;
+use keybaton_engine::ports::inspect::{Damage, Inspect};
 use keybaton_engine::ports::journal::Wanted;
+use keybaton_engine::ports::storage::StorageError;
 use keybaton_protocol::ids::{Generation, SecretName};
 use rusqlite::params;
 use std::collections::BTreeMap;
@@ -36,29 +40,6 @@ pub struct Verified {
     pub documents: u64,
     /// Audit entries.
     pub audited: u64,
-}
-
-/// One thing that does not hold.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Damage {
-    /// Whose journal or values are damaged; `None` where it is no single secret's.
-    pub secret: Option<SecretName>,
-    /// Where and what.
-    pub detail: String,
-}
-
-impl Damage {
-    /// What a person is to do about it.
-    #[must_use]
-    pub const fn advice(&self) -> &'static str {
-        match self.secret {
-            Some(_) => {
-                "keybaton does nothing for this secret, and its credential at the target stays as it is; the others go \
-                 on. Stop the host and restore the newest backup to bring it back"
-            }
-            None => "stop the host and restore the newest backup",
-        }
-    }
 }
 
 /// What was looked at: what holds, and what does not.
@@ -121,36 +102,6 @@ impl Store {
         }
     }
 
-    /// Looks at the whole store gently: the file, then one journal after the other, each in a snapshot of its own, and
-    /// rests nine times as long as it worked. `found` is told of each damage at once.
-    ///
-    /// # Errors
-    /// The store could not be read, which is not the same as damage.
-    pub async fn scan(&self, mut found: impl FnMut(Damage) + Send) -> Result<(), StoreError> {
-        let mut names = Vec::new();
-        for part in [Part::File, Part::Collections, Part::Heads] {
-            let worked = Instant::now();
-            let (seen, listed) = match self.aside(move |view| part.look(view)).await {
-                Err(StoreError::Damaged { detail }) => (vec![Damage { secret: None, detail }], Vec::new()),
-                other => other?,
-            };
-            seen.into_iter().for_each(&mut found);
-            names.extend(listed);
-            rest(worked).await;
-        }
-        for secret in names {
-            let worked = Instant::now();
-            let name = secret.clone();
-            match self.aside(move |view| one(view, &name)).await {
-                Ok(()) => {}
-                Err(StoreError::Damaged { detail }) => found(Damage { secret: Some(secret), detail }),
-                Err(other) => return Err(other),
-            }
-            rest(worked).await;
-        }
-        Ok(())
-    }
-
     /// Runs `run` on one snapshot of a connection of its own, on a thread of its own.
     async fn aside<T: Send + 'static>(
         &self,
@@ -175,6 +126,35 @@ impl Store {
             .spawn(move || drop(reply.send(look())))
             .map_err(StoreError::io("start a look at", &self.inner.dir))?;
         answer.await.map_err(|_| StoreError::Closed)?
+    }
+}
+
+#[async_trait]
+impl Inspect for Store {
+    /// The file, then one journal after the other, each in a snapshot of its own; it rests nine times as long as it worked.
+    async fn look_through(&self, found: &mut (dyn FnMut(Damage) + Send)) -> Result<(), StorageError> {
+        let mut names = Vec::new();
+        for part in [Part::File, Part::Collections, Part::Heads] {
+            let worked = Instant::now();
+            let (seen, listed) = match self.aside(move |view| part.look(view)).await {
+                Err(StoreError::Damaged { detail }) => (vec![Damage { secret: None, detail }], Vec::new()),
+                other => other?,
+            };
+            seen.into_iter().for_each(&mut *found);
+            names.extend(listed);
+            rest(worked).await;
+        }
+        for secret in names {
+            let worked = Instant::now();
+            let name = secret.clone();
+            match self.aside(move |view| one(view, &name)).await {
+                Ok(()) => {}
+                Err(StoreError::Damaged { detail }) => found(Damage { secret: Some(secret), detail }),
+                Err(other) => return Err(other.into()),
+            }
+            rest(worked).await;
+        }
+        Ok(())
     }
 }
 
@@ -268,8 +248,8 @@ fn collections(view: &View<'_>, found: &mut Examined) -> Result<(), StoreError> 
     }
     found.note(None, leases::prove(view.conn, view.keys))?;
     let audited = audit::prove(view.conn, view.keys, drop).map_err(|error| match error {
-        audit::AuditError::Broken(broken) => StoreError::damaged(broken.to_string()),
-        audit::AuditError::Store(error) => error,
+        audit::Unproven::Broken { at, why } => StoreError::damaged(AuditError::Broken { at, why }.to_string()),
+        audit::Unproven::Store(error) => error,
     });
     found.proven.audited = found.note(None, audited)?.map_or(0, |report| report.entries);
     Ok(())

@@ -217,7 +217,7 @@ impl Writer {
                 }
                 Err((Some(spoiler), error)) => batch.swap_remove(spoiler).0.finish(Some(error)),
                 Err((None, error)) => {
-                    tracing::error!(error = %error.for_journal(), "a commit failed; nothing of it was kept");
+                    tracing::error!(error = %error.for_ports(), "a commit failed; nothing of it was kept");
                     batch.into_iter().for_each(|(work, _room)| work.finish(Some(error.shared())));
                     return;
                 }

@@ -2,10 +2,9 @@
 
 use async_trait::async_trait;
 use keybaton_engine::ports::journal::{
-    Append, Changes, Cursor, Freeze, Indexed, Journal, JournalError, Lease, Opened, Part, Recorded, Reply, Scope,
-    Wanted,
+    Append, Changes, Cursor, Indexed, Journal, JournalError, Lease, Opened, Part, Recorded, Reply, Wanted,
 };
-use keybaton_protocol::ids::{Author, CallId, Epoch, Millis, SecretName, Seq};
+use keybaton_protocol::ids::{CallId, Epoch, SecretName, Seq};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -68,18 +67,6 @@ impl Journal for Counted {
 
     async fn index(&self) -> Result<Vec<Indexed>, JournalError> {
         self.inner.index().await
-    }
-
-    async fn freezes(&self) -> Result<Vec<Freeze>, JournalError> {
-        self.inner.freezes().await
-    }
-
-    async fn freeze(&self, freeze: Freeze) -> Result<(), JournalError> {
-        self.inner.freeze(freeze).await
-    }
-
-    async fn thaw(&self, scope: Scope, author: Author, at: Millis) -> Result<(), JournalError> {
-        self.inner.thaw(scope, author, at).await
     }
 
     async fn replies(&self, secret: &SecretName, call: CallId) -> Result<Vec<Reply>, JournalError> {

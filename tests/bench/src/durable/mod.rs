@@ -33,7 +33,7 @@ pub(crate) async fn run(scale: &Scale) -> Result<Vec<Row>, Failure> {
     let disk = Disk::new()?;
     let journal = Arc::new(Counted::new(Arc::new(disk.store.clone())));
     let options = Options { calls_per_connection: IN_FLIGHT, calls_at_once: IN_FLIGHT, ..Options::default() };
-    let engine = world::engine(Arc::clone(&journal) as _, Arc::new(Instant), options).await?;
+    let engine = world::engine(Arc::clone(&journal) as _, &disk.store, Arc::new(Instant), options).await?;
     let names: Vec<SecretName> =
         (0..IN_FLIGHT).map(|number| format!("bench/s{number}").parse()).collect::<Result<_, _>>()?;
     let policy = Arc::new(world::policy(true));

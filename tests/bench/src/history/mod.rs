@@ -36,7 +36,7 @@ pub(crate) async fn run(scale: &Scale) -> Result<Vec<Row>, Failure> {
     // A secret that nobody asks for is let go at once, and loaded again for the next one who does.
     let options = Options { linger_ms: 0, ..Options::default() };
     let journal = Arc::new(Counted::new(Arc::new(disk.store.clone())));
-    let engine = world::engine(Arc::clone(&journal) as _, Arc::new(Target), options).await?;
+    let engine = world::engine(Arc::clone(&journal) as _, &disk.store, Arc::new(Target), options).await?;
     let policy = Arc::new(world::policy(false));
     let declared = secrets.iter().map(|(name, ..)| world::declared(name.clone(), PLUGIN, SETTINGS, &policy));
     engine.declare(declared.collect::<Result<_, _>>()?, author()).await?;

@@ -65,7 +65,7 @@ pub(crate) async fn run(scale: &Scale) -> Result<Vec<Row>, Failure> {
 /// An engine with so many roles declared.
 async fn engine(component: &Component, disk: &Disk, in_flight: usize) -> Result<Engine, Failure> {
     let journal = Arc::new(disk.store.clone());
-    let engine = world::engine(journal, Arc::clone(&component.runtime) as _, Options::default()).await?;
+    let engine = world::engine(journal, &disk.store, Arc::clone(&component.runtime) as _, Options::default()).await?;
     let policy = Arc::new(world::policy(true));
     let declared = names(in_flight)?.into_iter().enumerate().map(|(number, name)| {
         let settings = json!({ "connection": "main", "role": format!("app_{number}") });

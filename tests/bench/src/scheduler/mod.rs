@@ -12,7 +12,7 @@ use crate::stats::{Samples, millis};
 use crate::world::{self, Wall, author};
 use crate::{Failure, Scale, heap};
 use keybaton_engine::ports::clock::Clock;
-use keybaton_engine::ports::journal::Scope;
+use keybaton_engine::ports::freezes::Scope;
 use keybaton_engine::{Engine, Options};
 use keybaton_protocol::policy::Policy;
 use keybaton_schedule::spec::{Cadence, Rhythm};
@@ -75,7 +75,8 @@ async fn sized(secrets: usize, due: usize) -> Result<Vec<Row>, Failure> {
 async fn fixed_bytes() -> Result<i64, Failure> {
     let disk = world::Disk::new()?;
     heap::begin();
-    let engine = world::engine(Arc::new(disk.store.clone()), Arc::new(Instant), Options::default()).await?;
+    let engine =
+        world::engine(Arc::new(disk.store.clone()), &disk.store, Arc::new(Instant), Options::default()).await?;
     let fixed = heap::end();
     engine.shutdown().await;
     Ok(fixed)
@@ -109,7 +110,7 @@ impl Bench {
         let rotator = Arc::new(Watched(Arc::clone(&plan)));
         heap::begin();
         let began = time::Instant::now();
-        let engine = world::engine(Arc::new(disk.store.clone()), rotator, options).await?;
+        let engine = world::engine(Arc::new(disk.store.clone()), &disk.store, rotator, options).await?;
         let reading = began.elapsed();
         let (policy, took, declaring) = (Arc::clone(policy), reading, Duration::ZERO);
         let mut bench = Self { engine, secrets, policy, usual, plan, took, bytes: 0, declaring };

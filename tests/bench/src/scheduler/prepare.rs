@@ -75,7 +75,7 @@ async fn line(journal: &dyn Journal, number: usize) -> Result<(), Failure> {
 
 async fn issue(disk: &Disk, issued: usize, policy: &Arc<Policy>) -> Result<(), Failure> {
     let options = Options { calls_per_connection: IN_FLIGHT, calls_at_once: IN_FLIGHT, ..Options::default() };
-    let engine = world::engine(Arc::new(disk.store.clone()), Arc::new(Instant), options).await?;
+    let engine = world::engine(Arc::new(disk.store.clone()), &disk.store, Arc::new(Instant), options).await?;
     engine.declare(declarations(0..issued, policy, None)?, author()).await?;
     let mut issuing = JoinSet::new();
     for number in 0..issued {

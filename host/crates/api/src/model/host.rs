@@ -201,7 +201,7 @@ pub struct AuditEntry {
     pub subject: String,
     /// Reasons and parameters.
     pub detail: String,
-    /// `asked`, `done`, or the problem's name.
+    /// `asked`, `done`, `refused: ` with the problem's name, or `failed: ` with what went wrong.
     pub verdict: String,
 }
 

@@ -1,12 +1,13 @@
-//! What operators ask of the host as a whole: declarations, plugins, connections, audit, backup.
+//! What operators ask of the host as a whole: declarations, plugins, connections, backup.
 //! The host implements it; no answer here can hold a secret value.
 
-use super::{ConsumerId, Failure};
+use super::Failure;
 use crate::model::{
-    ApplyReport, ApproveRequest, AuditEntry, AuditReport, BackupReport, ConnectionTest, ConnectionView, FileInput,
-    Overview, PlanReport, PluginView,
+    ApplyReport, ApproveRequest, BackupReport, ConnectionTest, ConnectionView, FileInput, Overview, PlanReport,
+    PluginView,
 };
 use async_trait::async_trait;
+use keybaton_engine::ports::identities::ConsumerId;
 use keybaton_protocol::ids::{Author, Namespace, SecretName};
 
 /// The operator on whose behalf something is done.
@@ -62,10 +63,6 @@ pub trait Administration: Send + Sync {
     async fn test_connection(&self, name: &str) -> Result<ConnectionTest, Failure>;
     /// Copies the store while the host runs, into a directory on the host that must not exist.
     async fn backup(&self, to: &str) -> Result<BackupReport, Failure>;
-    /// Checks the audit log's hash chain.
-    async fn verify_audit(&self) -> Result<AuditReport, Failure>;
-    /// The newest entries, newest last.
-    async fn audit(&self, limit: u32) -> Result<Vec<AuditEntry>, Failure>;
     /// How the host stands.
     async fn overview(&self) -> Result<Overview, Failure>;
     /// Whether requests can be served: the store answers, the engine runs.

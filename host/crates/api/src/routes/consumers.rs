@@ -9,13 +9,13 @@ use crate::model::{
     EnrolmentGrant, EnrolmentRequest, Enrolments, IdentityList, IdentityView, OpenEnrolment, RebindRequest, Rebound,
     TokenText, Withdrawn,
 };
-use crate::ports::{ConsumerId, Enrolment, Identity, Subject};
 use crate::problem::{Kind, Problem, ProblemDetails};
 use crate::sensitive::answer;
 use crate::tokens::{Token, TokenKind};
 use axum::Json as Answer;
 use axum::extract::State;
 use axum::response::Response;
+use keybaton_engine::ports::identities::{ConsumerId, Enrolment, Identity, Subject};
 use keybaton_protocol::ids::Replica;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -61,7 +61,15 @@ async fn create(
     let entry = operator.asks(&context, "consumer.enrol", &consumer, &detail);
     let identities = context.parts().identities.clone();
     context.enrolment_made(token.id(), now);
-    context.audited(entry, async move { Ok(identities.put_enrolment(enrolment).await?) }).await?;
+    let kept = async move {
+        if enrolment.consumer.is_the_hosts() {
+            let name = &enrolment.consumer.name;
+            let why = format!("`{name}` stands for the host's own connections; nobody enrols as it");
+            return Err(Problem::new(Kind::Refused, why));
+        }
+        Ok(identities.put_enrolment(enrolment).await?)
+    };
+    context.audited(entry, kept).await?;
     let granted = EnrolmentGrant {
         consumer: consumer.to_string(),
         id: token.id().to_owned(),

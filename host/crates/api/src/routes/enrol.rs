@@ -6,12 +6,13 @@ use crate::auth::{Workload, admit, peer_of, unauthenticated};
 use crate::context::{Context, Peer};
 use crate::limits::REQUEST_TIMEOUT;
 use crate::model::{EnrolRequest, Enrolled, TokenText};
-use crate::ports::{Audited, ConsumerId, Enrolment, Identity, Subject, Taken, Verdict};
 use crate::problem::{Kind, Problem, ProblemDetails};
 use crate::sensitive::answer;
 use crate::tokens::{Token, TokenKind};
 use axum::extract::{FromRequest, Request, State};
 use axum::response::Response;
+use keybaton_engine::ports::audit::{AuditEntry, Verdict};
+use keybaton_engine::ports::identities::{ConsumerId, Enrolment, Identity, Subject, Taken};
 use keybaton_protocol::ids::Replica;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -59,8 +60,8 @@ async fn enrol(State(context): State<Context>, request: Request) -> Result<Respo
     Err(problem)
 }
 
-fn entry(context: &Context, peer: Peer, enrolment: &Enrolment, verdict: Verdict) -> Audited {
-    Audited {
+fn entry(context: &Context, peer: Peer, enrolment: &Enrolment, verdict: Verdict) -> AuditEntry {
+    AuditEntry {
         at: context.now(),
         actor: format!("consumer {}", enrolment.consumer),
         from: peer.to_string(),
@@ -74,7 +75,7 @@ fn entry(context: &Context, peer: Peer, enrolment: &Enrolment, verdict: Verdict)
 /// Puts on record who came with a token that is good no longer. Only its holder can cause an entry.
 async fn refuse(context: &Context, peer: Peer, enrolment: &Enrolment, why: Kind) {
     let entry = entry(context, peer, enrolment, Verdict::Refused(why.name().to_owned()));
-    if let Err(error) = context.parts().auditor.record(entry).await {
+    if let Err(error) = context.parts().audit.record(entry).await {
         tracing::error!(%error, "a refused enrolment could not be audited");
     }
 }

@@ -6,13 +6,14 @@ use crate::auth::Operator;
 use crate::context::Context;
 use crate::limits::MAX_PAGE;
 use crate::model::{
-    AuditLog, AuditReport, BackupReport, BackupRequest, FreezeRequest, FreezeScope, Freezes, LimitParams, Overview,
-    StandingFreeze,
+    AuditEntry, AuditLog, AuditReport, BackupReport, BackupRequest, FreezeRequest, FreezeScope, Freezes, LimitParams,
+    Overview, StandingFreeze,
 };
-use crate::problem::{Problem, ProblemDetails};
+use crate::problem::{Kind, Problem, ProblemDetails};
 use axum::Json as Answer;
 use axum::extract::State;
-use keybaton_engine::ports::journal::{Freeze, Scope};
+use keybaton_engine::ports::audit::{AuditError, Audited, Verdict};
+use keybaton_engine::ports::freezes::{Freeze, Scope};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -102,7 +103,11 @@ async fn audit(
 ) -> Result<Answer<AuditLog>, Problem> {
     operator.everywhere()?;
     let limit = u32::try_from(page(params.limit)).unwrap_or(MAX_PAGE);
-    Ok(Answer(AuditLog { entries: context.parts().administration.audit(limit).await? }))
+    let audit = &context.parts().audit;
+    let proven = audit.prove().await.map_err(broken)?;
+    let after = proven.entries.saturating_sub(u64::from(limit));
+    let entries = audit.entries(after, limit as usize).await.map_err(broken)?;
+    Ok(Answer(AuditLog { entries: entries.into_iter().map(entry).collect() }))
 }
 
 /// Checks the audit log's whole hash chain.
@@ -110,7 +115,40 @@ async fn audit(
     responses((status = 200, body = AuditReport), (status = "default", body = ProblemDetails)))]
 async fn verify_audit(operator: Operator, State(context): State<Context>) -> Result<Answer<AuditReport>, Problem> {
     operator.everywhere()?;
-    Ok(Answer(context.parts().administration.verify_audit().await?))
+    Ok(Answer(match context.parts().audit.prove().await {
+        Ok(proven) => {
+            AuditReport { intact: true, entries: proven.entries, head: proven.head.to_string(), broken_at: None }
+        }
+        Err(AuditError::Broken { at, why }) => {
+            AuditReport { intact: false, entries: at, head: why, broken_at: Some(at) }
+        }
+        Err(AuditError::Storage(error)) => return Err(error.into()),
+    }))
+}
+
+fn broken(error: AuditError) -> Problem {
+    match error {
+        AuditError::Broken { .. } => Problem::new(Kind::Damaged, error.to_string()),
+        AuditError::Storage(error) => error.into(),
+    }
+}
+
+fn entry(Audited { seq, entry }: Audited) -> AuditEntry {
+    AuditEntry {
+        seq,
+        at: entry.at.0,
+        actor: entry.actor,
+        from: entry.from,
+        action: entry.action,
+        subject: entry.subject,
+        detail: entry.detail,
+        verdict: match entry.verdict {
+            Verdict::Asked => "asked".to_owned(),
+            Verdict::Done => "done".to_owned(),
+            Verdict::Refused(why) => format!("refused: {why}"),
+            Verdict::Failed(why) => format!("failed: {why}"),
+        },
+    }
 }
 
 /// Copies the store while the host runs. Values stay sealed; the key-encryption key is not in the copy.

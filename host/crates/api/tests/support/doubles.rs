@@ -1,20 +1,19 @@
-//! The API's ports in memory: identities, audit, an administration that knows who declares whom, and a clock to shift.
+//! The ports that the API needs, in memory: identities, audit, an administration that knows who declares whom, and a clock to shift.
 
 use async_trait::async_trait;
 use keybaton_api::model::{
-    ApplyReport, ApproveRequest, AuditEntry, AuditReport, BackupReport, ConnectionTest, ConnectionView, FileInput,
-    Overview, PlanReport, PluginState, PluginView,
+    ApplyReport, ApproveRequest, BackupReport, ConnectionTest, ConnectionView, FileInput, Overview, PlanReport,
+    PluginState, PluginView,
 };
-use keybaton_api::ports::{
-    Administration, ApplyOrder, Audited, Auditor, Caller, ConsumerId, Dependants, Enrolment, Failure, FailureKind,
-    Identities, Identity, Proposals, Taken,
-};
-use keybaton_api::tokens::TokenHash;
+use keybaton_api::ports::{Administration, ApplyOrder, Caller, Dependants, Failure, FailureKind};
 use keybaton_engine::Proposal;
 use keybaton_engine::declared::Declared;
+use keybaton_engine::ports::audit::{AuditEntry, AuditError, AuditLog, AuditReport, Audited};
 use keybaton_engine::ports::clock::{Clock, Random};
-use keybaton_engine::ports::secret::SecretBytes;
-use keybaton_protocol::ids::{Millis, Replica, SecretName};
+use keybaton_engine::ports::identities::{ConsumerId, Enrolment, Identities, Identity, Taken, TokenHash};
+use keybaton_engine::ports::proposals::Proposals;
+use keybaton_engine::ports::storage::StorageError;
+use keybaton_protocol::ids::{Digest, Millis, Replica, SecretName};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -52,17 +51,17 @@ pub struct MemoryProposals(Mutex<BTreeMap<String, Proposal>>);
 
 #[async_trait]
 impl Proposals for MemoryProposals {
-    async fn put(&self, id: &str, proposal: &Proposal) -> Result<(), Failure> {
+    async fn propose(&self, id: &str, proposal: &Proposal) -> Result<(), StorageError> {
         self.0.lock().unwrap().insert(id.to_owned(), proposal.clone());
         Ok(())
     }
 
-    async fn list(&self) -> Result<Vec<(String, Proposal)>, Failure> {
+    async fn proposed(&self) -> Result<Vec<(String, Proposal)>, StorageError> {
         Ok(self.0.lock().unwrap().clone().into_iter().collect())
     }
 
-    async fn remove(&self, id: &str) -> Result<bool, Failure> {
-        Ok(self.0.lock().unwrap().remove(id).is_some())
+    async fn decide(&self, id: &str) -> Result<Option<Proposal>, StorageError> {
+        Ok(self.0.lock().unwrap().remove(id))
     }
 }
 
@@ -80,15 +79,14 @@ impl Random for OsRandom {
 pub struct MemoryIdentities {
     identities: Mutex<BTreeMap<String, Identity>>,
     enrolments: Mutex<BTreeMap<String, (Enrolment, bool)>>,
-    sealed: Mutex<BTreeMap<String, Vec<u8>>>,
     /// The store does not answer.
     pub broken: AtomicBool,
 }
 
 impl MemoryIdentities {
-    fn answers(&self) -> Result<(), Failure> {
+    fn answers(&self) -> Result<(), StorageError> {
         if self.broken.load(Ordering::Relaxed) {
-            return Err(Failure::new(FailureKind::Unavailable, "the store does not answer"));
+            return Err(StorageError::Unavailable { detail: "it does not answer".to_owned() });
         }
         Ok(())
     }
@@ -112,43 +110,43 @@ impl MemoryIdentities {
 
 #[async_trait]
 impl Identities for MemoryIdentities {
-    async fn put(&self, identity: Identity) -> Result<(), Failure> {
+    async fn put(&self, identity: Identity) -> Result<(), StorageError> {
         self.answers()?;
         self.identities.lock().unwrap().insert(identity.id.clone(), identity);
         Ok(())
     }
 
-    async fn find(&self, id: &str) -> Result<Option<Identity>, Failure> {
+    async fn find(&self, id: &str) -> Result<Option<Identity>, StorageError> {
         self.answers()?;
         Ok(self.identities.lock().unwrap().get(id).cloned())
     }
 
-    async fn list(&self) -> Result<Vec<Identity>, Failure> {
+    async fn list(&self) -> Result<Vec<Identity>, StorageError> {
         Ok(self.all().into_iter().filter(|one| one.revoked_at.is_none()).collect())
     }
 
-    async fn revoke(&self, id: &str, at: Millis) -> Result<bool, Failure> {
+    async fn revoke(&self, id: &str, at: Millis) -> Result<bool, StorageError> {
         let mut all = self.identities.lock().unwrap();
         let Some(one) = all.get_mut(id).filter(|one| one.revoked_at.is_none()) else { return Ok(false) };
         one.revoked_at = Some(at);
         Ok(true)
     }
 
-    async fn bind(&self, id: &str, replica: &Replica) -> Result<Replica, Failure> {
+    async fn bind(&self, id: &str, replica: &Replica) -> Result<Option<Replica>, StorageError> {
         self.answers()?;
-        self.stand(id, replica, false).ok_or_else(|| Failure::new(FailureKind::Damaged, "there is none"))
+        Ok(self.stand(id, replica, false))
     }
 
-    async fn rebind(&self, id: &str, replica: &Replica) -> Result<bool, Failure> {
+    async fn rebind(&self, id: &str, replica: &Replica) -> Result<bool, StorageError> {
         Ok(self.stand(id, replica, true).is_some())
     }
 
-    async fn put_enrolment(&self, enrolment: Enrolment) -> Result<(), Failure> {
+    async fn put_enrolment(&self, enrolment: Enrolment) -> Result<(), StorageError> {
         self.enrolments.lock().unwrap().insert(enrolment.id.clone(), (enrolment, false));
         Ok(())
     }
 
-    async fn take_enrolment(&self, id: &str, hash: &TokenHash, date: Millis) -> Result<Taken, Failure> {
+    async fn take_enrolment(&self, id: &str, hash: &TokenHash, date: Millis) -> Result<Taken, StorageError> {
         let mut all = self.enrolments.lock().unwrap();
         Ok(match all.get_mut(id).filter(|(one, _)| one.hash.is(hash)) {
             None => Taken::Unknown,
@@ -161,46 +159,47 @@ impl Identities for MemoryIdentities {
         })
     }
 
-    async fn enrolments(&self) -> Result<Vec<Enrolment>, Failure> {
+    async fn enrolments(&self) -> Result<Vec<Enrolment>, StorageError> {
         let all = self.enrolments.lock().unwrap();
         Ok(all.values().filter(|(_, used)| !used).map(|(one, _)| one.clone()).collect())
     }
 
-    async fn drop_enrolment(&self, id: &str) -> Result<bool, Failure> {
+    async fn drop_enrolment(&self, id: &str) -> Result<bool, StorageError> {
         Ok(self.enrolments.lock().unwrap().remove(id).is_some_and(|(_, used)| !used))
-    }
-
-    async fn put_sealed(&self, name: &str, bytes: SecretBytes) -> Result<(), Failure> {
-        self.sealed.lock().unwrap().insert(name.to_owned(), bytes.expose().to_vec());
-        Ok(())
-    }
-
-    async fn get_sealed(&self, name: &str) -> Result<Option<SecretBytes>, Failure> {
-        Ok(self.sealed.lock().unwrap().get(name).map(|bytes| SecretBytes::new(bytes.clone())))
     }
 }
 
 #[derive(Default)]
 pub struct MemoryAuditor {
-    entries: Mutex<Vec<Audited>>,
+    entries: Mutex<Vec<AuditEntry>>,
     /// The log takes nothing.
     pub full: AtomicBool,
 }
 
 impl MemoryAuditor {
-    pub fn entries(&self) -> Vec<Audited> {
+    pub fn entries(&self) -> Vec<AuditEntry> {
         self.entries.lock().unwrap().clone()
     }
 }
 
 #[async_trait]
-impl Auditor for MemoryAuditor {
-    async fn record(&self, entry: Audited) -> Result<(), Failure> {
+impl AuditLog for MemoryAuditor {
+    async fn record(&self, entry: AuditEntry) -> Result<u64, StorageError> {
         if self.full.load(Ordering::Relaxed) {
-            return Err(Failure::new(FailureKind::Unavailable, "the audit log takes no entry"));
+            return Err(StorageError::Unavailable { detail: "the disk is full".to_owned() });
         }
-        self.entries.lock().unwrap().push(entry);
-        Ok(())
+        let mut entries = self.entries.lock().unwrap();
+        entries.push(entry);
+        Ok(entries.len() as u64)
+    }
+
+    async fn prove(&self) -> Result<AuditReport, AuditError> {
+        Ok(AuditReport { entries: self.entries().len() as u64, head: Digest([0; 32]) })
+    }
+
+    async fn entries(&self, after: u64, limit: usize) -> Result<Vec<Audited>, AuditError> {
+        let numbered = (1..).zip(self.entries()).map(|(seq, entry)| Audited { seq, entry });
+        Ok(numbered.skip(usize::try_from(after).unwrap()).take(limit).collect())
     }
 }
 
@@ -277,14 +276,6 @@ impl Administration for Roster {
 
     async fn backup(&self, to: &str) -> Result<BackupReport, Failure> {
         Ok(BackupReport { to: to.to_owned(), bytes: 1, included: Vec::new(), not_included: Vec::new() })
-    }
-
-    async fn verify_audit(&self) -> Result<AuditReport, Failure> {
-        Ok(AuditReport { intact: true, entries: 0, head: String::new(), broken_at: None })
-    }
-
-    async fn audit(&self, _: u32) -> Result<Vec<AuditEntry>, Failure> {
-        Ok(Vec::new())
     }
 
     async fn overview(&self) -> Result<Overview, Failure> {

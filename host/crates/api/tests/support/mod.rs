@@ -10,7 +10,6 @@ pub mod target;
 
 use doubles::{MemoryAuditor, MemoryIdentities, MemoryProposals, OsRandom, Roster, ShiftedClock};
 use keybaton_api::ca::Authority;
-use keybaton_api::ports::{Identities, Identity, Subject};
 use keybaton_api::serve::{Patience, Server};
 use keybaton_api::server_cert::ServerCertificate;
 use keybaton_api::tokens::{Token, TokenKind};
@@ -18,6 +17,7 @@ use keybaton_api::{Context, Lifetimes, Parts};
 use keybaton_engine::clock::HostClock;
 use keybaton_engine::declared::Declared;
 use keybaton_engine::ports::clock::Clock;
+use keybaton_engine::ports::identities::{Identities, Identity, Subject};
 use keybaton_engine::ports::journal::Journal;
 use keybaton_engine::{Engine, Options};
 use keybaton_protocol::evidence::EvidenceKind;
@@ -127,6 +127,8 @@ impl Fixture {
         let clock = Arc::new(HostClock::new(Arc::clone(&self.clock) as _));
         let engine = Engine::start(keybaton_engine::Parts {
             journal,
+            freezes: Arc::clone(&self.journal) as _,
+            nonces: None,
             rotator: Arc::new(Scripted { target: Arc::clone(&self.target) }),
             clock,
             random: Arc::new(OsRandom),
@@ -238,7 +240,7 @@ fn context(fixture: &Fixture, engine: Engine) -> Context {
         identities: Arc::clone(&fixture.identities) as _,
         proposals: Arc::clone(&fixture.proposals) as _,
         administration: Arc::new(Roster::new(&fixture.declared)),
-        auditor: Arc::clone(&fixture.auditor) as _,
+        audit: Arc::clone(&fixture.auditor) as _,
         clock: Arc::clone(&fixture.clock) as _,
         pin: fixture.certificate.authority().pin(),
         ca_pem: fixture.certificate.authority().pem().to_owned(),

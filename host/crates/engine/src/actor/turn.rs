@@ -188,7 +188,7 @@ impl Actor {
                 }
                 Action::Call(call) => {
                     if call.kind.mutates() && self.shared.journal.is_shared() {
-                        self.shared.read_freezes().await.map_err(Setback::Store)?;
+                        self.shared.read_freezes().await.map_err(|error| Setback::Store(error.into()))?;
                     }
                     if call.kind.mutates() && self.stalled() {
                         return Ok(Pause::Linger(None));

@@ -2,11 +2,10 @@
 
 use super::faults::{Dead, Moment, Trace};
 use crate::ports::journal::{
-    Append, Changes, Cursor, Freeze, Indexed, Journal, JournalError, Lease, Opened, Part, Recorded, Reply, Scope,
-    Wanted,
+    Append, Changes, Cursor, Indexed, Journal, JournalError, Lease, Opened, Part, Recorded, Reply, Wanted,
 };
 use async_trait::async_trait;
-use keybaton_protocol::ids::{Author, CallId, Epoch, Millis, SecretName, Seq};
+use keybaton_protocol::ids::{CallId, Epoch, SecretName, Seq};
 use std::sync::Arc;
 
 /// The journal of one life of a host.
@@ -58,21 +57,6 @@ impl Journal for FaultyJournal {
     async fn index(&self) -> Result<Vec<Indexed>, JournalError> {
         self.alive()?;
         self.inner.index().await
-    }
-
-    async fn freezes(&self) -> Result<Vec<Freeze>, JournalError> {
-        self.alive()?;
-        self.inner.freezes().await
-    }
-
-    async fn freeze(&self, freeze: Freeze) -> Result<(), JournalError> {
-        self.alive()?;
-        self.inner.freeze(freeze).await
-    }
-
-    async fn thaw(&self, scope: Scope, author: Author, at: Millis) -> Result<(), JournalError> {
-        self.alive()?;
-        self.inner.thaw(scope, author, at).await
     }
 
     async fn replies(&self, secret: &SecretName, call: CallId) -> Result<Vec<Reply>, JournalError> {

@@ -1,12 +1,10 @@
 //! The durable record: events, sealed values and host-call replies of one secret, appended together or not at all.
 
 use super::secret::{Seal, SecretBytes};
+use super::storage::StorageError;
 use async_trait::async_trait;
 use keybaton_protocol::event::Event;
-use keybaton_protocol::ids::{
-    Author, CallId, ConnectionName, Digest, Epoch, Fence, Generation, Millis, Namespace, Ordinal, PluginName,
-    SealLabel, SecretName, Seq,
-};
+use keybaton_protocol::ids::{CallId, Digest, Epoch, Fence, Generation, Millis, Ordinal, SealLabel, SecretName, Seq};
 
 /// One atomic write to the journal of one secret.
 #[derive(Debug)]
@@ -76,30 +74,6 @@ pub struct Changes {
     pub moved: Vec<Indexed>,
     /// Where to go on.
     pub cursor: Cursor,
-}
-
-/// What a freeze of more than one secret covers. A single secret's freeze is an event in its own journal.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Scope {
-    /// Everything here.
-    Host,
-    /// A namespace.
-    Namespace(Namespace),
-    /// A connection.
-    Connection(ConnectionName),
-    /// A plugin.
-    Plugin(PluginName),
-}
-
-/// A standing freeze.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Freeze {
-    /// Of what.
-    pub scope: Scope,
-    /// By whom.
-    pub author: Author,
-    /// Since when.
-    pub at: Millis,
 }
 
 /// A host call's answer as the guest saw it: scrubbed, secrets replaced by the labels they are sealed under.
@@ -205,7 +179,18 @@ pub enum JournalError {
     },
 }
 
-/// The durable store as the engine needs it. Appends of many secrets may share one commit.
+impl From<StorageError> for JournalError {
+    fn from(error: StorageError) -> Self {
+        match error {
+            StorageError::Damaged { detail } => Self::Damaged { detail },
+            StorageError::Unavailable { detail } => Self::Unavailable { detail },
+        }
+    }
+}
+
+/// The durable record of every secret. Events, leases and sealed values are one port because one append is held against
+/// all of them: it writes under a fence that `lease` gave, and what it seals is what `open` opens, from the same commit
+/// on. Appends of many secrets may share one commit.
 #[async_trait]
 pub trait Journal: Send + Sync {
     /// Appends durably (synced) or fails with nothing kept; answers the last sequence written.
@@ -219,12 +204,6 @@ pub trait Journal: Send + Sync {
     /// Every secret that has a journal, with its mark, or what is wrong with it. Read once at start. Fails where it can't be
     /// told which secret is damaged.
     async fn index(&self) -> Result<Vec<Indexed>, JournalError>;
-    /// Standing freezes of more than one secret.
-    async fn freezes(&self) -> Result<Vec<Freeze>, JournalError>;
-    /// Records a freeze, durably; a second one of the same scope changes nothing.
-    async fn freeze(&self, freeze: Freeze) -> Result<(), JournalError>;
-    /// Lifts a freeze, durably; the author and the instant go to the audit.
-    async fn thaw(&self, scope: Scope, author: Author, at: Millis) -> Result<(), JournalError>;
     /// Replies of the host calls within one plugin call, by ordinal.
     async fn replies(&self, secret: &SecretName, call: CallId) -> Result<Vec<Reply>, JournalError>;
     /// Opens sealed values at one look at the store: all of them or none. Each generation's salt, 32 random bytes for

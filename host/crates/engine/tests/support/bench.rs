@@ -215,6 +215,13 @@ impl Bench {
         (engine, trace)
     }
 
+    /// A host beside this one whose store keeps no nonces.
+    pub async fn without_nonces(&self) -> Result<Engine, EngineError> {
+        let trace = Trace::new(Plan::default());
+        let parts = parts(&self.journal, &self.target, &self.clock, &self.random, &trace);
+        Engine::start(Parts { nonces: None, ..parts }).await
+    }
+
     /// The present host dies, whatever it was doing, and what is done from now on is done through another.
     pub fn move_to(&mut self, (engine, trace): (Engine, Arc<Trace>)) {
         self.trace.kill();
@@ -393,16 +400,28 @@ async fn start(
     random: &Arc<TestRandom>,
     trace: &Arc<Trace>,
 ) -> Result<Engine, EngineError> {
-    let journal: Arc<dyn Journal> = Arc::clone(journal) as _;
+    Engine::start(parts(journal, target, clock, random, trace)).await
+}
+
+fn parts(
+    journal: &Arc<MemoryJournal>,
+    target: &Arc<Target>,
+    clock: &Arc<TestClock>,
+    random: &Arc<TestRandom>,
+    trace: &Arc<Trace>,
+) -> Parts {
+    let store: Arc<dyn Journal> = Arc::clone(journal) as _;
+    let clock = Arc::new(HostClock::new(Arc::clone(clock) as _));
     let rotator: Arc<dyn Rotator> = Arc::new(Scripted { target: Arc::clone(target) });
-    Engine::start(Parts {
-        journal: Arc::new(FaultyJournal::new(journal, Arc::clone(trace))),
+    Parts {
+        journal: Arc::new(FaultyJournal::new(store, Arc::clone(trace))),
+        freezes: Arc::clone(journal) as _,
+        nonces: Some(journal.nonces(&clock) as _),
         rotator: Arc::new(Around::new(rotator, FaultyCalls(Arc::clone(trace)))),
-        clock: Arc::new(HostClock::new(Arc::clone(clock) as _)),
+        clock,
         random: Arc::clone(random) as _,
         options: Options { restart_base_ms: 1_000, look_again_ms: LOOK_AGAIN_MS, ..Options::default() },
-    })
-    .await
+    }
 }
 
 /// Many secrets on one engine, without faults or crashes.

@@ -1,15 +1,18 @@
 //! A journal in memory, as strict as a database: sequences, fences, seals and erasure. A test double.
 
 use async_trait::async_trait;
+use keybaton_engine::clock::HostClock;
+use keybaton_engine::nonces::InProcess;
+use keybaton_engine::ports::freezes::{Freeze, Freezes, Scope};
 use keybaton_engine::ports::journal::{
-    Append, Changes, Cursor, Freeze, Indexed, Journal, JournalError, Lease, Mark, Opened, Part, Recorded, Reply, Scope,
-    Wanted,
+    Append, Changes, Cursor, Indexed, Journal, JournalError, Lease, Mark, Opened, Part, Recorded, Reply, Wanted,
 };
 use keybaton_engine::ports::secret::SecretBytes;
+use keybaton_engine::ports::storage::StorageError;
 use keybaton_protocol::event::Event;
 use keybaton_protocol::ids::{Author, CallId, Epoch, Fence, Generation, Millis, SealLabel, SecretName, Seq};
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -41,9 +44,9 @@ struct Inner {
     loaded: usize,
 }
 
-/// The journal.
+/// The journal, and what else a store keeps.
 #[derive(Default)]
-pub struct MemoryJournal(Mutex<Inner>);
+pub struct MemoryJournal(Mutex<Inner>, OnceLock<Arc<InProcess>>);
 
 impl MemoryJournal {
     /// Pretends that the database was restored from a backup.
@@ -54,6 +57,11 @@ impl MemoryJournal {
     /// From now on several hosts write to it, and a lease ends by its time alone.
     pub fn share(&self) {
         self.0.lock().unwrap().shared = true;
+    }
+
+    /// The one table of nonces of all hosts on this store, by the clock of the first.
+    pub fn nonces(&self, clock: &Arc<HostClock>) -> Arc<InProcess> {
+        Arc::clone(self.1.get_or_init(|| Arc::new(InProcess::new(65_536, Arc::clone(clock)))))
     }
 
     /// The epoch.
@@ -204,20 +212,6 @@ impl Journal for MemoryJournal {
         Ok(inner.books.iter().filter(|(_, book)| !book.events.is_empty()).map(line).collect())
     }
 
-    async fn freezes(&self) -> Result<Vec<Freeze>, JournalError> {
-        Ok(self.0.lock().unwrap().freezes.clone())
-    }
-
-    async fn freeze(&self, freeze: Freeze) -> Result<(), JournalError> {
-        self.0.lock().unwrap().freezes.push(freeze);
-        Ok(())
-    }
-
-    async fn thaw(&self, scope: Scope, _: Author, _: Millis) -> Result<(), JournalError> {
-        self.0.lock().unwrap().freezes.retain(|freeze| freeze.scope != scope);
-        Ok(())
-    }
-
     async fn replies(&self, secret: &SecretName, call: CallId) -> Result<Vec<Reply>, JournalError> {
         let inner = self.0.lock().unwrap();
         let replies = inner.books.get(secret).map_or(&[][..], |book| &book.replies);
@@ -271,5 +265,22 @@ impl Journal for MemoryJournal {
 
     async fn epoch(&self) -> Result<Epoch, JournalError> {
         Ok(Epoch(self.0.lock().unwrap().epoch))
+    }
+}
+
+#[async_trait]
+impl Freezes for MemoryJournal {
+    async fn freezes(&self) -> Result<Vec<Freeze>, StorageError> {
+        Ok(self.0.lock().unwrap().freezes.clone())
+    }
+
+    async fn freeze(&self, freeze: Freeze) -> Result<(), StorageError> {
+        self.0.lock().unwrap().freezes.push(freeze);
+        Ok(())
+    }
+
+    async fn thaw(&self, scope: Scope, _: Author, _: Millis) -> Result<(), StorageError> {
+        self.0.lock().unwrap().freezes.retain(|freeze| freeze.scope != scope);
+        Ok(())
     }
 }

@@ -5,8 +5,8 @@ use keybaton_protocol::evidence::{EvidenceKind, Purpose};
 use keybaton_protocol::fault::{Blame, FailureClass};
 use keybaton_protocol::generation::Liveness;
 use keybaton_protocol::ids::{
-    Author, CallId, ConsumerName, Digest, Epoch, Generation, Incarnation, Millis, OperationId, Ordinal, Place,
-    PluginName, Replica, RotationId, SealLabel, Seq, Slot, Steady, TargetId,
+    Author, CallId, ConsumerName, Digest, Epoch, Generation, Incarnation, Millis, Namespace, OperationId, Ordinal,
+    Place, PluginName, Replica, RotationId, SealLabel, Seq, Slot, Steady, TargetId,
 };
 use keybaton_protocol::policy::{AtDeadline, ConsumerKind, ConsumerRole};
 use keybaton_protocol::profile::Minter;
@@ -42,7 +42,7 @@ macro_rules! text {
     )* };
 }
 text!(Author, ConsumerName, Incarnation, OperationId, Place, PluginName, Replica, RotationId, SealLabel, Slot);
-text!(TargetId);
+text!(Namespace, TargetId);
 
 impl Stored<Digest> for String {
     fn store(model: &Digest) -> Self {

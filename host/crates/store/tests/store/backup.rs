@@ -1,6 +1,7 @@
 //! Backups taken while writing goes on, and what a restore makes of them; migrations' own backups.
 
 use crate::support::{Place, facts, seal, sealing, secret, wave};
+use keybaton_engine::ports::backup::Backups;
 use keybaton_engine::ports::journal::{Append, Journal, JournalError};
 use keybaton_protocol::event::Event;
 use keybaton_protocol::ids::{Epoch, Generation, Seq};

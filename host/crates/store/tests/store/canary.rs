@@ -5,6 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use keybaton_engine::ports::journal::Journal;
 use keybaton_engine::ports::secret::SecretBytes;
+use keybaton_engine::ports::values::Values;
 use keybaton_protocol::event::Event;
 use keybaton_protocol::ids::Generation;
 use keybaton_store::Store;

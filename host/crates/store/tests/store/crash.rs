@@ -3,6 +3,7 @@
 use crate::support::{Place, any_number, child, child_place, facts, seal, sealing, secret, wave};
 use keybaton_engine::ports::journal::{Append, Journal, Mark};
 use keybaton_engine::ports::secret::{Seal, SecretBytes};
+use keybaton_engine::ports::values::Values;
 use keybaton_protocol::event::Event;
 use keybaton_protocol::ids::{Generation, Seq};
 use keybaton_store::conformance::unseal;

@@ -2,8 +2,15 @@
 
 use crate::support::{Place, any_number, facts, seal, sealing, secret, wave};
 use crate::tables::{act, enrolment, identity, proposal, spec};
-use keybaton_engine::ports::journal::{Freeze, Journal, JournalError, Mark, Recorded, Scope};
+use keybaton_engine::ports::audit::AuditLog;
+use keybaton_engine::ports::freezes::{Freeze, Freezes, Scope};
+use keybaton_engine::ports::identities::Identities;
+use keybaton_engine::ports::inspect::{Damage, Inspect};
+use keybaton_engine::ports::journal::{Journal, JournalError, Mark, Recorded};
+use keybaton_engine::ports::proposals::Proposals;
 use keybaton_engine::ports::secret::SecretBytes;
+use keybaton_engine::ports::specs::Specs;
+use keybaton_engine::ports::values::Values;
 use keybaton_protocol::Secret;
 use keybaton_protocol::event::Event;
 use keybaton_protocol::ids::{Generation, Millis, Seq};
@@ -25,16 +32,16 @@ async fn furnished() -> Place {
         let mark = Some(Mark { failures: 2, ..Mark::default() });
         let last = keybaton_engine::ports::journal::Append { mark, ..facts(name, vec![wave(4)]) };
         store.append(last).await.unwrap();
-        store.put_spec(spec(name, "{}")).await.unwrap();
-        store.put_identity(identity(&name.replace('/', "-"))).await.unwrap();
+        store.apply(vec![spec(name, "{}")], Vec::new()).await.unwrap();
+        store.put(identity(&name.replace('/', "-"))).await.unwrap();
         store.put_sealed(name, SecretBytes::new(name.as_bytes().to_vec())).await.unwrap();
-        store.audit_append(act(name)).await.unwrap();
-        store.audit_append(act("more")).await.unwrap();
+        store.record(act(name)).await.unwrap();
+        store.record(act("more")).await.unwrap();
     }
     store.put_enrolment(enrolment("e-1", Millis(9_000_000_000_000))).await.unwrap();
     let freeze = Freeze { scope: Scope::Host, author: "ada".parse().unwrap(), at: Millis(1) };
     store.freeze(freeze).await.unwrap();
-    store.put_proposal("p-1", &proposal(None)).await.unwrap();
+    store.propose("p-1", &proposal(None)).await.unwrap();
     store.verify().await.unwrap();
     place
 }
@@ -202,7 +209,7 @@ async fn rows_put_back_as_they_once_were_are_detected() {
         std::fs::copy(place.db(), &old).unwrap();
         let store = place.open().unwrap();
         store.append(facts("a/one", vec![wave(5)])).await.unwrap();
-        store.revoke_identity("a-one", Millis(9), "ada".parse().unwrap()).await.unwrap();
+        store.revoke("a-one", Millis(9)).await.unwrap();
         drop(store);
         let raw = Connection::open(place.db()).unwrap();
         raw.execute("ATTACH ?1 AS old", [old.to_str().unwrap()]).unwrap();
@@ -359,12 +366,12 @@ async fn damage_that_nobody_has_met_is_found_by_a_look_by_the_gentle_scan_and_by
         let store = place.open().unwrap();
         harm(&place);
         let secret = whose.map(secret);
-        let fits = |found: &keybaton_store::Damage| found.secret == secret && found.detail.contains(named);
+        let fits = |found: &Damage| found.secret == secret && found.detail.contains(named);
         let looked = store.examine().await.unwrap();
         assert!(looked.damage.iter().any(fits), "{what}: {looked:?}");
         assert!(!looked.damage[0].advice().is_empty());
         let mut scanned = Vec::new();
-        store.scan(|damage| scanned.push(damage)).await.unwrap();
+        store.look_through(&mut |damage| scanned.push(damage)).await.unwrap();
         assert!(scanned.iter().any(fits), "{what}: {scanned:?}");
         if secret.is_some() {
             assert_eq!(looked.damage.len(), 1, "{what}: nothing else is called damaged: {looked:?}");
@@ -393,7 +400,7 @@ async fn a_sound_store_is_found_sound_and_its_backup_is_left_with_nothing_beside
     let place = furnished().await;
     let store = place.open().unwrap();
     assert_eq!(store.examine().await.unwrap().damage, []);
-    store.scan(|damage| panic!("{damage:?}")).await.unwrap();
+    store.look_through(&mut |damage| panic!("{damage:?}")).await.unwrap();
     let to = place.root.path().join("backup");
     store.backup(&to).await.unwrap();
     let mut left: Vec<_> = std::fs::read_dir(&to).unwrap().map(|entry| entry.unwrap().file_name()).collect();

@@ -1,19 +1,13 @@
-//! The Journal port on the embedded store, and what only this store promises of it.
+//! What only the embedded store promises of its journals, beyond the suite of the port.
 
 use crate::support::{Place, facts, seal, sealing, secret, wave};
+use crate::tables::act;
+use keybaton_engine::ports::audit::AuditLog;
 use keybaton_engine::ports::journal::{Append, Journal, JournalError, Reply, Wanted};
 use keybaton_protocol::event::Event;
 use keybaton_protocol::ids::{CallId, Digest, Epoch, Generation, Ordinal, Seq};
 use keybaton_store::conformance::{salt, unseal};
-use keybaton_store::{AuditEntry, AuditOutcome, Mode, Store, StoreError};
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_embedded_store_is_a_journal() {
-    let place = Place::new();
-    let store = place.create();
-    keybaton_store::conformance::check(&store).await;
-    store.verify().await.unwrap();
-}
+use keybaton_store::{Mode, Store, StoreError};
 
 #[tokio::test]
 async fn what_was_appended_is_there_after_reopening() {
@@ -71,21 +65,14 @@ async fn a_late_secret_of_an_erased_generation_is_sealed_under_a_new_key() {
 async fn an_audit_entry_is_kept_with_its_append_or_not_at_all() {
     let place = Place::new();
     let store = place.create();
-    let entry = AuditEntry {
-        who: "ada".to_owned(),
-        what: "rotation.abandon".to_owned(),
-        on: "a/b".to_owned(),
-        at: keybaton_protocol::ids::Millis(5),
-        outcome: AuditOutcome::Done,
-        detail: String::new(),
-    };
+    let entry = act("rotation.abandon");
     let refused = Append { after: Some(Seq(4)), ..facts("a/b", vec![wave(0)]) };
     assert!(store.append_audited(refused, entry.clone()).await.is_err());
     let unstorable = sealing("a/b", vec![seal(1, "x", b"1"), seal(1, "x", b"2")]);
     assert!(store.append_audited(unstorable, entry.clone()).await.is_err());
-    assert_eq!(store.audit_verify().await.unwrap().entries, 0);
+    assert_eq!(store.prove().await.unwrap().entries, 0);
     store.append_audited(facts("a/b", vec![wave(0)]), entry.clone()).await.unwrap();
-    let found = store.audit_entries(0, 10).await.unwrap();
+    let found = store.entries(0, 10).await.unwrap();
     assert_eq!((found.len(), &found[0].entry), (1, &entry));
 }
 

@@ -3,6 +3,7 @@
 use crate::support::{Place, child_place, seal, sealing, secret};
 use keybaton_engine::ports::journal::Journal;
 use keybaton_engine::ports::secret::SecretBytes;
+use keybaton_engine::ports::values::Values;
 use keybaton_protocol::ids::Generation;
 use keybaton_store::conformance::unseal;
 use keybaton_store::{Kek, KekError, Mode, Store, StoreError};

@@ -1,18 +1,26 @@
-//! Declarations, identities, enrolments, proposals, the host's own values, and the audit log.
+//! The ports on the embedded store, each held to its suite; and what is found in a store beside journals.
 
 use crate::support::Place;
-use keybaton_engine::ports::secret::SecretBytes;
+use keybaton_engine::clock::HostClock;
+use keybaton_engine::nonces::InProcess;
+use keybaton_engine::ports::audit::{AuditEntry, Verdict};
+use keybaton_engine::ports::clock::Clock;
+use keybaton_engine::ports::identities::{ConsumerId, Enrolment, Identities, Identity, Subject, Taken, TokenHash};
+use keybaton_engine::ports::specs::Applied;
 use keybaton_engine::{Proposal, Word};
 use keybaton_protocol::evidence::Purpose;
 use keybaton_protocol::ids::{Digest, Generation, Millis};
-use keybaton_store::{
-    AuditEntry, AuditOutcome, Enrolment, EnrolmentRefused, Identity, Spec, Store, Subject, TokenHash,
-};
+use keybaton_store::conformance::{self, Kind};
+use keybaton_store::{Mode, Store};
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 const FAR: Millis = Millis(9_000_000_000_000);
 
-pub(crate) fn spec(name: &str, body: &str) -> Spec {
-    Spec {
+pub(crate) fn spec(name: &str, body: &str) -> Applied {
+    Applied {
         name: name.parse().unwrap(),
         body: body.to_owned(),
         digest: Digest([5; 32]),
@@ -39,208 +47,187 @@ pub(crate) fn proposal(named: Option<&str>) -> Proposal {
     }
 }
 
-fn token(text: &str) -> SecretBytes {
-    SecretBytes::new(text.as_bytes().to_vec())
-}
-
 pub(crate) fn identity(id: &str) -> Identity {
     Identity {
         id: id.to_owned(),
-        token: TokenHash::of(&token("first")),
-        subject: Subject::Operator { name: "ada".to_owned(), roles: vec!["admin".to_owned()], namespaces: Vec::new() },
-        created_at: Millis(1),
-        expires_at: Some(FAR),
-        created_by: "ada".parse().unwrap(),
-        revoked: None,
-        supersedes: None,
+        hash: TokenHash([1; 32]),
+        subject: Subject::Operator { name: "ada".parse().unwrap(), namespaces: None },
+        replica: None,
         line: None,
+        issued_at: Millis(1),
+        expires_at: Some(FAR),
+        revoked_at: None,
+        supersedes: None,
     }
 }
 
 pub(crate) fn enrolment(id: &str, expires_at: Millis) -> Enrolment {
     Enrolment {
         id: id.to_owned(),
-        token: TokenHash::of(&token("once")),
-        subject: Subject::Consumer { namespace: "a".to_owned(), consumer: "billing".to_owned(), replica: None },
+        hash: TokenHash([2; 32]),
+        consumer: ConsumerId { namespace: "a".parse().unwrap(), name: "billing".parse().unwrap() },
+        replica: None,
+        author: "ada".parse().unwrap(),
         created_at: Millis(1),
         expires_at,
-        created_by: "ada".parse().unwrap(),
     }
 }
 
 pub(crate) fn act(what: &str) -> AuditEntry {
     AuditEntry {
-        who: "ada".to_owned(),
-        what: what.to_owned(),
-        on: "a/b".to_owned(),
         at: Millis(5),
-        outcome: AuditOutcome::Refused("not hers".to_owned()),
+        actor: "ada".to_owned(),
+        from: String::new(),
+        action: what.to_owned(),
+        subject: "a/b".to_owned(),
         detail: "ticket 7".to_owned(),
+        verdict: Verdict::Refused("not hers".to_owned()),
     }
 }
 
-#[tokio::test]
-async fn specs_are_kept_replaced_listed_and_removed() {
-    let place = Place::new();
-    let store = place.create();
-    store.put_specs(vec![spec("b/two", "{}"), spec("a/one", "{}")]).await.unwrap();
-    store.put_spec(spec("a/one", r#"{"every":"30d"}"#)).await.unwrap();
-    let expected = vec![spec("a/one", r#"{"every":"30d"}"#), spec("b/two", "{}")];
-    assert_eq!(store.list_specs().await.unwrap(), expected);
-    drop(store);
-    let store = place.open().unwrap();
-    assert_eq!(store.list_specs().await.unwrap(), expected, "also after reopening");
-    assert!(store.remove_spec(&expected[0].name).await.unwrap());
-    assert!(!store.remove_spec(&expected[0].name).await.unwrap(), "there is nothing left to remove");
-    assert_eq!(store.list_specs().await.unwrap(), expected[1..]);
+/// The embedded store, for one sentence of a suite. It has one host, which stands for both.
+pub(crate) struct Embedded {
+    place: Place,
+    store: Option<Store>,
+    edited: Cell<bool>,
 }
 
-#[tokio::test]
-async fn proposals_outlive_the_process_until_they_are_removed() {
-    let place = Place::new();
-    let store = place.create();
-    let (named, only) = (proposal(Some("web-0")), proposal(None));
-    store.put_proposal("p-1", &named).await.unwrap();
-    store.put_proposal("p-2", &only).await.unwrap();
-    drop(store);
-    let store = place.open().unwrap();
-    let expected = vec![("p-1".to_owned(), named), ("p-2".to_owned(), only.clone())];
-    assert_eq!(store.list_proposals().await.unwrap(), expected);
-    assert!(store.remove_proposal("p-1").await.unwrap());
-    assert!(!store.remove_proposal("p-1").await.unwrap(), "there is nothing left to remove");
-    assert_eq!(store.list_proposals().await.unwrap(), [("p-2".to_owned(), only)]);
-}
-
-#[tokio::test]
-async fn identities_are_found_renewed_and_revoked_once() {
-    let place = Place::new();
-    let store = place.create();
-    assert_eq!(store.find_identity("op-1").await.unwrap(), None);
-    store.put_identity(identity("op-1")).await.unwrap();
-    let renewed = Identity { token: TokenHash::of(&token("second")), ..identity("op-1") };
-    store.put_identity(renewed.clone()).await.unwrap();
-    let found = store.find_identity("op-1").await.unwrap().unwrap();
-    assert_eq!(found, renewed);
-    assert!(found.token.matches(&token("second")) && !found.token.matches(&token("first")));
-    assert!(!store.revoke_identity("op-2", Millis(3), "ada".parse().unwrap()).await.unwrap());
-    for (at, by) in [(3, "ada"), (4, "eve")] {
-        assert!(store.revoke_identity("op-1", Millis(at), by.parse().unwrap()).await.unwrap());
-        let revoked = store.list_identities().await.unwrap().remove(0).revoked;
-        assert_eq!(revoked, Some((Millis(3), "ada".parse().unwrap())), "the first revocation stands");
+impl Embedded {
+    pub(crate) fn new() -> Self {
+        let place = Place::new();
+        let store = Some(place.create());
+        Self { place, store, edited: Cell::new(false) }
     }
+}
+
+impl conformance::Place for Embedded {
+    type Store = Store;
+
+    fn host(&self, _: usize) -> &Store {
+        self.store.as_ref().unwrap()
+    }
+
+    fn restart(&mut self) {
+        self.store = None;
+        self.store = Some(self.place.open().unwrap());
+    }
+
+    fn edit(&self, kind: Kind) {
+        let document = |collection: &str| {
+            format!(
+                "UPDATE documents SET body = CAST('{{}}' AS BLOB) WHERE collection = '{collection}'
+                 AND key = (SELECT min(key) FROM documents WHERE collection = '{collection}')"
+            )
+        };
+        let statement = match kind {
+            Kind::Journal => {
+                "UPDATE journal SET body = CAST('{}' AS BLOB) WHERE row = (SELECT max(row) FROM journal)".to_owned()
+            }
+            Kind::Audit => {
+                "UPDATE audit SET body = CAST('{}' AS BLOB) WHERE seq = (SELECT max(seq) FROM audit)".to_owned()
+            }
+            Kind::Freezes => document("freezes"),
+            Kind::Identities => document("identities"),
+            Kind::Enrolments => document("enrolments"),
+            Kind::Proposals => document("proposals"),
+            Kind::Specs => document("specs"),
+            Kind::Values => document("values"),
+        };
+        let raw = rusqlite::Connection::open(self.place.db()).unwrap();
+        assert_eq!(raw.execute(&statement, []).unwrap(), 1, "{kind:?}");
+        self.edited.set(true);
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.place.root.path().join("copy")
+    }
+
+    fn restored(&self, from: &Path) -> Store {
+        let to = self.place.root.path().join("restored");
+        Store::restore(from, &to, &self.place.kek()).unwrap();
+        Store::open(&to, self.place.kek(), Mode::ReadWrite).unwrap()
+    }
+
+    async fn end(self) {
+        if !self.edited.get() {
+            self.store.unwrap().verify().await.unwrap();
+        }
+    }
+}
+
+macro_rules! held_to {
+    ($($sentence:ident: $suite:ident),* $(,)?) => { $(
+        #[tokio::test(flavor = "multi_thread")]
+        async fn $sentence() {
+            conformance::$suite::check(Embedded::new).await;
+        }
+    )* };
+}
+held_to!(
+    the_embedded_store_keeps_journals: journal,
+    the_embedded_store_keeps_freezes: freezes,
+    the_embedded_store_keeps_declarations: specs,
+    the_embedded_store_keeps_identities_and_enrolments: identities,
+    the_embedded_store_keeps_proposals: proposals,
+    the_embedded_store_keeps_the_hosts_values: values,
+    the_embedded_store_keeps_an_audit_log: audit,
+    the_embedded_store_can_be_copied: backup,
+    the_embedded_store_looks_for_damage: inspect,
+);
+
+struct Machine(Instant);
+
+impl Clock for Machine {
+    fn wall(&self) -> Millis {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+        Millis(u64::try_from(now).unwrap())
+    }
+
+    fn elapsed_ms(&self) -> u64 {
+        u64::try_from(self.0.elapsed().as_millis()).unwrap()
+    }
+}
+
+/// The table of nonces of the one host that the embedded store has. It has nothing to restart, edit or copy.
+struct OneHost(InProcess);
+
+impl conformance::Place for OneHost {
+    type Store = InProcess;
+
+    fn host(&self, _: usize) -> &InProcess {
+        &self.0
+    }
+
+    fn restart(&mut self) {}
+
+    fn edit(&self, _: Kind) {}
+
+    fn folder(&self) -> PathBuf {
+        PathBuf::new()
+    }
+
+    fn restored(&self, _: &Path) -> InProcess {
+        nonces()
+    }
+
+    async fn end(self) {}
+}
+
+fn nonces() -> InProcess {
+    InProcess::new(4_096, Arc::new(HostClock::new(Arc::new(Machine(Instant::now())))))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_many_who_take_an_enrolment_one_gets_it() {
-    let place = Place::new();
-    let store = place.create();
-    store.put_enrolment(enrolment("e-1", FAR)).await.unwrap();
-    let wrong = store.take_enrolment("e-1", TokenHash::of(&token("guess")), |_| true).await.unwrap();
-    assert_eq!(wrong, Err(EnrolmentRefused::WrongToken), "a wrong guess does not use it up");
-    let takers: Vec<_> = (0..20)
-        .map(|_| {
-            let store = store.clone();
-            tokio::spawn(
-                async move { store.take_enrolment("e-1", TokenHash::of(&token("once")), |_| true).await.unwrap() },
-            )
-        })
-        .collect();
-    let mut taken = Vec::new();
-    for taker in takers {
-        taken.push(taker.await.unwrap());
-    }
-    assert_eq!(taken.iter().filter(|outcome| outcome.is_ok()).count(), 1);
-    let used = Err(EnrolmentRefused::Used(Box::new(enrolment("e-1", FAR))));
-    assert_eq!(taken.iter().filter(|outcome| **outcome == used).count(), 19);
-    assert_eq!(store.list_enrolments().await.unwrap(), [], "what was used is nobody's right any more");
-    assert!(!store.remove_enrolment("e-1").await.unwrap(), "nor can it be withdrawn");
-    drop(store);
-    let again = place.open().unwrap().take_enrolment("e-1", TokenHash::of(&token("once")), |_| true).await.unwrap();
-    assert_eq!(again, used, "and that is still known after a restart");
+async fn the_one_host_of_an_embedded_store_keeps_nonces() {
+    conformance::nonces::check(|| OneHost(nonces())).await;
 }
 
 #[tokio::test]
-async fn an_expired_enrolment_is_refused_and_forgotten() {
+async fn an_enrolment_that_ended_long_ago_is_dropped_when_another_is_made() {
     let place = Place::new();
     let store = place.create();
-    store.put_enrolment(enrolment("late", Millis(1))).await.unwrap();
-    let take = || store.take_enrolment("late", TokenHash::of(&token("once")), |one| Millis(1) < one.expires_at);
-    assert_eq!(take().await.unwrap(), Err(EnrolmentRefused::Expired(Box::new(enrolment("late", Millis(1))))));
-    assert_eq!(take().await.unwrap(), Err(EnrolmentRefused::Unknown));
     store.put_enrolment(enrolment("older", Millis(1))).await.unwrap();
     store.put_enrolment(enrolment("newer", FAR)).await.unwrap();
-    let gone = store.take_enrolment("older", TokenHash::of(&token("once")), |_| true).await.unwrap();
-    assert_eq!(gone, Err(EnrolmentRefused::Unknown), "those that expired long ago are dropped when others are made");
-}
-
-#[tokio::test]
-async fn whether_an_enrolment_has_ended_says_who_takes_it_and_no_clock_of_the_store() {
-    let place = Place::new();
-    let store = place.create();
-    store.put_enrolment(enrolment("made-while-the-clock-was-behind", Millis(1))).await.unwrap();
-    let taken = store.take_enrolment("made-while-the-clock-was-behind", TokenHash::of(&token("once")), |_| true);
-    assert!(taken.await.unwrap().is_ok());
-}
-
-#[tokio::test]
-async fn the_hosts_values_are_sealed_by_name() {
-    let place = Place::new();
-    let store = place.create();
-    assert!(store.get_sealed("ca-key").await.unwrap().is_none());
-    for value in ["first", "second"] {
-        store.put_sealed("ca-key", token(value)).await.unwrap();
-        store.put_sealed("other", token("x")).await.unwrap();
-        assert_eq!(store.get_sealed("ca-key").await.unwrap().unwrap().expose(), value.as_bytes());
-    }
-}
-
-#[tokio::test]
-async fn the_audit_log_grows_and_proves_itself() {
-    let place = Place::new();
-    let store = place.create();
-    let empty = store.audit_verify().await.unwrap();
-    assert_eq!(empty.entries, 0);
-    for (number, what) in ["plan", "apply", "freeze"].into_iter().enumerate() {
-        assert_eq!(store.audit_append(act(what)).await.unwrap(), number as u64 + 1);
-    }
-    let report = store.audit_verify().await.unwrap();
-    assert_eq!(report.entries, 3);
-    assert_ne!(report.head, empty.head);
-    let found = store.audit_entries(1, 1).await.unwrap();
-    assert_eq!((found.len(), found[0].seq, &found[0].entry), (1, 2, &act("apply")));
-}
-
-#[tokio::test]
-async fn an_identity_is_bound_once_with_all_that_it_is_renewed_into() {
-    let place = Place::new();
-    let store = place.create();
-    let subject = || Subject::Consumer { namespace: "a".to_owned(), consumer: "billing".to_owned(), replica: None };
-    let of =
-        |id: &str, line: Option<&str>| Identity { subject: subject(), line: line.map(str::to_owned), ..identity(id) };
-    let bind = async |store: &Store, id: &str, replica: &str, anew| {
-        store.bind_identity(id, &replica.parse().unwrap(), anew).await.unwrap()
-    };
-    for (id, line) in [("first", None), ("second", Some("first")), ("third", Some("first"))] {
-        store.put_identity(of(id, line)).await.unwrap();
-    }
-    store.put_identity(identity("operator")).await.unwrap();
-    assert_eq!(bind(&store, "second", "pod-1", false).await.as_deref(), Some("pod-1"));
-    for id in ["third", "first", "second"] {
-        assert_eq!(bind(&store, id, "pod-2", false).await.as_deref(), Some("pod-1"), "{id}");
-    }
-    assert_eq!(bind(&store, "third", "pod-2", true).await.as_deref(), Some("pod-2"), "an operator may");
-    drop(store);
-    let store = place.open().unwrap();
-    for (id, replica) in [("third", "pod-2"), ("first", "pod-2"), ("second", "pod-1")] {
-        let kept = store.find_identity(id).await.unwrap().unwrap().subject;
-        let expected = Subject::Consumer {
-            namespace: "a".to_owned(),
-            consumer: "billing".to_owned(),
-            replica: Some(replica.to_owned()),
-        };
-        assert_eq!(kept, expected, "{id}");
-    }
-    for id in ["operator", "nobody"] {
-        assert_eq!(bind(&store, id, "pod-1", false).await, None, "{id}");
-    }
+    let taken = store.take_enrolment("older", &TokenHash([2; 32]), Millis(0)).await.unwrap();
+    assert_eq!(taken, Taken::Unknown);
 }

@@ -1,12 +1,30 @@
-//! Who may call: identities and enrolments, stored as hashes. Never the tokens themselves.
+//! Who may call: identities and single-use enrolments, kept as hashes of their tokens. Never the tokens themselves.
 
-use super::Failure;
-use crate::tokens::TokenHash;
+use super::storage::StorageError;
 use async_trait::async_trait;
-use keybaton_engine::ports::secret::SecretBytes;
+use aws_lc_rs::constant_time;
 use keybaton_protocol::ids::{Author, ConsumerName, Millis, NameError, Namespace, Replica};
+use keybaton_schedule::connection::login;
 use std::fmt;
 use std::str::FromStr;
+
+/// SHA-256 of a token's secret, which has at least 128 random bits; all that is stored of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct TokenHash(pub [u8; 32]);
+
+impl TokenHash {
+    /// Compares in constant time.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        constant_time::verify_slices_are_equal(&self.0, &other.0).is_ok()
+    }
+}
+
+impl fmt::Debug for TokenHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenHash(..)")
+    }
+}
 
 /// A consumer by its full name, `namespace/name`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -15,6 +33,14 @@ pub struct ConsumerId {
     pub namespace: Namespace,
     /// Its name there.
     pub name: ConsumerName,
+}
+
+impl ConsumerId {
+    /// Whether it stands for the host's own connections; nobody enrols as it.
+    #[must_use]
+    pub fn is_the_hosts(&self) -> bool {
+        self.name.as_str() == login::CONSUMER
+    }
 }
 
 impl fmt::Display for ConsumerId {
@@ -130,34 +156,31 @@ pub enum Taken {
     Unknown,
 }
 
-/// The store of identities. Every write is durable when it answers.
+/// The store of identities. Every write is one atomic step, and durable when it answers.
 #[async_trait]
 pub trait Identities: Send + Sync {
     /// Adds one, or replaces the one with this id.
-    async fn put(&self, identity: Identity) -> Result<(), Failure>;
+    async fn put(&self, identity: Identity) -> Result<(), StorageError>;
     /// The one with this id, revoked or expired or not.
-    async fn find(&self, id: &str) -> Result<Option<Identity>, Failure>;
+    async fn find(&self, id: &str) -> Result<Option<Identity>, StorageError>;
     /// All that are not revoked, by id.
-    async fn list(&self) -> Result<Vec<Identity>, Failure>;
-    /// Withdraws one; answers whether it was there and good until now.
-    async fn revoke(&self, id: &str, at: Millis) -> Result<bool, Failure>;
-    /// Binds an identity to its replica, in one atomic step, unless it, or the first of its line, is bound already.
-    /// Answers the replica that it is bound to.
-    async fn bind(&self, id: &str, replica: &Replica) -> Result<Replica, Failure>;
-    /// Binds an identity to another replica; answers whether it was there.
-    async fn rebind(&self, id: &str, replica: &Replica) -> Result<bool, Failure>;
+    async fn list(&self) -> Result<Vec<Identity>, StorageError>;
+    /// Withdraws one; answers whether it was there and good until now. The first withdrawal stands.
+    async fn revoke(&self, id: &str, at: Millis) -> Result<bool, StorageError>;
+    /// Binds a consumer's identity, and the first of its line, to their replica, unless one of them is bound already.
+    /// Answers the replica that it is bound to; `None` where there is no such identity of a consumer.
+    async fn bind(&self, id: &str, replica: &Replica) -> Result<Option<Replica>, StorageError>;
+    /// Binds them to another replica, whatever they are bound to; answers whether there is such an identity of a consumer.
+    async fn rebind(&self, id: &str, replica: &Replica) -> Result<bool, StorageError>;
     /// Adds an enrolment.
-    async fn put_enrolment(&self, enrolment: Enrolment) -> Result<(), Failure>;
-    /// Uses an enrolment up in one atomic step: of several callers at once, one is granted. A wrong hash uses nothing
-    /// up, so that nobody can spend another's token by knowing its id. Refused as expired where [`Enrolment::is_good`]
-    /// says so of `date`, whatever the store's own clock shows.
-    async fn take_enrolment(&self, id: &str, hash: &TokenHash, date: Millis) -> Result<Taken, Failure>;
-    /// Those that were not used, ended ones among them.
-    async fn enrolments(&self) -> Result<Vec<Enrolment>, Failure>;
+    async fn put_enrolment(&self, enrolment: Enrolment) -> Result<(), StorageError>;
+    /// Uses an enrolment up: of several callers at once, one is granted, and those who come later are told that it was
+    /// used. A wrong hash uses nothing up, so that nobody can spend another's token by knowing its id. One that
+    /// [`Enrolment::is_good`] refuses at `date` is told to have expired, once, and is gone then; the store's own clock
+    /// has no say in that.
+    async fn take_enrolment(&self, id: &str, hash: &TokenHash, date: Millis) -> Result<Taken, StorageError>;
+    /// Those that were not used, by id, ended ones among them.
+    async fn enrolments(&self) -> Result<Vec<Enrolment>, StorageError>;
     /// Withdraws an enrolment; answers whether it was there and unused.
-    async fn drop_enrolment(&self, id: &str) -> Result<bool, Failure>;
-    /// Keeps the authority's material, sealed.
-    async fn put_sealed(&self, name: &str, bytes: SecretBytes) -> Result<(), Failure>;
-    /// Opens it.
-    async fn get_sealed(&self, name: &str) -> Result<Option<SecretBytes>, Failure>;
+    async fn drop_enrolment(&self, id: &str) -> Result<bool, StorageError>;
 }

@@ -1,49 +1,68 @@
-//! What every implementation of the engine's Journal port must do, as one function to call from its tests. It panics
-//! with a sentence at the first thing that does not hold, and leaves its secrets (`conformance/…`) behind.
+//! What every journal must do: append, fence, lease, seal, answer, index, and tell what moved. Secrets of the suite are
+//! named `conformance/…`.
 
-use keybaton_engine::ports::journal::{
-    Append, Freeze, Journal, JournalError, Lease, Mark, Part, Recorded, Reply, Scope, Wanted,
-};
+use super::{AT, Kind, MINUTE_MS, Place, parsed, works};
+use keybaton_engine::ports::journal::{Append, Journal, JournalError, Lease, Mark, Part, Recorded, Reply, Wanted};
 use keybaton_engine::ports::secret::{Seal, SecretBytes};
 use keybaton_protocol::Secret;
 use keybaton_protocol::event::Event;
 use keybaton_protocol::ids::{
-    Author, CallId, Digest, Fence, Generation, Millis, OperationId, Ordinal, Place, SecretName, Seq,
+    CallId, Digest, Fence, Generation, OperationId, Ordinal, Place as TargetPlace, SecretName, Seq,
 };
 use keybaton_protocol::step::{CallKind, Step};
-use std::task::Poll;
 
-const AT: Millis = Millis(1_700_000_000_000);
-const MINUTE_MS: u64 = 60_000;
-
-/// Runs the whole suite on a journal that knows none of its secrets.
-pub async fn check(journal: &dyn Journal) {
-    appends_and_reads(journal).await;
-    reads_in_pages(journal).await;
-    reads_from_the_newest_record_at_rest(journal).await;
-    refuses_decisions_on_old_state(journal).await;
-    refuses_decisions_under_old_fences(journal).await;
-    leases_are_exclusive_and_expire(journal).await;
-    seals_and_erases(journal).await;
-    refuses_another_value_under_a_label(journal).await;
-    answers_with_replies(journal).await;
-    keeps_the_index(journal).await;
-    keeps_freezes(journal).await;
-    tells_what_moved(journal).await;
-    appends_of_many_secrets_do_not_disturb_each_other(journal).await;
+macro_rules! sentences {
+    (one host: $($of_one:ident),+ ; two hosts: $($of_two:ident),+ $(,)?) => {
+        /// Holds a journal to every sentence here, each on a place of its own.
+        ///
+        /// # Panics
+        /// At the first thing that does not hold.
+        pub async fn check<P: Place>(new: impl Fn() -> P)
+        where
+            P::Store: Journal,
+        {
+            $({
+                let place = new();
+                $of_one(place.host(0)).await;
+                place.end().await;
+            })+
+            $({
+                let mut place = new();
+                $of_two(&mut place).await;
+                place.end().await;
+            })+
+        }
+    };
 }
 
+sentences!(
+    one host:
+    appends_and_reads,
+    reads_in_pages,
+    reads_from_the_newest_record_at_rest,
+    refuses_decisions_on_old_state,
+    refuses_decisions_under_old_fences,
+    leases_are_exclusive_and_expire,
+    seals_and_erases,
+    refuses_another_value_under_a_label,
+    answers_with_replies,
+    keeps_the_index,
+    tells_what_moved,
+    appends_of_many_secrets_do_not_disturb_each_other;
+    two hosts:
+    of_many_decisions_on_one_state_one_is_taken_and_both_hosts_read_it,
+    of_two_holders_who_take_a_free_lease_one_gets_it,
+    what_one_host_appended_the_other_hears_of_and_a_restart_keeps,
+    an_edited_journal_is_damage_and_the_others_go_on,
+);
+
 /// A name in the suite's own namespace.
-fn secret(name: &str) -> SecretName {
+pub(super) fn secret(name: &str) -> SecretName {
     parsed(&format!("conformance/{name}"))
 }
 
-fn parsed<T: std::str::FromStr>(text: &str) -> T {
-    text.parse().unwrap_or_else(|_| panic!("`{text}` follows the grammar"))
-}
-
 /// An append of facts.
-fn facts(name: &str, events: Vec<Event>) -> Append {
+pub(super) fn facts(name: &str, events: Vec<Event>) -> Append {
     Append {
         secret: secret(name),
         after: None,
@@ -57,19 +76,19 @@ fn facts(name: &str, events: Vec<Event>) -> Append {
     }
 }
 
-fn wave(wave: u32) -> Event {
+pub(super) fn wave(wave: u32) -> Event {
     Event::WaveOpened { wave }
 }
 
-fn seal(label: &str, value: &[u8]) -> Seal {
+pub(super) fn seal(label: &str, value: &[u8]) -> Seal {
     Seal { label: parsed(label), bytes: SecretBytes::new(value.to_vec()) }
 }
 
-async fn append(journal: &dyn Journal, append: Append) -> Seq {
+pub(super) async fn append(journal: &dyn Journal, append: Append) -> Seq {
     journal.append(append).await.unwrap_or_else(|error| panic!("a legal append is taken: {error}"))
 }
 
-async fn read(journal: &dyn Journal, name: &str, after: u64) -> Vec<Recorded> {
+pub(super) async fn read(journal: &dyn Journal, name: &str, after: u64) -> Vec<Recorded> {
     let found = journal.read(&secret(name), Seq(after)).await;
     found.unwrap_or_else(|error| panic!("what was appended can be read: {error}"))
 }
@@ -271,7 +290,7 @@ fn intended(call: u32) -> Event {
         call: CallId(call),
         kind: CallKind::Create,
         generation: Generation(1),
-        place: Place::only(),
+        place: TargetPlace::only(),
         attempt: 1,
         operation: parsed::<OperationId>("r/create/1/-"),
         baseline: Vec::new(),
@@ -315,24 +334,6 @@ async fn tells_what_moved(journal: &dyn Journal) {
     assert_eq!(moved(next).await.0, [(secret("feed-1"), Seq(2))]);
 }
 
-async fn keeps_freezes(journal: &dyn Journal) {
-    let scope = Scope::Namespace(parsed("conformance"));
-    let by = |author: &str| Freeze { scope: scope.clone(), author: parsed::<Author>(author), at: AT };
-    let ours = || async {
-        let all = journal.freezes().await.unwrap_or_else(|error| panic!("freezes can be read: {error}"));
-        all.into_iter().filter(|freeze| freeze.scope == scope).collect::<Vec<_>>()
-    };
-    for author in ["first", "second"] {
-        journal.freeze(by(author)).await.unwrap_or_else(|error| panic!("a freeze is taken: {error}"));
-        assert_eq!(ours().await, vec![by("first")], "a second freeze changes nothing");
-    }
-    for _ in 0..2 {
-        let thawed = journal.thaw(scope.clone(), parsed("second"), AT).await;
-        thawed.unwrap_or_else(|error| panic!("a thaw is taken, also a second one: {error}"));
-        assert!(ours().await.is_empty(), "a thawed scope is not frozen");
-    }
-}
-
 async fn appends_of_many_secrets_do_not_disturb_each_other(journal: &dyn Journal) {
     const SECRETS: usize = 64;
     let one = |number: usize| {
@@ -346,19 +347,7 @@ async fn appends_of_many_secrets_do_not_disturb_each_other(journal: &dyn Journal
         }
         append
     };
-    let mut waiting: Vec<_> = (0..SECRETS).map(|number| journal.append(one(number))).collect();
-    let mut outcomes = Vec::new();
-    std::future::poll_fn(|context| {
-        waiting.retain_mut(|append| match append.as_mut().poll(context) {
-            Poll::Ready(outcome) => {
-                outcomes.push(outcome);
-                false
-            }
-            Poll::Pending => true,
-        });
-        if waiting.is_empty() { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
+    let outcomes = super::all((0..SECRETS).map(|number| journal.append(one(number)))).await;
     let conflicts = outcomes.iter().filter(|outcome| matches!(outcome, Err(JournalError::Conflict { .. }))).count();
     let failed = outcomes.iter().filter(|outcome| matches!(outcome, Err(JournalError::Unavailable { .. }))).count();
     let expected = |legal: fn(usize) -> bool| (0..SECRETS).filter(|number| legal(*number)).count();
@@ -371,6 +360,77 @@ async fn appends_of_many_secrets_do_not_disturb_each_other(journal: &dyn Journal
         let next = Append { after: Some(Seq(kept as u64)), ..facts(&format!("many-{number}"), vec![wave(7)]) };
         assert_eq!(append(journal, next).await, Seq(kept as u64 + 1), "and the journal goes on from there");
     }
+}
+
+async fn of_many_decisions_on_one_state_one_is_taken_and_both_hosts_read_it<P: Place>(place: &mut P)
+where
+    P::Store: Journal,
+{
+    const DECISIONS: u32 = 16;
+    append(place.host(0), facts("raced", vec![wave(0)])).await;
+    let decided = |number: u32| Append { after: Some(Seq(1)), ..facts("raced", vec![wave(number)]) };
+    let appends = (1..=DECISIONS).map(|number| place.host(number as usize % 2).append(decided(number)));
+    let outcomes = super::all(appends).await;
+    let taken: Vec<u32> =
+        (1..).zip(&outcomes).filter(|(_, outcome)| outcome.is_ok()).map(|(number, _)| number).collect();
+    let told = |outcome: &&Result<Seq, JournalError>| matches!(outcome, Err(JournalError::Conflict { at: Seq(2), .. }));
+    assert_eq!(outcomes.iter().filter(told).count(), DECISIONS as usize - 1, "{outcomes:?}");
+    for host in [0, 1] {
+        let found: Vec<_> = read(place.host(host), "raced", 1).await.into_iter().map(|it| it.event).collect();
+        assert_eq!(found, taken.iter().map(|number| wave(*number)).collect::<Vec<_>>());
+    }
+}
+
+async fn of_two_holders_who_take_a_free_lease_one_gets_it<P: Place>(place: &mut P)
+where
+    P::Store: Journal,
+{
+    let (one, two) = (place.host(0), place.host(1));
+    let both = tokio::join!(lease(one, "free", "one", MINUTE_MS), lease(two, "free", "two", MINUTE_MS));
+    let (held, refused) = match both {
+        (Ok(held), refused @ Err(_)) | (refused @ Err(_), Ok(held)) => (held, refused),
+        other => panic!("one of them holds it: {other:?}"),
+    };
+    assert!(matches!(refused, Err(JournalError::Fenced { .. })), "{refused:?}");
+    let decided = Append { fence: Some(held.fence), ..facts("free", vec![wave(0)]) };
+    append(two, decided).await;
+}
+
+async fn what_one_host_appended_the_other_hears_of_and_a_restart_keeps<P: Place>(place: &mut P)
+where
+    P::Store: Journal,
+{
+    let from = works(place.host(1).changes(None).await).cursor;
+    append(place.host(0), facts("heard", vec![wave(0), wave(1)])).await;
+    let heard = works(place.host(1).changes(Some(from)).await).moved;
+    assert_eq!(heard.iter().map(|line| (&line.secret, line.seq)).collect::<Vec<_>>(), [(&secret("heard"), Seq(2))]);
+    place.restart();
+    assert_eq!(read(place.host(1), "heard", 0).await.len(), 2);
+    let again = works(place.host(1).changes(Some(from)).await).moved;
+    assert_eq!(again.len(), 1, "a cursor is good after a restart: {again:?}");
+}
+
+async fn an_edited_journal_is_damage_and_the_others_go_on<P: Place>(place: &mut P)
+where
+    P::Store: Journal,
+{
+    for name in ["one", "two"] {
+        append(place.host(0), facts(name, vec![wave(0)])).await;
+        append(place.host(0), facts(name, vec![wave(1)])).await;
+    }
+    place.edit(Kind::Journal);
+    let mut sound = 0;
+    for name in ["one", "two"] {
+        match place.host(1).read(&secret(name), Seq(0)).await {
+            Ok(events) => {
+                assert_eq!(events.len(), 2);
+                assert_eq!(append(place.host(0), facts(name, vec![wave(2)])).await, Seq(3), "it goes on");
+                sound += 1;
+            }
+            other => assert!(matches!(other, Err(JournalError::Damaged { .. })), "{other:?}"),
+        }
+    }
+    assert_eq!(sound, 1, "one was edited, and it is not read as truth");
 }
 
 /// One sealed value, as a journal opens it.
