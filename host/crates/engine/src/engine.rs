@@ -5,7 +5,7 @@ use crate::clock::{ClockStep, HostClock};
 use crate::declared::Declared;
 use crate::error::EngineError;
 use crate::options::Options;
-use crate::people::{Change, Word};
+use crate::people::Change;
 use crate::ports::clock::Random;
 use crate::ports::freezes::{Freeze, Freezes, Scope};
 use crate::ports::journal::{Journal, Part};
@@ -274,22 +274,6 @@ impl Engine {
     pub async fn scrap_place(&self, secret: &SecretName, place: Place, author: Author) -> Result<Seq, EngineError> {
         let command = Command::ScrapPlace { place, author };
         begin::ask(&self.shared, self.shared.find(secret)?, command, Vec::new(), None).await
-    }
-
-    /// Which replica a person's word would speak of, if it would count. Records nothing.
-    ///
-    /// # Errors
-    /// It would not count, and why.
-    pub async fn may_attest(&self, secret: &SecretName, word: Word) -> Result<Replica, EngineError> {
-        people::may_attest(&self.shared, self.shared.find(secret)?, word).await
-    }
-
-    /// Puts a person's word in place of a consumer's evidence.
-    ///
-    /// # Errors
-    /// It would not count, or is not in question; see [`EngineError`].
-    pub async fn attest(&self, secret: &SecretName, word: Word) -> Result<Seq, EngineError> {
-        people::attest(&self.shared, self.shared.find(secret)?, word).await
     }
 
     /// Gives the running rotation the policy of the declaration in force.

@@ -4,6 +4,7 @@
 use crate::begin::ask;
 use crate::board::SecretId;
 use crate::consumers::look;
+use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::ports::rotator::Profiled;
 use crate::shared::Shared;
@@ -104,8 +105,26 @@ pub(crate) async fn place(
     ask(shared, id, Command::Places { places, author }, Vec::new(), None).await
 }
 
+impl Engine {
+    /// Which replica a person's word would speak of, if it would count. Records nothing.
+    ///
+    /// # Errors
+    /// It would not count, and why.
+    pub async fn may_attest(&self, secret: &SecretName, word: Word) -> Result<Replica, EngineError> {
+        may_attest(&self.shared, self.shared.find(secret)?, word).await
+    }
+
+    /// Puts a person's word in place of a consumer's evidence.
+    ///
+    /// # Errors
+    /// It would not count, or is not in question; see [`EngineError`].
+    pub async fn attest(&self, secret: &SecretName, word: Word) -> Result<Seq, EngineError> {
+        attest(&self.shared, self.shared.find(secret)?, word).await
+    }
+}
+
 /// Puts a person's word on record, where it counts.
-pub(crate) async fn attest(shared: &Arc<Shared>, id: SecretId, word: Word) -> Result<Seq, EngineError> {
+async fn attest(shared: &Arc<Shared>, id: SecretId, word: Word) -> Result<Seq, EngineError> {
     let _alone = shared.people.lock().await;
     let name = Arc::clone(&shared.board().cell(id).name);
     let evidence = look(shared, id, move |secret, _| evidence(secret, word)).await?;
@@ -114,7 +133,7 @@ pub(crate) async fn attest(shared: &Arc<Shared>, id: SecretId, word: Word) -> Re
 }
 
 /// Whether a word would count; what it could be put to the person before anybody approves it.
-pub(crate) async fn may_attest(shared: &Arc<Shared>, id: SecretId, word: Word) -> Result<Replica, EngineError> {
+async fn may_attest(shared: &Arc<Shared>, id: SecretId, word: Word) -> Result<Replica, EngineError> {
     let name = Arc::clone(&shared.board().cell(id).name);
     let evidence = look(shared, id, move |secret, _| evidence(secret, word)).await?;
     evidence.map(|evidence| evidence.replica).map_err(|(code, why)| refused(&name, code, why))
