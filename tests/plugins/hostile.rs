@@ -104,6 +104,7 @@ async fn answers_that_are_too_large_or_of_no_shape_are_refused() {
         (Observe, "lie-about-time", &["guest.encoding"]),
         (Create, "reuse-old", &["guest.reused-secret"]),
         (Verify, "", &["guest.unproven"]),
+        (Verify, "lie-refused", &["guest.unproven"]),
     ] {
         let (outcome, _) = misbehave(&mut rig, at, behave).await;
         blamed(&format!("{behave} in {at}"), failed(outcome), codes);

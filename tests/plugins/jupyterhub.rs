@@ -170,7 +170,11 @@ async fn refusals_and_absences_of_a_real_api() {
     let other = hub.mint("somebody", "", None).await.unwrap();
     rig.know(2, "current", None);
     rig.supply(2, "token", &other.token);
-    assert!(!rig.works(2).await, "a token that works, for somebody else");
+    assert_eq!(
+        rig.fault(Verify, 2).await.code,
+        "verify.unfit",
+        "a token that works, for somebody else, is no dead one"
+    );
 
     let mut wrong = settings();
     wrong["mint"]["body"]["expires_in"] = "soon".into();

@@ -51,6 +51,7 @@ pub struct Created {
 pub enum Verdict {
     /// It does.
     Works,
-    /// The target refused it, for this reason.
+    /// The target refused it, for this reason. Where the target let it in and it is not what it should be, the host
+    /// makes a permanent failure of this: the credential is live.
     Refused(String),
 }

@@ -166,7 +166,7 @@ async fn check(
     if !matches!(said.kind, EvidenceKind::Store | EvidenceKind::Holder | EvidenceKind::Process) {
         return Ok(Err(ProofError::Kind));
     }
-    let (values, salt) = match material(shared, id, &said.challenge).await? {
+    let (values, salt) = match material(shared, id, &said.challenge.secret, said.challenge.generation).await? {
         Ok(material) => material,
         Err(error) => return Ok(Err(error)),
     };
@@ -184,9 +184,9 @@ async fn check(
 async fn material(
     shared: &Arc<Shared>,
     id: SecretId,
-    about: &Challenge,
+    secret: &SecretName,
+    generation: Generation,
 ) -> Result<Result<(Vec<(String, SecretBytes)>, SecretBytes), ProofError>, EngineError> {
-    let generation = about.generation;
     let fields =
         look(shared, id, move |secret, _| secret.generation(generation).map(|it| it.fields().to_vec())).await?;
     let Some(fields) = fields else {
@@ -196,7 +196,7 @@ async fn material(
     if fields.is_empty() {
         return Ok(Err(ProofError::NoSecretField));
     }
-    match shared.journal.open(&about.secret, vec![wanted(generation, &fields)]).await {
+    match shared.journal.open(secret, vec![wanted(generation, &fields)]).await {
         Ok(opened) => {
             let only = opened.into_iter().next().expect("one generation was asked for");
             let values = fields.into_iter().map(|(name, _)| name).zip(only.values).collect();
@@ -205,6 +205,18 @@ async fn material(
         Err(JournalError::NoSeal { .. }) => Ok(Err(ProofError::Stale)),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Somebody's words about a generation, without its value in any form, and within bounds.
+pub(crate) async fn reason(
+    shared: &Arc<Shared>,
+    id: SecretId,
+    secret: &SecretName,
+    generation: Generation,
+    said: &str,
+) -> Result<String, EngineError> {
+    let values = material(shared, id, secret, generation).await?.map_or_else(|_| Vec::new(), |(values, _)| values);
+    Ok(scrub(printable(said), &values))
 }
 
 /// The secret's number, if this consumer has any business with it. Unknown secrets are answered alike.

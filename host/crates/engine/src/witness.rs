@@ -1,7 +1,7 @@
 //! What the host itself saw of a consumer: that a replica serves a credential, that what was written is read back, that
 //! the target accounts for a use. It says who was looked at and what was seen, and never speaks for a replica's holding.
 
-use crate::consumers::look;
+use crate::consumers::{look, reason};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use keybaton_protocol::command::Command;
@@ -24,7 +24,7 @@ pub struct Witness {
     pub purpose: Purpose,
     /// `store`: read back. `process`: served, or used. `target`: in the target's own account.
     pub kind: EvidenceKind,
-    /// With `failed`: why, without a secret in it.
+    /// With `failed` and `cry`: why. The secret is taken out of it before it is put on record.
     pub reason: String,
 }
 
@@ -39,6 +39,10 @@ impl Engine {
         let who = (seen.consumer.clone(), seen.replica.clone());
         let life =
             look(&self.shared, id, move |secret, _| secret.replicas().get(&who).map(|it| it.incarnation.clone()));
+        let reason = match seen.purpose {
+            Purpose::Failed | Purpose::Cry => reason(&self.shared, id, secret, seen.generation, &seen.reason).await?,
+            Purpose::Ready | Purpose::Adopted | Purpose::Released | Purpose::Dropped => String::new(),
+        };
         let unheard = || -> Incarnation { UNHEARD.parse().expect("a constant that follows the grammar") };
         let evidence = Evidence {
             consumer: seen.consumer,
@@ -47,7 +51,7 @@ impl Engine {
             generation: seen.generation,
             purpose: seen.purpose,
             kind: seen.kind,
-            reason: seen.reason,
+            reason,
             attested: None,
             witnessed: true,
         };

@@ -354,3 +354,32 @@ async fn what_the_host_sees_of_a_consumer_that_cannot_answer_counts_and_what_it_
     bench.rest().await;
     assert_eq!(ending(&bench), Some(Ending::Completed));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_witness_says_is_on_record_without_the_secret() {
+    let mut watched = policy();
+    watched.consumers = vec![ConsumerPolicy { kind: ConsumerKind::Endpoint, ..consumer("web", &["web-0"]) }];
+    let mut bench = Bench::new(ALTERNATE).await;
+    bench.declared.policy = Arc::new(watched);
+    bench.engine.declare(vec![bench.declared.clone()], author()).await.unwrap();
+    bench.consumers = Consumers::new(bench.secret());
+    bench.begin(PlanKind::Issue).await;
+    bench.rest().await;
+    bench.begin(PlanKind::Rotate).await;
+    waits(&mut bench, "for adopt: web/web-0").await;
+    let printable = bench.journal.values().into_iter().filter_map(|value| String::from_utf8(value).ok());
+    let values: Vec<String> = printable.collect();
+    assert!(!values.is_empty());
+    let seen = Witness {
+        consumer: "web".parse().unwrap(),
+        replica: "web-0".parse().unwrap(),
+        generation: Generation(2),
+        purpose: Purpose::Failed,
+        kind: EvidenceKind::Process,
+        reason: format!("served {} and broke", values.join(" ")),
+    };
+    bench.engine.witness(&bench.secret(), seen).await.unwrap();
+    let journal = format!("{:?}", bench.journal.events(&bench.secret()));
+    assert!(journal.contains("withheld"), "{journal}");
+    assert!(!values.iter().any(|value| journal.contains(value)), "{journal}");
+}

@@ -12,7 +12,7 @@ use crate::pure;
 use crate::record::Ledger;
 use crate::scrub::Scrubber;
 use crate::setup::Machine;
-use crate::state::{Business, CallState};
+use crate::state::{Business, CallState, Tried};
 use async_trait::async_trait;
 use keybaton_engine::ports::clock::Clock;
 use keybaton_engine::ports::rotator::{
@@ -158,7 +158,7 @@ impl Runtime {
         let business = Business {
             secret: request.secret.clone(),
             subject: request.generation,
-            proved: false,
+            tried: Tried::default(),
             ledger: ledger.clone(),
             connections: self.connections.snapshot(),
         };

@@ -25,10 +25,22 @@ pub(crate) struct Business {
     pub(crate) secret: SecretName,
     /// The generation the call is about.
     pub(crate) subject: Generation,
-    /// Whether a host call acted as that generation, and was let in.
-    pub(crate) proved: bool,
+    /// What the target said to a host call that acted as that generation: what a plugin's verdict is held against.
+    pub(crate) tried: Tried,
     pub(crate) ledger: Ledger,
     pub(crate) connections: Snapshot,
+}
+
+/// How the target answered the generation itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Tried {
+    /// It was not asked, or did not say.
+    #[default]
+    Untold,
+    /// It refused the generation, and let it in nowhere.
+    Refused,
+    /// It let the generation in.
+    LetIn,
 }
 
 /// The data of one store.
@@ -84,15 +96,18 @@ impl CallState {
             .collect()
     }
 
-    /// Remembers that the target let in the credential that a host call acted as.
-    pub(crate) fn let_in(&mut self, identity: &Identity, secrets: &[Held]) -> Result<(), Break> {
+    /// Remembers what the target said to the credential that a host call acted as.
+    pub(crate) fn tried(&mut self, identity: &Identity, secrets: &[Held], said: Tried) -> Result<(), Break> {
         let business = self.business()?;
         if let Identity::Candidate(candidate) = identity {
             let held = |(_, index): &(String, u32)| secrets.get(*index as usize);
             let all_of_it = candidate.fields.iter().map(held).all(|held| {
                 held.is_some_and(|held| held.generation.is_none_or(|generation| generation == business.subject))
             });
-            business.proved |= all_of_it && !candidate.fields.is_empty();
+            let whole = all_of_it && !candidate.fields.is_empty();
+            if whole && (said == Tried::LetIn || business.tried == Tried::Untold) {
+                business.tried = said;
+            }
         }
         Ok(())
     }

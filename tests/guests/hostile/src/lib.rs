@@ -120,7 +120,7 @@ impl Guest for Hostile {
 
     fn verify(ctx: Context, t: Target, secrets: Vec<Secret>) -> Result<Verdict, Failure> {
         misbehave("verify", &ctx, &t, &secrets)?;
-        Ok(Verdict::Works)
+        Ok(lie::verdict(Settings::of(&t.settings).behave_at("verify")))
     }
 
     fn promote(ctx: Context, t: Target, secrets: Vec<Secret>) -> Result<Facts, Failure> {

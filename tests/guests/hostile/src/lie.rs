@@ -1,6 +1,6 @@
-//! What `observe` says: what the host knows, or a lie about it.
+//! What `observe` and `verify` say: what the host knows, or a lie about it.
 
-use super::bindings::exports::keybaton::rotator::rotator::Observed;
+use super::bindings::exports::keybaton::rotator::rotator::{Observed, Verdict};
 use super::bindings::keybaton::rotator::types::{Generation, Target};
 use super::settings::Settings;
 
@@ -24,6 +24,15 @@ pub(crate) fn observed(settings: &Settings, target: &Target) -> Observed {
         _ => {}
     }
     Observed { target_now_unix: None, generations }
+}
+
+/// Nothing was tried, either way.
+pub(crate) fn verdict(behave: &str) -> Verdict {
+    match behave {
+        // Would the host take a credential that is in use for one that nobody can use any more?
+        "lie-refused" => Verdict::Refused("it is refused, believe me".to_owned()),
+        _ => Verdict::Works,
+    }
 }
 
 fn unused(generation: &mut Generation) {

@@ -57,11 +57,11 @@ fn cause(secret: &Secret, credential: &Credential, now: Millis) -> Option<Retire
 }
 
 /// Closes what has ended.
-pub(super) fn close(secret: &Secret, _: Millis) -> Option<Say> {
+pub(super) fn close(secret: &Secret, now: Millis) -> Option<Say> {
     let mut events = Vec::new();
     for job in secret.retirements().keys() {
-        let superseded = !secret.may_close(job, false);
-        if superseded && !secret.may_close(job, true) {
+        let superseded = !secret.may_close(job, false, now);
+        if superseded && !secret.may_close(job, true, now) {
             continue;
         }
         events.push(Event::RetirementClosed {

@@ -37,6 +37,15 @@ impl Secret {
         self.expires_at(generation).is_some_and(|at| at <= now)
     }
 
+    /// Whether nobody needs to be waited for on account of what a generation takes the place of, or of itself: that should
+    /// have ended by itself, and is refused wherever something of it may be left.
+    pub(crate) fn has_expired_for(&self, excuse: Generation) -> bool {
+        let now = self.clock();
+        let old = self.awaited_for(now).filter(|(old, own)| *own == excuse && self.past_expiry(*old, now));
+        let Some(credential) = old.and_then(|(old, _)| self.generation(old)) else { return false };
+        credential.lingering().all(|place| self.refused(credential.number, place).is_some())
+    }
+
     /// From when on nobody is waited for before the commit, since the credential in use is about to end by itself.
     pub(crate) fn yields_at(&self) -> Option<Millis> {
         let rotation = self.rotation().filter(|rotation| rotation.preparing() && !self.one_slot())?;

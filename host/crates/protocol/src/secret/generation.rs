@@ -40,6 +40,9 @@ pub struct Credential {
 /// Whose word it is that a credential may end without the evidence its gate asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Word {
+    /// Policy's, since what its users are to leave has expired and was refused wherever it was. It falls when that works
+    /// again.
+    Expired,
     /// What the declaration says of a deadline. It is about those who were late then, and falls with a later cry.
     Policy,
     /// A named person's.
@@ -151,6 +154,11 @@ impl Standing {
         promoted: false,
         destroying: false,
     };
+
+    /// Whether its value was seen to be refused no longer ago than a look counts.
+    pub(crate) fn refused_lately(&self, now: Millis) -> bool {
+        matches!(self.verified, Verified::Refused { at, .. } if now.since(at) <= LOOK_LASTS_MS)
+    }
 
     /// Whether its value was seen to work no longer ago than a look counts.
     pub(crate) fn seen_lately(&self, now: Millis) -> bool {

@@ -1,8 +1,9 @@
 //! Credentials that end by themselves: nobody is waited for on account of one that nobody can use any more, and nothing
 //! ends by a date alone.
 
-use crate::common::{Sim, alternate, consumer, one_slot, policy, replace};
+use crate::common::{Sim, alternate, author, consumer, one_slot, policy, replace};
 use keybaton_protocol::action::Waiting;
+use keybaton_protocol::command::Command;
 use keybaton_protocol::event::{Event, HoldReason};
 use keybaton_protocol::evidence::Purpose;
 use keybaton_protocol::ids::{Generation, Millis};
@@ -141,4 +142,40 @@ fn certificates_go_back_at_the_deadline_where_the_policy_says_so() {
     let mut sim = rotating(replace(), impatient(AtDeadline::Rollback));
     sim.run_for(120_000);
     assert_eq!(sim.secret.current(), Some(Generation(1)));
+}
+
+/// The first one has expired, is refused everywhere, and its users are waited for no longer; the target is still settling
+/// nothing, and nothing has ended yet.
+fn given_up(profile: Profile) -> Sim {
+    let mut policy = patient();
+    policy.overlap_min_ms = 600_000;
+    let mut sim = rotating(profile, policy);
+    sim.say("api", "one", Purpose::Ready, 2);
+    sim.run();
+    sim.now = at_expiry(&sim).plus(1);
+    sim.refuses = &[1];
+    sim.run();
+    assert_eq!(words(&sim).len(), 1, "{:?}", sim.done);
+    sim
+}
+
+#[test]
+fn a_credential_that_was_given_up_as_expired_and_works_again_is_waited_for_again() {
+    let mut sim = given_up(alternate());
+    sim.refuses = &[];
+    sim.run_for(3_600_000);
+    assert!(!sim.done.iter().any(|it| it == "disable 1" || it == "destroy 1"), "{:?}", sim.done);
+    assert!(!sim.rotation_over(), "whoever uses it is waited for");
+    sim.say("api", "one", Purpose::Adopted, 2);
+    sim.run_for(3_600_000);
+    assert!(sim.rotation_over(), "{:?}", sim.done);
+}
+
+#[test]
+fn a_persons_word_about_an_expired_credential_stands_although_it_works() {
+    let mut sim = given_up(alternate());
+    sim.command(&Command::Override { generation: Generation(1), reason: "seen".to_owned(), author: author() });
+    sim.refuses = &[];
+    sim.run_for(3_600_000);
+    assert!(sim.rotation_over(), "{:?}", sim.done);
 }

@@ -6,7 +6,7 @@ use crate::bindings::keybaton::rotator::types::{Failure, FailureClass as Wire};
 use crate::limits::{self, CODE_BYTES, LIST_ENTRIES, MESSAGE_BYTES, TEXT_BYTES};
 use crate::record::Ledger;
 use crate::scrub::Scrubber;
-use crate::state::CallState;
+use crate::state::{CallState, Tried};
 use keybaton_engine::ports::rotator::{EXPIRES_FACT, Finding};
 use keybaton_protocol::event::{Live, Minted, Outcome};
 use keybaton_protocol::fault::{Blame, FailureClass, Fault};
@@ -146,15 +146,28 @@ fn millis(unix: Option<u64>) -> Result<Option<Millis>, Fault> {
         .transpose()
 }
 
-/// What `verify` found. That it works is believed only after the target let the generation in, in this very call.
+/// What `verify` found. The target's own answer to the generation, in this very call, is what is believed: nothing works
+/// that it did not let in, and nothing is refused that it did not refuse. What it lets in and the plugin will not have,
+/// such as a login that acts as somebody else, is live all the same: that is a fault, and no refusal.
 pub(crate) fn verdict(verdict: Verdict, state: &mut CallState) -> Result<Outcome, Fault> {
-    let proved = state.business.as_ref().is_some_and(|business| business.proved);
-    match verdict {
-        Verdict::Works if proved => Ok(Outcome::Works),
-        Verdict::Works => {
-            Err(broken("guest.unproven", "the plugin says that the credential works, and never had it tried"))
+    let tried = state.business.as_ref().map_or(Tried::Untold, |business| business.tried);
+    match (verdict, tried) {
+        (Verdict::Works, Tried::LetIn) => Ok(Outcome::Works),
+        (Verdict::Works, Tried::Untold | Tried::Refused) => {
+            Err(broken("guest.unproven", "the plugin says that the credential works, and the target did not let it in"))
         }
-        Verdict::Refused(reason) => Ok(Outcome::Refused(message(&reason, &mut state.scrubber))),
+        (Verdict::Refused(reason), Tried::Refused) => Ok(Outcome::Refused(message(&reason, &mut state.scrubber))),
+        (Verdict::Refused(reason), Tried::LetIn) => Err(Fault {
+            class: FailureClass::Permanent,
+            blame: Blame::Target,
+            code: "verify.unfit".to_owned(),
+            message: message(&reason, &mut state.scrubber),
+            retry_after_ms: None,
+        }),
+        (Verdict::Refused(_), Tried::Untold) => Err(broken(
+            "guest.unproven",
+            "the plugin says that the credential is refused, and the target did not say so",
+        )),
     }
 }
 

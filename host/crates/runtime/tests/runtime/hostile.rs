@@ -71,6 +71,7 @@ async fn every_behaviour_is_contained_with_the_right_blame() {
         (Verify, "mutate", "sql.step", Blame::Operator),
         (Verify, "admin", "sql.step", Blame::Operator),
         (Verify, "", "guest.unproven", Blame::Guest),
+        (Verify, "lie-refused", "guest.unproven", Blame::Guest),
         (Install, "unlisted-endpoint", "connection.kind", Blame::Operator),
     ] {
         let sentence = format!("{behave} in {at}");

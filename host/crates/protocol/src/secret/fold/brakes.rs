@@ -75,6 +75,7 @@ impl Secret {
             effort.kind == CallKind::Verify && effort.generation == generation && tries.exhausted
         };
         let by = match *author == Author::policy() {
+            true if self.has_expired_for(generation) => Word::Expired,
             true => Word::Policy,
             false if self.efforts.iter().any(untried) => Word::Untried,
             false => Word::Person,

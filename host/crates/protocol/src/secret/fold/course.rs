@@ -307,7 +307,7 @@ impl Secret {
         if let Some(credential) = self.generations.get_mut(&generation) {
             credential.recalls += u32::from(self.retirements.len() != had);
             // Policy gave up on those who were late; who wants it back now has spoken since.
-            credential.overridden = credential.overridden.filter(|word| *word != Word::Policy);
+            credential.overridden = credential.overridden.filter(|word| *word > Word::Policy);
             credential.places.values_mut().for_each(|standing| standing.verified = Verified::Untried);
         }
     }

@@ -102,11 +102,13 @@ impl Secret {
             || standing.seen_lately(now)
     }
 
-    /// Whether a login with its own value was refused where it should be live: somebody else has changed or taken what
-    /// is there, and nothing of this generation is left to end.
-    pub(crate) fn not_there(&self, generation: Generation, place: &Place) -> bool {
-        let dimmed = self.generations.get(&generation).is_some_and(|it| it.liveness(place).dimmed());
-        !dimmed && !self.ends_by_id(generation, place) && self.refused(generation, place).is_some()
+    /// Whether a login with its own value was refused a moment ago where it should be live: somebody else has changed or
+    /// taken what is there, and nothing of this generation is left to end.
+    fn not_there(&self, generation: Generation, place: &Place, now: Millis) -> bool {
+        let Some(standing) = self.generations.get(&generation).map(|it| it.at(place)) else { return false };
+        let lately = self.replaying || standing.refused_lately(now);
+        let refused = lately && self.refused(generation, place).is_some();
+        refused && !standing.liveness.dimmed() && !self.ends_by_id(generation, place)
     }
 
     /// The rotation on whose behalf something is retired: the running one, or the last.
@@ -156,7 +158,7 @@ impl Secret {
         superseded: bool,
     ) -> Verdict {
         let job = Job { generation, place: place.clone(), orphan: orphan.cloned() };
-        if !self.may_close(&job, superseded) {
+        if !self.may_close(&job, superseded, self.clock) {
             return Err("it has not ended, or is not known to have".into());
         }
         self.retirements.remove(&job);
@@ -167,7 +169,7 @@ impl Secret {
     }
 
     /// Whether a retirement has come to its end: the credential is gone, or its slot holds a newer one.
-    pub(crate) fn may_close(&self, job: &Job, superseded: bool) -> bool {
+    pub(crate) fn may_close(&self, job: &Job, superseded: bool, now: Millis) -> bool {
         let Some(retirement) = self.retirements.get(job) else { return false };
         if job.orphan.is_some() {
             return retirement.gone && !superseded;
@@ -180,8 +182,8 @@ impl Secret {
             if newer.is_some_and(|newer| self.works_at(newer, &job.place)) {
                 return true;
             }
-            let may_end = || self.may_end(job.generation, retirement.cause, true, self.clock).is_ok();
-            return self.not_there(job.generation, &job.place) && may_end();
+            let may_end = || self.may_end(job.generation, retirement.cause, true, now).is_ok();
+            return self.not_there(job.generation, &job.place, now) && may_end();
         }
         let liveness = self.generations.get(&job.generation).map(|it| it.liveness(&job.place));
         liveness.is_none_or(|liveness| !liveness.lingers())

@@ -4,7 +4,7 @@
 use crate::calls::{CallState, Effort, OpenCall, Touched, Tries};
 use crate::event::{HostAnswer, Minted, Outcome};
 use crate::fault::{Blame, FailureClass, Fault};
-use crate::generation::{Liveness, Standing, Verified};
+use crate::generation::{Liveness, Standing, Verified, Word};
 use crate::ids::{CallId, Generation, Millis, Ordinal, Place, TargetId};
 use crate::retirement::Job;
 use crate::state::Secret;
@@ -302,6 +302,10 @@ impl Secret {
         let one_slot = self.slot_of(generation) == Some(None);
         if one_slot && works {
             self.belie(generation, place);
+        }
+        if works && self.past_expiry(generation, now) {
+            let given_up = self.generations.values_mut().filter(|it| it.overridden == Some(Word::Expired));
+            given_up.for_each(|it| it.overridden = None);
         }
         let Some(standing) = self.generations.get_mut(&generation).map(|it| it.standing(place)) else { return };
         match outcome {

@@ -17,7 +17,7 @@ use crate::manifest::{Endpoint, Fit};
 use crate::record::{Begun, Break, Canon, Entry, Yield};
 use crate::refusal::Refusal;
 use crate::secret::Held;
-use crate::state::{CallState, bounded};
+use crate::state::{CallState, Tried, bounded};
 use keybaton_protocol::ids::SealLabel;
 use locator::Locator;
 use request::{Assembled, Auth};
@@ -50,7 +50,7 @@ impl Host for CallState {
         let secrets = self.secrets(&secrets)?;
         let entry = match self.business()?.ledger.begin::<Answer>(&canon(&req, &secrets)).await? {
             Begun::Recorded(yielded) => {
-                self.let_in_by(&yielded, &req, &secrets)?;
+                self.answered(&yielded, &req, &secrets)?;
                 return self.answer(yielded);
             }
             Begun::Fresh(entry) => entry,
@@ -75,7 +75,7 @@ impl Host for CallState {
             return self.answer(yielded);
         }
         let yielded = work.await;
-        self.let_in_by(&yielded, &req, &secrets)?;
+        self.answered(&yielded, &req, &secrets)?;
         self.settle_http(&entry, yielded).await
     }
 }
@@ -91,12 +91,18 @@ impl CallState {
         self.answer(yielded)
     }
 
-    /// An answer that is no refusal lets the candidate in.
-    fn let_in_by(&mut self, yielded: &Yield<Answer>, req: &Request, secrets: &[Held]) -> Result<(), Break> {
-        match &yielded.answer {
-            Ok(answer) if answer.status < 400 => self.let_in(&req.acting, secrets),
-            _ => Ok(()),
-        }
+    /// An answer that blames neither the request nor the server lets the candidate in. One that blames the request refuses
+    /// it (APIs answer strangers with 401, 403, 404, 410), unless it came too late, too early or too often (RFC 9110,
+    /// section 15.5.9; RFC 8470; RFC 6585, section 4).
+    fn answered(&mut self, yielded: &Yield<Answer>, req: &Request, secrets: &[Held]) -> Result<(), Break> {
+        let said = match &yielded.answer {
+            Ok(answer) if answer.status < 400 => Tried::LetIn,
+            Ok(answer) if (400..500).contains(&answer.status) && !matches!(answer.status, 408 | 425 | 429) => {
+                Tried::Refused
+            }
+            Ok(_) | Err(_) => Tried::Untold,
+        };
+        self.tried(&req.acting, secrets, said)
     }
 
     /// Handles for what was captured, and the answer around them.

@@ -20,7 +20,7 @@ use crate::record::{Begun, Canon, Clean, Yield};
 use crate::refusal::Refusal;
 use crate::scrub::Scrubber;
 use crate::secret::Held;
-use crate::state::{CallState, bounded};
+use crate::state::{CallState, Tried, bounded};
 use run::{Login, Statement};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -64,9 +64,8 @@ impl Host for CallState {
         let canon = canon(&connection, &identity, &template, &params, &secrets);
         let entry = match self.business()?.ledger.begin::<Table>(&canon).await? {
             Begun::Recorded(yielded) => {
-                if yielded.answer.is_ok() {
-                    self.let_in(&identity, &secrets)?;
-                }
+                let said = said(yielded.answer.as_ref().err());
+                self.tried(&identity, &secrets, said)?;
                 return Ok(answer(yielded));
             }
             Begun::Fresh(entry) => entry,
@@ -79,7 +78,10 @@ impl Host for CallState {
         let within_ms = ledger.remaining_ms().min(ready.opened.connection.limits.timeout_ms);
         let prepared = match run::prepare(&ready.opened, &ready.login, within_ms).await {
             Ok(prepared) => prepared,
-            Err(refusal) => return self.settled(&entry, Err(refusal)).await,
+            Err(refusal) => {
+                self.tried(&identity, &secrets, said(Some(&refusal)))?;
+                return self.settled(&entry, Err(refusal)).await;
+            }
         };
         let mutates = ready.statement.mutates;
         let work = run::send(prepared, ready.statement, within_ms);
@@ -90,10 +92,17 @@ impl Host for CallState {
             return Ok(answer(yielded));
         }
         let outcome = work.await;
-        if outcome.is_ok() {
-            self.let_in(&identity, &secrets)?;
-        }
+        self.tried(&identity, &secrets, said(outcome.as_ref().err()))?;
         self.settled(&entry, outcome).await
+    }
+}
+
+/// What the server said to the credential that a statement was to be sent as.
+fn said(refusal: Option<&Refusal>) -> Tried {
+    match refusal {
+        None => Tried::LetIn,
+        Some(refusal) if refusal.code == sqlstate::LOGIN_REFUSED => Tried::Refused,
+        Some(_) => Tried::Untold,
     }
 }
 

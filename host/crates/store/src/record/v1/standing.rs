@@ -22,7 +22,7 @@ record_struct!(StandingRecord => Standing {
 
 record_struct!(ExposureRecord => Exposure { at_once: bool });
 
-record_enum!(WordRecord => Word { Policy, Person, Untried });
+record_enum!(WordRecord => Word { Expired, Policy, Person, Untried });
 
 record_enum!(CallStateRecord => CallState { Running, Interrupted { at: u64 }, Doubt { until: u64 }, Closed });
 
